@@ -1,0 +1,37 @@
+"""RSA signature verification in pure Python, for where libcrypto is not linked in (RFC 8017 section 8.2.2)."""
+
+import hashlib
+from hmac import compare_digest
+
+# RFC 8017 section 9.2, note 1: what stands before the digest in a DigestInfo, NULL parameters included.
+DIGEST_INFO = {
+    "sha1": bytes.fromhex("3021300906052b0e03021a05000414"),
+    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
+}
+
+
+class Key:
+    """A public key. Modulus and exponent are unsigned, most significant byte first, without leading zeros."""
+
+    __slots__ = ("exponent", "modulus", "size")
+
+    def __init__(self, modulus: bytes, exponent: bytes) -> None:
+        self.size = len(modulus)
+        self.modulus = int.from_bytes(modulus, "big")
+        self.exponent = int.from_bytes(exponent, "big")
+
+    def verify(self, signature: bytes, message: bytes, digest: str) -> bool:
+        """Return whether this is the key's PKCS#1 v1.5 signature of the message; digest is "sha1" or "sha256".
+
+        The padding is never parsed: the one encoding that may stand in the signature is built and compared whole,
+        which leaves no room for garbage after the hash (Bleichenbacher 2006) or for other encodings of DigestInfo.
+        Raises ValueError for another digest.
+        """
+        if digest not in DIGEST_INFO:
+            raise ValueError(digest)
+        number = int.from_bytes(signature, "big")
+        if len(signature) != self.size or number >= self.modulus:
+            return False
+        info = DIGEST_INFO[digest] + hashlib.new(digest, message, usedforsecurity=False).digest()
+        encoded = b"\x00\x01" + b"\xff" * (self.size - len(info) - 3) + b"\x00" + info
+        return compare_digest(pow(number, self.exponent, self.modulus).to_bytes(self.size, "big"), encoded)
