@@ -147,6 +147,15 @@ class Broker(Node):
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def mend(self) -> None:
+        """Make it as new for the next test: running, no alarm."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+            return
+        self.thaw()
+        self.memory_alarm(False)
+        self.disk_alarm(False)
+
     def close(self) -> None:
         """Kill the node, end its epmd, remove its data."""
         if self.process is not None and self.process.poll() is None:

@@ -1,0 +1,85 @@
+"""Fixtures for every test that needs a broker, an SNS or a bridge.
+
+folder        a new folder that any user can read (a container's, too); removed at the end
+broker        one private RabbitMQ for the whole run: declare your own queue, never stop it
+queue         a durable classic queue of this test alone, on `broker`
+mortal_broker a private RabbitMQ that may be killed, frozen, blocked; it is mended for the next test
+sns           a simulated SNS of this test alone
+start_bridge  start_bridge(**settings) -> a running Bridge that publishes to `queue` on `broker` and trusts `sns`; stopped at
+              the end, exit 0. What is started, source, binary or container, is chosen by BRIDGE_UNDER_TEST (tests/tools/bridge.py)
+"""
+
+import contextlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.bridge import Bridge
+from tests.tools.broker import Broker
+from tests.tools.sns import SNS
+
+StartBridge = Callable[..., Bridge]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="bridge-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    with Broker(ipv6=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def queue(broker: Broker) -> Iterator[str]:
+    name = broker.declare(f"queue-{secrets.token_hex(4)}")
+    yield name
+    broker.delete(name)
+
+
+@pytest.fixture(scope="session")
+def _mortal_broker() -> Iterator[Broker]:
+    with Broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def mortal_broker(_mortal_broker: Broker) -> Iterator[Broker]:
+    yield _mortal_broker
+    _mortal_broker.mend()
+
+
+@pytest.fixture
+def sns(folder: Path) -> Iterator[SNS]:
+    with SNS(folder / "sns") as sns:
+        yield sns
+
+
+def settings_for(sns: SNS, amqp_url: str, queue: str) -> dict[str, str]:
+    """The settings that a bridge needs to publish what this SNS sends to this queue, by the default exchange."""
+    return {"BRIDGE_TOPICS": sns.topic, "BRIDGE_SNS_ENDPOINT": sns.endpoint, "BRIDGE_CA_FILE": str(sns.ca_file), "BRIDGE_AMQP_URL": amqp_url,
+            "BRIDGE_EXCHANGE": "", "BRIDGE_ROUTING_KEY": queue}
+
+
+@pytest.fixture
+def start_bridge(sns: SNS, broker: Broker, queue: str) -> Iterator[StartBridge]:
+    with contextlib.ExitStack() as started:
+
+        def start(*arguments: str, connected: bool = True, **settings: str) -> Bridge:
+            """A setting given as None is left out; connected=False does not wait for the broker."""
+            merged = {name: value for name, value in (settings_for(sns, broker.url, queue) | settings).items() if value is not None}
+            bridge = started.enter_context(Bridge(*arguments, **merged))
+            if connected:
+                bridge.wait_for("broker_connected")
+            return bridge
+
+        yield start

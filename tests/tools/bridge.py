@@ -1,0 +1,205 @@
+"""The bridge under test: from source, the frozen binary, or the container. The environment chooses, the tests do not change.
+
+BRIDGE_UNDER_TEST  source (default): sys.executable -m bridge
+                   binary, unpacked: dist/bridge, dist/bridge.unpacked
+                   image: podman runs dist/image.tar (or the image that BRIDGE_IMAGE names) with runc, on the host's network
+
+    with Bridge(BRIDGE_TOPICS=..., BRIDGE_AMQP_URL=...) as bridge:       # waits until it listens
+        deliver_all(posts, bridge.endpoint())
+        bridge.wait_for("broker_lost")
+    # leaving: SIGTERM, exit status 0, nothing on standard error, every log line was JSON
+    done = run("verify", "FILE")                                        # a command that ends: a CompletedProcess
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.tools.ports import free_port, wait_for
+from tests.tools.post import Connection, Endpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+UNDER_TEST = os.environ.get("BRIDGE_UNDER_TEST", "source")
+INHERITED = ("PATH", "LANG", "TZ", "HOME", "XDG_RUNTIME_DIR", "COVERAGE_PROCESS_START")
+# Inside the container the files of the tests are where they are outside. Options seen to work with cgroup v1 and lowered limits too.
+PODMAN = ("podman", "run", "--rm", "--pull", "never", "--runtime", "runc", "--network", "host", "--read-only", "--cap-drop", "ALL",
+          "--security-opt", "no-new-privileges", "--user", "65534", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=1024:1024",
+          "--volume", f"{tempfile.gettempdir()}:{tempfile.gettempdir()}:ro", "--volume", f"{ROOT}:{ROOT}:ro", "--workdir", str(ROOT))
+_loaded: list[str] = []
+
+
+def image() -> str:
+    """The name of the image under test; dist/image.tar is loaded once."""
+    if not _loaded:
+        name = os.environ.get("BRIDGE_IMAGE", "")
+        if not name:
+            done = subprocess.run(["podman", "load", "--quiet", "--input", ROOT / "dist/image.tar"], capture_output=True, text=True, check=True)
+            name = done.stdout.strip().rpartition("Loaded image: ")[2]
+        _loaded.append(name)
+    return _loaded[0]
+
+
+def command(settings: dict[str, str], name: str = "", options: tuple[str, ...] = ()) -> list[str]:
+    """The words that start the bridge under test, without its own arguments. name and options are the container's."""
+    if UNDER_TEST == "source":
+        return [sys.executable, "-m", "bridge"]
+    if UNDER_TEST == "binary":
+        return [str(ROOT / "dist/bridge")]
+    if UNDER_TEST == "unpacked":
+        return [str(ROOT / "dist/bridge.unpacked")]
+    assert UNDER_TEST == "image", f"BRIDGE_UNDER_TEST={UNDER_TEST} is none of source, binary, unpacked, image"
+    passed = [word for key in settings for word in ("--env", key)]
+    return [*PODMAN, *options, *(("--name", name) if name else ()), *passed, "--entrypoint", "/bin/bridge", image()]
+
+
+def environment(settings: dict[str, str]) -> dict[str, str]:
+    """Only what a test sets: no proxy, no setting of the person who runs the tests."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | settings
+
+
+def run(*arguments: str, timeout: float = 60, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the bridge to its end."""
+    return subprocess.run([*command(settings), *arguments], env=environment(settings), cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=timeout)
+
+
+class Bridge:
+    """A bridge that serves. Settings are environment variables; BRIDGE_LISTEN gets a free port of 127.0.0.1 when it is not given.
+
+    Attributes: process, log (the parsed lines), host, port.
+    """
+
+    def __init__(self, *arguments: str, container: tuple[str, ...] = (), **settings: str) -> None:
+        settings.setdefault("BRIDGE_LISTEN", f"127.0.0.1:{free_port()}")
+        host, _, port = settings["BRIDGE_LISTEN"].rpartition(":")
+        self.host, self.port = host.strip("[]") or "127.0.0.1", int(port)
+        self.settings, self.arguments = settings, arguments
+        self.log: list[dict[str, Any]] = []
+        self.not_json: list[str] = []
+        self.name = f"bridge-test-{secrets.token_hex(6)}"
+        self._container = container
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, wait: bool = True) -> Self:
+        self._errors = tempfile.TemporaryFile("w+")
+        self.log, self.not_json = [], []
+        self.process = subprocess.Popen([*command(self.settings, self.name, self._container), *self.arguments], env=environment(self.settings), cwd=ROOT,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self._reader.start()
+        if wait:
+            self.wait_for("listening", seconds=30)
+        return self
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                self.log.append(json.loads(line))
+            except ValueError:
+                self.not_json.append(line)
+
+    # ---- what it says
+
+    def events(self, name: str, **fields: Any) -> list[dict[str, Any]]:
+        """The log lines of this event whose fields are these."""
+        return [line for line in self.log if line.get("event") == name and fields.items() <= line.items()]
+
+    def wait_for(self, event: str, seconds: float = 10, more_than: int = 0, **fields: Any) -> dict[str, Any]:
+        """Wait until the log has more than `more_than` such lines; return the last."""
+
+        def seen() -> dict[str, Any] | None:
+            found = self.events(event, **fields)
+            if len(found) > more_than:
+                return found[-1]
+            assert self.running(), f"the bridge ended with {self.process and self.process.returncode}: {self.errors()}{self.log[-3:]}{self.not_json[-3:]}"
+            return None
+
+        try:
+            found = wait_for(f"{event} {fields or ''} in the bridge's log", seen, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its last lines: {self.log[-5:]}") from None
+        assert found is not None
+        return found
+
+    def errors(self) -> str:
+        """What it wrote to standard error."""
+        self._errors.seek(0)
+        return self._errors.read()
+
+    # ---- reaching it
+
+    def endpoint(self, credentials: str = "", path: str = "/", ca_file: Path | None = None, client: tuple[Path, Path] | None = None) -> Endpoint:
+        """The endpoint as it is given to SNS; credentials are "user:password"; ca_file makes it https."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return Endpoint(f"http{'s' if ca_file else ''}://{credentials}{'@' if credentials else ''}{host}:{self.port}{path}", ca_file, client)
+
+    def connect(self, timeout: float = 15) -> Connection:
+        return Connection(self.host, self.port, timeout=timeout)
+
+    def pid(self) -> int:
+        """The bridge's own process (in a container, as the host counts)."""
+        assert self.process is not None
+        if UNDER_TEST != "image":
+            return self.process.pid
+        done = subprocess.run(["podman", "inspect", "--format", "{{.State.Pid}}", self.name], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    def threads(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid()}/task"))
+
+    # ---- its end
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the bridge itself."""
+        os.kill(self.pid(), number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.running():
+            self.signal(signal.SIGKILL)
+        self._end(None)
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> float:
+        """Ask it to stop; it must exit 0, with nothing but JSON in its log. Returns the seconds it took."""
+        start = time.monotonic()
+        if self.running():
+            self.signal(number)
+        self._end(seconds)
+        assert self.process is not None
+        assert self.process.returncode == 0, f"exit status {self.process.returncode}: {self.errors()}{self.log[-5:]}"
+        if UNDER_TEST != "image":  # podman has warnings of its own
+            assert not self.errors(), self.errors()
+        assert not self.not_json or self.settings.get("BRIDGE_LOG_FORMAT") == "text", self.not_json
+        return time.monotonic() - start
+
+    def _end(self, seconds: float | None) -> None:
+        assert self.process is not None
+        try:
+            self.process.wait(seconds or 20)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait(20)
+            raise AssertionError(f"the bridge did not stop within {seconds} s; its last lines: {self.log[-5:]}") from None
+        self._reader.join(10)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            if self.running():
+                self.kill()
+        elif self.process is not None and self.process.returncode is None:
+            self.stop()
