@@ -148,12 +148,10 @@ def common_names(name: Reader) -> list[str]:
             start = attributes.at
             attribute = attributes.inside(SEQUENCE)
             kind, tag = attribute.oid(), attribute.peek()
-            content = attribute.take_any()
+            value = text(tag, attribute.take_any())
             attribute.end()
             if kind == COMMON_NAME:
-                found.append(text(tag, content))
-            elif tag in TEXT:
-                text(tag, content)
+                found.append(value)
             encoded = attributes.data[start : attributes.at]
             if encoded <= previous:
                 raise BadCertificate("name: set is not in order")
