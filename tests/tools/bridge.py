@@ -161,21 +161,21 @@ class Bridge:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal to the bridge itself."""
         os.kill(self.pid(), number)
 
     def kill(self) -> None:
         """kill -9."""
         if self.running():
-            self.signal(signal.SIGKILL)
+            self.send_signal(signal.SIGKILL)
         self._end(None)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> float:
         """Ask it to stop; it must exit 0, with nothing but JSON in its log. Returns the seconds it took."""
         start = time.monotonic()
         if self.running():
-            self.signal(number)
+            self.send_signal(number)
         self._end(seconds)
         assert self.process is not None
         assert self.process.returncode == 0, f"exit status {self.process.returncode}: {self.errors()}{self.log[-5:]}"
@@ -189,7 +189,7 @@ class Bridge:
         try:
             self.process.wait(seconds or 20)
         except subprocess.TimeoutExpired:
-            self.signal(signal.SIGKILL)
+            self.send_signal(signal.SIGKILL)
             self.process.wait(20)
             raise AssertionError(f"the bridge did not stop within {seconds} s; its last lines: {self.log[-5:]}") from None
         self._reader.join(10)

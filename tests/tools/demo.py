@@ -1,0 +1,128 @@
+"""`make demo`: the whole way in half a minute, on this machine alone.
+
+A private RabbitMQ (or the one that BRIDGE_AMQP_URL names), the bridge, and a simulated SNS with a CA of its own: subscribe,
+confirmation, 1,000 Notifications with real signatures, unsubscribe. Shows what lies in the queue, and stops what it started.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.tools.bridge import Bridge
+from tests.tools.broker import Broker
+from tests.tools.delivery import Outcome, deliver_all
+from tests.tools.envelope import Post
+from tests.tools.node import Node, Stored
+from tests.tools.sns import SNS
+
+COUNT = 1000
+CONNECTIONS = 16
+FOR_REAL = """
+How to run it for real
+  export BRIDGE_AMQP_URL=amqp://USER:PASSWORD@BROKER:5672/%2F
+  export BRIDGE_TOPICS=arn:aws:sns:REGION:ACCOUNT:TOPIC       # several: comma separated; * for any part
+  export BRIDGE_QUEUE=orders BRIDGE_ROUTING_KEY=orders        # declares a quorum queue; or name your own exchange: BRIDGE_EXCHANGE
+  .venv/bin/bridge check                                      # are the settings right, is the broker there?
+  .venv/bin/bridge                                            # serves on port 3000; put TLS in front, or set BRIDGE_TLS_CERT and _KEY
+  aws sns subscribe --topic-arn arn:aws:sns:REGION:ACCOUNT:TOPIC --protocol https --notification-endpoint https://YOUR-HOST/
+  .venv/bin/bridge policy                                     # the delivery policy to set, so that SNS keeps trying for an hour"""
+
+
+def say(step: str, text: str) -> None:
+    print(f"{step:<14} {text}", flush=True)
+
+
+@contextlib.contextmanager
+def some_broker() -> Iterator[Node]:
+    """The broker of BRIDGE_AMQP_URL, or a private one."""
+    url = os.environ.get("BRIDGE_AMQP_URL", "")
+    if url:
+        node = Node()
+        node.url = url
+        say("RabbitMQ", "the one that BRIDGE_AMQP_URL names")
+        yield node
+        return
+    say("RabbitMQ", "starting a private node (own name, ports and data) ...")
+    start = time.monotonic()
+    with Broker() as broker:
+        say("", f"127.0.0.1:{broker.port}, after {time.monotonic() - start:.1f} s")
+        yield broker
+
+
+def counted(posts: list[Post]) -> Iterator[Post]:
+    """The posts, with a line at each quarter."""
+    for number, post in enumerate(posts, 1):
+        yield post
+        if number % (len(posts) // 4) == 0:
+            say("", f"{number:,} of {len(posts):,} sent")
+
+
+def latencies(outcomes: list[Outcome], seconds: float) -> str:
+    times = sorted(outcome.attempts[-1].seconds * 1000 for outcome in outcomes)
+    cut = statistics.quantiles(times, n=100)
+    return (f"from POST to 200: median {cut[49]:.1f} ms, 95 % within {cut[94]:.1f} ms, 99 % within {cut[98]:.1f} ms, longest {times[-1]:.1f} ms; "
+            f"{len(times) / seconds:,.0f} a second over {CONNECTIONS} connections")
+
+
+def show(message: Stored) -> None:
+    properties = message.properties
+    print(f"  exchange {message.exchange!r}, routing key {message.routing_key!r}")
+    for name in ("content_type", "delivery_mode", "message_id", "timestamp", "type", "app_id"):
+        print(f"  {name:<14} {getattr(properties, name)}")
+    for name, value in (properties.headers or {}).items():
+        print(f"  header         {name}: {value}")
+    print("  body           byte for byte what SNS sent:")
+    for line in message.body.decode().splitlines():
+        print(f"    {line[:110]}{' ...' if len(line) > 110 else ''}")
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    queue = f"bridge-demo-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory() as folder, some_broker() as broker, SNS(Path(folder)) as sns:
+        Path(folder).chmod(0o755)
+        say("SNS", f"simulated, {sns.endpoint}, with a certificate authority of its own")
+        settings = {"BRIDGE_TOPICS": sns.topic, "BRIDGE_SNS_ENDPOINT": sns.endpoint, "BRIDGE_CA_FILE": str(sns.ca_file), "BRIDGE_AMQP_URL": broker.url,
+                    "BRIDGE_QUEUE": queue, "BRIDGE_EXCHANGE": "", "BRIDGE_ROUTING_KEY": queue}
+        try:
+            with Bridge(**settings) as bridge:
+                bridge.wait_for("broker_connected")
+                say("bridge", f"{bridge.endpoint().url}, publishes to the quorum queue {queue}")
+                return tour(bridge, sns, broker, queue)
+        finally:
+            broker.delete(queue)
+
+
+def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> int:
+    """subscribe -> confirmation -> Notifications -> unsubscribe -> what lies in the queue. Returns the exit status."""
+    answer = sns.subscribe(bridge.endpoint())
+    say("subscribe", f"SubscriptionConfirmation answered {answer.status}; the bridge called ConfirmSubscription: {'yes' if sns.confirmed else 'NO'}")
+    say("Notifications", f"signing {COUNT:,} (RSA-2048, versions 1 and 2 by turns) ...")
+    posts = list(sns.notifications(COUNT))
+    start = time.monotonic()
+    outcomes = deliver_all(counted(posts), bridge.endpoint(), connections=CONNECTIONS)
+    seconds = time.monotonic() - start
+    ok = {outcome.post.message_id for outcome in outcomes if outcome.status == 200}
+    say("", f"{len(ok):,} of {COUNT:,} answered 200")
+    with bridge.connect() as connection:
+        unsubscribed = connection.deliver(sns.unsubscribe_confirmation()).status
+    say("unsubscribe", f"UnsubscribeConfirmation answered {unsubscribed}, noted in the log, its SubscribeURL not visited")
+    stored = broker.take(queue)
+    same = sorted(message.properties.message_id for message in stored) == sorted(ok)
+    print(f"\nIn the queue: {len(stored):,} messages; their ids are {'exactly the' if same else 'NOT the'} ids answered 200. One of them:")
+    show(next(message for message in stored if json.loads(message.body).get("Subject")))
+    print(f"\nLatency {latencies(outcomes, seconds)}")
+    print(FOR_REAL, flush=True)
+    return 0 if same and len(ok) == COUNT and sns.confirmed and answer.status == unsubscribed == 200 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
