@@ -10,6 +10,7 @@ from __future__ import annotations
 # Universal tags of X.690, and the context tags of RFC 5280 section 4.1.
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTC_TIME, GENERALIZED_TIME = 0x01, 0x02, 0x03, 0x04, 0x06, 0x17, 0x18
 SEQUENCE, SET, VERSION, EXTENSIONS, DNS_NAME = 0x30, 0x31, 0xA0, 0xA3, 0x82
+GENERAL_NAMES = b"\xa0\x81\x82\xa3\xa4\xa5\x86\x87\x88"
 # UTF8String, NumericString, PrintableString, IA5String, VisibleString, UniversalString, BMPString. No T61String:
 # what its bytes mean is a guess.
 TEXT = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1A: "ascii", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
@@ -182,6 +183,8 @@ def dns_names(extensions: Reader) -> list[str]:
                     if not content or not all(0x20 < octet < 0x7F for octet in content):
                         raise BadCertificate("dNSName")
                     found.append(content.decode("ascii"))
+                elif tag not in GENERAL_NAMES:
+                    raise BadCertificate("alternative name")
     return found
 
 
@@ -215,6 +218,11 @@ def read_certificate(encoded: bytes) -> tuple[int, int, tuple[str, ...], int, in
     signed.integer()  # the serial number
     if signed.take(SEQUENCE) != algorithm:
         raise BadCertificate("two different signature algorithms")
+    identifier = Reader(algorithm)
+    identifier.oid()
+    if identifier.more():
+        identifier.take_any()
+    identifier.end()
     common_names(signed.inside(SEQUENCE))  # the issuer
     validity = signed.inside(SEQUENCE)
     not_before, not_after = validity.time(), validity.time()

@@ -161,15 +161,20 @@ def mutated_bytes(random_, data):
 
 
 def tree(data):
-    """DER as nested [tag, bytes or list of such]; a constructed element that does not parse stays bytes."""
+    """DER as a list of [tag, bytes or such a list], or None. What is constructed but no DER stays bytes."""
     found, at = [], 0
     while at < len(data):
+        if at + 2 > len(data):
+            return None
         tag, length, start = data[at], data[at + 1], at + 2
         if length >= 0x80:
             start += length - 0x80
             length = int.from_bytes(data[at + 2 : start], "big")
         content = data[start : start + length]
-        found.append([tag, tree(content) if tag & 0x20 else content])
+        if len(content) < length:
+            return None
+        inner = tree(content) if tag & 0x20 else None
+        found.append([tag, content if inner is None else inner])
         at = start + length
     return found
 
@@ -289,6 +294,9 @@ def check_certificates(cases, seed, progress=None):
                 reading = their_reading(encoded, native[2])
             except Exception as error:
                 reading = f"{type(error).__name__}: {error}"
+                if "TbsCertificate::signature_alg" in reading:  # the CA's signature is nothing to us, but is to them
+                    tally["with an unknown signature algorithm"] += 1
+                    continue
             if reading != native:
                 raise Disagreement(f"we {native}, cryptography {reading}: {where}")
         if progress:

@@ -551,6 +551,14 @@ class TestEncoding:
         assert refusal(certificate(outer_algorithm=sha1), key) == "two different signature algorithms"
         assert load_certificate(certificate(algorithm=sha1), key).bits == 2048
 
+    @pytest.mark.parametrize(
+        "content", ["", "0500", "06000500", "06022a805", "0603550403050005", "06035504030500060355040305"]
+    )
+    def test_signature_algorithms_that_are_none(self, key, content):
+        refusal(
+            certificate(algorithm=tlv(0x30, bytes.fromhex(content.ljust(len(content) + len(content) % 2, "0")))), key
+        )
+
     def test_unique_ids(self, key):
         assert "tag" in refusal(certificate(ids=tlv(0x81, b"\x00\x01")), key)
 
@@ -566,6 +574,8 @@ class TestEncoding:
             forge.extension(b"\x55\x1d\x11", b""),
             forge.extension(b"\x55\x1d\x11", tlv(0x30) + b"\x00"),
             forge.extension(b"\x55\x1d\x11", tlv(0x30, b"\x82\x05a.b")),
+            forge.extension(b"\x55\x1d\x11", tlv(0x30, tlv(0xA2, b"a.b"))),
+            forge.extension(b"\x55\x1d\x11", tlv(0x30, tlv(0x89, b"a.b"))),
             tlv(0x30, tlv(6, b"\x55\x1d\x0f"), tlv(4, b""), b"\x05\x00"),
         ):
             refusal(certificate(extensions=wrong), key)
