@@ -1,0 +1,36 @@
+"""HTTP answers as bytes. The 200 is made once a second."""
+
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
+from time import time
+
+
+class Answers:
+    """Makes answers (RFC 9110, RFC 9112 section 4), each with Date and Content-Length."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = ""
+        self._ok = b""
+
+    def ok(self, keep_alive: bool) -> bytes:
+        """Return 200 without a body."""
+        if keep_alive and int(time()) == self._second:
+            return self._ok
+        return self.make(200, "", "", keep_alive)
+
+    def make(self, status: int, text: str, headers: str, keep_alive: bool) -> bytes:
+        """Return an answer; headers are whole lines with their CRLF, text (ASCII) is the body."""
+        second = int(time())
+        if second != self._second:
+            self._second = second
+            self._date = formatdate(second, usegmt=True)
+            self._ok = self._bytes(200, "", "", True)
+        return self._bytes(status, text, headers, keep_alive)
+
+    def _bytes(self, status: int, text: str, headers: str, keep_alive: bool) -> bytes:
+        kind = "Content-Type: text/plain\r\n" if text else ""
+        end = "" if keep_alive else "Connection: close\r\n"
+        phrase = BaseHTTPRequestHandler.responses[status][0]
+        head = f"HTTP/1.1 {status} {phrase}\r\nDate: {self._date}\r\n{headers}{end}{kind}Content-Length: {len(text)}\r\n\r\n"
+        return (head + text).encode()

@@ -1,0 +1,89 @@
+"""The command line: which command, which settings, which exit status.
+
+0 done, 1 something is wrong with what was looked at, 2 the settings or arguments can't be used.
+"""
+
+import os
+import ssl
+import sys
+
+from bridge.config import given, load
+from bridge.errors import SettingError
+from bridge.settings import SETTINGS
+from bridge.signature import VERIFIER
+from bridge.version import REVISION, VERSION
+
+COMMANDS = {
+    "serve": "run the bridge (the default)",
+    "verify": "tell whether messages in files are genuine: verify [--at TIME|message] FILE...",
+    "check": "try the settings and the broker, and tell what is wrong",
+    "healthcheck": "ask the bridge that runs here for /healthy",
+    "policy": "print the delivery and redrive policies to set at SNS, and how",
+}
+
+
+def main() -> int:
+    """Run the command that sys.argv names; return the exit status."""
+    arguments = sys.argv[1:]
+    try:
+        if "--version" in arguments:
+            print(version())
+            return 0
+        if "--help" in arguments or "-h" in arguments:
+            print(usage())
+            return 0
+        return run(arguments)
+    except SettingError as error:
+        print(f"bridge: {error}", file=sys.stderr)
+        return 2
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command; return its exit status. Raises SettingError. Each command's module is only imported when it is called."""
+    command = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    if command and command not in COMMANDS:
+        raise SettingError(command, f"is not a command; there are {', '.join(COMMANDS)}")
+    arguments = arguments[1:] if command else arguments
+    if command == "policy":
+        from bridge.policy import policy
+
+        return policy(arguments)
+    if command == "verify":
+        from bridge.verify import verify
+
+        return verify(arguments)
+    texts, rest = given(os.environ, arguments)
+    if rest:
+        raise SettingError(rest[0], "is one argument too many")
+    if command == "healthcheck":
+        from bridge.healthcheck import healthcheck
+
+        return healthcheck(load(texts, need_topics=False))
+    if command == "check":
+        from bridge.check import check
+
+        return check(load(texts))
+    from bridge.serve import serve
+
+    return serve(load(texts))
+
+
+def version() -> str:
+    """Return the versions of all that matters when something goes wrong."""
+    return f"bridge {VERSION} (revision {REVISION}, CPython {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, verifier {VERIFIER})"
+
+
+def usage() -> str:
+    """Return the help, made from the table of settings."""
+    lines = ["usage: bridge [COMMAND] [--SETTING VALUE]...", "", "commands:"]
+    lines += [f"  {name:<12} {meaning}" for name, meaning in COMMANDS.items()]
+    lines += [
+        "  --version    print the versions of all that is inside",
+        "",
+        "settings, each also as an environment variable (--amqp-url is BRIDGE_AMQP_URL):",
+    ]
+    for setting in SETTINGS:
+        meaning = setting.meaning.replace("`", "").replace("**", "")
+        default = f" [{setting.default}]" if setting.default else ""
+        lines.append(f"  {setting.flag} {setting.metavar}\n      {meaning}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,157 @@
+"""Settings as given -> one frozen Config, or one clear line about the first that can't be used."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bridge.broker import BrokerSettings, check_url
+from bridge.errors import SettingError
+from bridge.routing import Route, Template, parse_routes
+from bridge.settings import SETTINGS
+from bridge.topic import TopicPattern, parse_patterns
+
+_BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
+_BY_FLAG = {setting.flag: setting for setting in SETTINGS}
+# Kubernetes puts these into every container beside a Service that is named "bridge"; they are nobody's mistake.
+_OF_KUBERNETES = re.compile(r"BRIDGE_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)=.*|BRIDGE_PORT=[a-z]+://.*")
+
+
+class Config:
+    """The settings in the form that the code uses; each attribute is a setting's name in lower case, unless said otherwise."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.topics: list[TopicPattern] = values["TOPICS"]
+        self.routes: list[Route] = values["ROUTES"]  # the last one is the default
+        self.broker: BrokerSettings = values["BROKER"]
+        self.queue: str = values["QUEUE"]
+        self.raw: bool = values["RAW"]
+        self.listen: tuple[str, int] = values["LISTEN"]
+        self.admin_listen: tuple[str, int] | None = values["ADMIN_LISTEN"]
+        self.path: str = values["PATH"]
+        self.tls_cert: str = values["TLS_CERT"]
+        self.tls_key: str = values["TLS_KEY"]
+        self.tls_client_ca_file: str = values["TLS_CLIENT_CA_FILE"]
+        self.basic_auth_file: str = values["BASIC_AUTH_FILE"]
+        self.max_age: float = values["MAX_AGE"]
+        self.deadline: float = values["DEADLINE"]
+        self.max_body: int = values["MAX_BODY"]
+        self.max_buffered: int = values["MAX_BUFFERED"]
+        self.max_connections: int = values["MAX_CONNECTIONS"]
+        self.max_in_flight: int = values["MAX_IN_FLIGHT"]
+        self.certificates: str = values["CERTIFICATES"]
+        self.ca_file: str = values["CA_FILE"]
+        self.sns_endpoint: str = values["SNS_ENDPOINT"]
+        self.processes: int = values["PROCESSES"]
+        self.log_level: str = values["LOG_LEVEL"]
+        self.log_format: str = values["LOG_FORMAT"]
+
+
+def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the settings that were given, by name, flags before environment, and the arguments that are no flags.
+
+    Raises SettingError for a name that is no setting.
+    """
+    texts = {}
+    for variable, text in environment.items():
+        if variable in _BY_VARIABLE:
+            texts[_BY_VARIABLE[variable].name] = text
+        elif variable.startswith("BRIDGE_") and not _OF_KUBERNETES.fullmatch(f"{variable}={text}"):
+            raise SettingError(variable, "is not a setting; `bridge --help` lists them")
+    rest = []
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("--"):
+            rest.append(word)
+            continue
+        flag, equals, text = word.partition("=")
+        if flag not in _BY_FLAG:
+            raise SettingError(flag, "is not a setting; `bridge --help` lists them")
+        if not equals:
+            text = next(words, "")
+        texts[_BY_FLAG[flag].name] = text
+        if flag == "--amqp-url" and any(":" in url.partition("://")[2].rpartition("@")[0] for url in text.split(",")):
+            raise SettingError(
+                flag, "holds a password, which the process list would show; use BRIDGE_AMQP_PASSWORD_FILE or the environment"
+            )
+    return texts, rest
+
+
+def load(texts: dict[str, str], need_topics: bool = True) -> Config:
+    """Return the Config for settings as texts. Raises SettingError for the first one that can't be used."""
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        try:
+            values[setting.name] = setting.parse(texts.get(setting.name, setting.default))
+        except ValueError as error:
+            raise SettingError(setting.variable, str(error)) from None
+    if need_topics or values["TOPICS"]:
+        _convert(values, "TOPICS", parse_patterns, "name the topics that you let in, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
+    _check_files(values)
+    _routes(values)
+    _broker(values)
+    _check_together(values)
+    return Config(values)
+
+
+def _convert(values: dict[str, Any], name: str, parse: Any, hint: str = "") -> None:
+    try:
+        values[name] = parse(values[name])
+    except ValueError as error:
+        raise SettingError("BRIDGE_" + name, f"{error}" + (f"; {hint}" if hint else "")) from None
+
+
+def _check_files(values: dict[str, Any]) -> None:
+    for setting in SETTINGS:
+        path = values[setting.name]
+        if setting.metavar == "FILE" and path:
+            try:
+                with open(path, "rb"):
+                    pass
+            except OSError as error:
+                raise SettingError(setting.variable, f"{path} can't be read: {error.strerror}") from None
+        if setting.metavar == "FOLDER" and path and not os.path.isdir(path):
+            raise SettingError(setting.variable, f"{path} is not a folder")
+
+
+def _routes(values: dict[str, Any]) -> None:
+    exchange = values["EXCHANGE"]
+    key = values["ROUTING_KEY"] or (values["QUEUE"] if values["QUEUE"] and not exchange else "{topic}")
+    for name, text in (("EXCHANGE", exchange), ("ROUTING_KEY", key)):
+        values[name] = text
+        _convert(values, name, Template)
+    default = Route(None, exchange, key, values["BODY"])
+    path = values["ROUTES"]
+    values["ROUTES"] = [default]
+    if path:
+        try:
+            with open(path, encoding="utf-8") as file:
+                values["ROUTES"] = [*parse_routes(file.read(), default), default]
+        except ValueError as error:
+            raise SettingError("BRIDGE_ROUTES", f"{path}: {error}") from None
+
+
+def _broker(values: dict[str, Any]) -> None:
+    urls = tuple(url.strip() for url in values["AMQP_URL"].split(",") if url.strip())
+    for url in urls:
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise SettingError("BRIDGE_AMQP_URL", str(error)) from None
+    if not urls:
+        raise SettingError("BRIDGE_AMQP_URL", "names no broker")
+    values["BROKER"] = BrokerSettings(
+        urls, values["AMQP_CA_FILE"], values["AMQP_CERT"], values["AMQP_KEY"], values["AMQP_PASSWORD_FILE"], int(values["AMQP_HEARTBEAT"])
+    )  # fmt: skip
+
+
+def _check_together(values: dict[str, Any]) -> None:
+    if values["RAW"] and not (values["BASIC_AUTH_FILE"] or values["TLS_CLIENT_CA_FILE"]):
+        raise SettingError("BRIDGE_RAW", "raw messages carry no signature: set BRIDGE_BASIC_AUTH_FILE or BRIDGE_TLS_CLIENT_CA_FILE too")
+    if (values["TLS_KEY"] or values["TLS_CLIENT_CA_FILE"]) and not values["TLS_CERT"]:
+        raise SettingError("BRIDGE_TLS_CERT", "is missing beside BRIDGE_TLS_KEY or BRIDGE_TLS_CLIENT_CA_FILE")
+    if values["LISTEN"] is None:
+        raise SettingError("BRIDGE_LISTEN", "is empty; the default is :3000")
+    if not 1 <= values["DEADLINE"] <= 14:
+        raise SettingError("BRIDGE_DEADLINE", "must be from 1s to 14s, for SNS gives up after 15 s")

@@ -1,0 +1,170 @@
+"""The only HTTP grammar we trust: bytes in, a Request or a refusal out. No sockets here.
+
+RFC 9112 leaves a server room for leniency (bare LF, folded headers, repeated lengths, spaces before the colon). Each of
+these has been used to smuggle a request past a proxy, and SNS sends none of them, so each is refused.
+"""
+
+import re
+
+from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
+
+MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
+MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
+
+# RFC 9112 section 3 (request line, origin-form only) and section 5 (field lines), RFC 9110 section 5.6.2 (token).
+# Possessive repeats: no input makes this backtrack.
+_HEAD = re.compile(
+    rb"([A-Z]{1,20}) (/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*+) HTTP/1\.([01])"
+    rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+)*+"
+)
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_DIGITS = re.compile(r"[0-9]{1,15}")
+_HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]*")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+
+_ONCE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "expect", "connection"))
+
+
+class Request:
+    """A request's head.
+
+    method and target are as sent; headers maps lower-case names to values (latin-1, stripped); length is the body's length
+    in bytes, or None when it comes in chunks; keep_alive tells whether the connection may carry another request.
+    """
+
+    __slots__ = ("expects_continue", "headers", "keep_alive", "length", "method", "target")
+
+    def __init__(self, method: str, target: str, headers: dict[str, str], length: int | None, keep_alive: bool) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.length = length
+        self.keep_alive = keep_alive
+        self.expects_continue = "expect" in headers
+
+
+def head_end(buffer: bytes | bytearray) -> int:
+    """Return where the head ends (the offset of the empty line's CRLF CRLF), or -1 when more bytes are needed.
+
+    Raises HeadTooLarge, or MalformedRequest when a bare LF shows that the head's end will never come.
+    """
+    end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
+    if end < 0:
+        if _BARE_LF.search(buffer, 0, MAX_HEAD):
+            raise MalformedRequest("a line ends in a bare LF")
+        if len(buffer) > MAX_HEAD:
+            raise HeadTooLarge(f"the head is longer than {MAX_HEAD} bytes")
+    return end
+
+
+def parse_head(head: bytes | bytearray) -> Request:
+    """Return the Request of a head (bytes, without the final CRLF CRLF). Raises MalformedRequest."""
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise MalformedRequest("the request line or a header is not well-formed HTTP/1.1")
+    method, target, minor = match.groups()
+    headers: dict[str, str] = {}
+    lines = head.decode("latin-1").split("\r\n")
+    del lines[0]
+    for line in lines:
+        name, _, value = line.partition(":")
+        name = name.lower()
+        if name in headers:
+            if name in _ONCE or name.startswith("x-amz-sns-"):
+                raise MalformedRequest(f"{name} is there twice")
+            headers[name] += ", " + value.strip(" \t")
+        else:
+            headers[name] = value.strip(" \t")
+    version_1_1 = minor == b"1"
+    if "host" not in headers:
+        if version_1_1:
+            raise MalformedRequest("there is no Host")
+    elif not _HOST.fullmatch(headers["host"]):
+        raise MalformedRequest("Host is not a host")
+    if headers.get("expect", "100-continue").lower() != "100-continue":
+        raise MalformedRequest("Expect is not 100-continue")
+    return Request(method.decode(), target.decode(), headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1))
+
+
+def _length(headers: dict[str, str], version_1_1: bool) -> int | None:
+    """Return the body's length in bytes, None for chunked (RFC 9112 section 6.3).
+
+    int() alone would take "+3", "-1", "1_0" and " 3", so the digits are checked first. Content-Length beside
+    Transfer-Encoding is the classic of request smuggling: refused, though the RFC lets a server choose.
+    """
+    length = headers.get("content-length")
+    if "transfer-encoding" in headers:
+        if length is not None or not version_1_1 or headers["transfer-encoding"].lower() != "chunked":
+            raise MalformedRequest("Transfer-Encoding is not chunked alone")
+        return None
+    if length is None:
+        return 0
+    if not _DIGITS.fullmatch(length):
+        raise MalformedRequest("Content-Length is not a number")
+    return int(length)
+
+
+def _keeps_alive(headers: dict[str, str], version_1_1: bool) -> bool:
+    """RFC 9112 section 9.3. An HTTP/1.0 client gets its connection closed, whatever it asks for."""
+    connection = headers.get("connection")
+    if connection is None or not version_1_1:
+        return version_1_1
+    return "close" not in [option.strip(" \t").lower() for option in connection.split(",")]
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112 section 7.1), without chunk extensions and trailers: nobody in front of us needs them."""
+
+    __slots__ = ("_in_chunk", "_left", "_limit", "_parts", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._parts: list[bytes] = []
+        self.size = 0  # bytes of the body announced so far
+        self._left = 0  # bytes of the chunk under way
+        self._in_chunk = False
+        self._limit = limit
+
+    def feed(self, buffer: bytearray) -> bytes | None:
+        """Take what is whole off the front of buffer; return the body once it is all there, else None.
+
+        Raises MalformedRequest, or BodyTooLarge when more than limit bytes are announced.
+        """
+        while True:
+            if self._in_chunk:
+                if len(buffer) < self._left + 2:
+                    return None
+                if buffer[self._left : self._left + 2] != b"\r\n":
+                    raise MalformedRequest("a chunk does not end where its size says")
+                self._parts.append(bytes(buffer[: self._left]))
+                del buffer[: self._left + 2]
+                self._in_chunk = False
+            size = self._next_size(buffer)
+            if size is None:
+                return None
+            if size == 0:
+                return b"".join(self._parts)
+            self.size += size
+            if self.size > self._limit:
+                raise BodyTooLarge(f"the body is longer than {self._limit} bytes (BRIDGE_MAX_BODY)")
+            self._left, self._in_chunk = size, True
+
+    @staticmethod
+    def _next_size(buffer: bytearray) -> int | None:
+        """Take a size line (with the last chunk's empty line) off buffer; return the size in bytes, or None if more is needed."""
+        end = buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
+        if end < 0:
+            if len(buffer) >= MAX_CHUNK_LINE or _BARE_LF.search(buffer):
+                raise MalformedRequest("a chunk's size line is not a size")
+            return None
+        if not _CHUNK_SIZE.fullmatch(buffer, 0, end):
+            raise MalformedRequest("a chunk's size is not hexadecimal")
+        size = int(buffer[:end], 16)
+        if size:
+            del buffer[: end + 2]
+            return size
+        if len(buffer) < end + 4:
+            return None
+        if buffer[end + 2 : end + 4] != b"\r\n":
+            raise MalformedRequest("trailers are not accepted")
+        del buffer[: end + 4]
+        return 0

@@ -1,0 +1,230 @@
+"""An SNS message: body bytes in, a checked Notification or confirmation out, and its string to sign. No sockets here.
+
+Source: SNS developer guide, "Parsing Amazon SNS message formats" and "Verifying the signatures of Amazon SNS messages".
+"""
+
+import binascii
+import json
+import re
+
+from bridge.errors import HeadersDisagree, MalformedMessage
+
+# The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
+# A strict grammar for every field but Message closes that.
+_UUID_AND_TIMESTAMP = re.compile(
+    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\n[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NO_UUID = "00000000-0000-0000-0000-000000000000"
+_TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
+MAX_ATTRIBUTES = 256
+
+_epoch_days: dict[str, int] = {}
+
+
+class Message:
+    """What all three types have in common. Every value is as in the JSON; `timestamp` is Unix seconds, `signature` is decoded."""
+
+    __slots__ = ("message", "message_id", "signature", "signature_version", "signing_cert_url", "timestamp", "timestamp_text", "topic_arn")
+    type = ""
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        self.message_id = message_id = _text(members, "MessageId")
+        self.timestamp_text = timestamp = _text(members, "Timestamp")
+        if not _UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
+            raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
+        self.timestamp = unix_seconds(timestamp)
+        self.message = _text(members, "Message")
+        self.topic_arn = _text(members, "TopicArn")
+        self.signature_version = _text(members, "SignatureVersion")
+        self.signing_cert_url = _text(members, "SigningCertURL")
+        try:
+            self.signature = binascii.a2b_base64(_text(members, "Signature"), strict_mode=True)
+        except ValueError:
+            raise MalformedMessage("Signature is not base64") from None
+
+    def string_to_sign(self) -> bytes:
+        """Return the bytes that the signature covers. Raises MalformedMessage when a field holds a lone surrogate."""
+        raise NotImplementedError
+
+
+class Notification(Message):
+    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value)."""
+
+    __slots__ = ("attributes", "subject")
+    type = "Notification"
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        super().__init__(members)
+        self.subject: str | None = None
+        if "Subject" in members:
+            self.subject = _text(members, "Subject")
+            if len(self.subject) > MAX_SUBJECT or _CONTROL.search(self.subject):
+                raise MalformedMessage("Subject is too long or holds a control character")
+        self.attributes: dict[str, tuple[str, str]] = {}
+        if "MessageAttributes" in members:
+            self.attributes = _attributes(members["MessageAttributes"])
+
+    def string_to_sign(self) -> bytes:
+        subject = "" if self.subject is None else f"Subject\n{self.subject}\n"
+        return _encode(
+            f"Message\n{self.message}\nMessageId\n{self.message_id}\n{subject}"
+            f"Timestamp\n{self.timestamp_text}\nTopicArn\n{self.topic_arn}\nType\nNotification\n"
+        )
+
+
+class _Confirmation(Message):
+    """Both confirmations carry a Token and a SubscribeURL, and sign them."""
+
+    __slots__ = ("subscribe_url", "token")
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        super().__init__(members)
+        self.token = _text(members, "Token")
+        if not _TOKEN.fullmatch(self.token):
+            raise MalformedMessage("Token is not hexadecimal")
+        self.subscribe_url = _text(members, "SubscribeURL")
+        if _CONTROL.search(self.subscribe_url):
+            raise MalformedMessage("SubscribeURL holds a control character")
+
+    def string_to_sign(self) -> bytes:
+        return _encode(
+            f"Message\n{self.message}\nMessageId\n{self.message_id}\nSubscribeURL\n{self.subscribe_url}\n"
+            f"Timestamp\n{self.timestamp_text}\nToken\n{self.token}\nTopicArn\n{self.topic_arn}\nType\n{self.type}\n"
+        )
+
+
+class SubscriptionConfirmation(_Confirmation):
+    """SNS asks whether this endpoint wants the topic's messages."""
+
+    __slots__ = ()
+    type = "SubscriptionConfirmation"
+
+
+class UnsubscribeConfirmation(_Confirmation):
+    """SNS tells that the subscription was deleted. Visiting its SubscribeURL would subscribe again: nobody does."""
+
+    __slots__ = ()
+    type = "UnsubscribeConfirmation"
+
+
+_TYPES: dict[str, type[Notification] | type[_Confirmation]] = {
+    "Notification": Notification,
+    "SubscriptionConfirmation": SubscriptionConfirmation,
+    "UnsubscribeConfirmation": UnsubscribeConfirmation,
+}
+
+
+def parse(body: bytes) -> Message:
+    """Return the Notification, SubscriptionConfirmation or UnsubscribeConfirmation of a body (UTF-8 JSON).
+
+    Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
+    """
+    try:
+        members = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
+    if type(members) is not dict:
+        raise MalformedMessage("the body is not a JSON object")
+    kind = members.get("Type")
+    cls = _TYPES.get(kind) if type(kind) is str else None
+    if cls is None:
+        raise MalformedMessage("Type is not one that SNS sends")
+    return cls(members)
+
+
+def check_headers(headers: dict[str, str], message: Message) -> None:
+    """Compare the x-amz-sns-* headers that are there with the body. Raises HeadersDisagree."""
+    get = headers.get
+    if (
+        get("x-amz-sns-message-type", message.type) != message.type
+        or get("x-amz-sns-message-id", message.message_id) != message.message_id
+        or get("x-amz-sns-topic-arn", message.topic_arn) != message.topic_arn
+    ):
+        raise HeadersDisagree("x-amz-sns-message-type, -message-id or -topic-arn differs from the body")
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether a text is a UUID, as every MessageId is."""
+    return _UUID.fullmatch(text) is not None
+
+
+def is_timestamp(text: str) -> bool:
+    """Tell whether a text has a Timestamp's form."""
+    return _UUID_AND_TIMESTAMP.fullmatch(f"{_NO_UUID}\n{text}") is not None
+
+
+def unix_seconds(timestamp: str) -> int:
+    """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day that is none."""
+    day = timestamp[:10]
+    days = _epoch_days.get(day)
+    if days is None:
+        if len(_epoch_days) > 1000:
+            _epoch_days.clear()
+        days = _epoch_days[day] = _days_since_epoch(int(day[:4]), int(day[5:7]), int(day[8:]))
+    hour, minute, second = int(timestamp[11:13]), int(timestamp[14:16]), int(timestamp[17:19])
+    if hour > 23 or minute > 59 or second > 60:
+        raise MalformedMessage("Timestamp is no time of day")
+    return days * 86400 + hour * 3600 + minute * 60 + second
+
+
+def _days_since_epoch(year: int, month: int, day: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] + (leap and month == 2)):
+        raise MalformedMessage("Timestamp is no day since 1970")
+    before = year - 1
+    years = before * 365 + before // 4 - before // 100 + before // 400 - 719162  # days from year 1 to 1970
+    return years + sum(_DAYS[: month - 1]) + (leap and month > 2) + day - 1
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A duplicate member verifies under one parser and reads differently under another."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedMessage("a JSON member is there twice")
+    return members
+
+
+def _no_constant(name: str) -> object:
+    raise MalformedMessage(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _why(error: Exception) -> str:
+    """The decoder's own words, without a piece of the body."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8, or a number too long"
+
+
+def _text(members: dict[str, object], name: str) -> str:
+    value = members.get(name)
+    if type(value) is not str:
+        raise MalformedMessage(f"{name} is missing or not a string")
+    return value
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MalformedMessage("a lone surrogate is not text") from None
+
+
+def _attributes(value: object) -> dict[str, tuple[str, str]]:
+    if type(value) is not dict or len(value) > MAX_ATTRIBUTES:
+        raise MalformedMessage("MessageAttributes is not an object of attributes")
+    attributes = {}
+    for name, attribute in value.items():
+        if type(attribute) is not dict:
+            raise MalformedMessage("a message attribute is not an object")
+        attributes[name] = _text(attribute, "Type"), _text(attribute, "Value")
+    return attributes

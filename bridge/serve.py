@@ -1,0 +1,137 @@
+"""`bridge serve`: puts the parts of one process together, runs them, and drains them."""
+
+import signal
+from time import monotonic, time
+
+from bridge.admin import Admin
+from bridge.authentication import Credentials
+from bridge.certificate import Certificates
+from bridge.config import Config
+from bridge.counters import Counters
+from bridge.delivery import Deliveries
+from bridge.egress import Egress
+from bridge.errors import BridgeError, SettingError
+from bridge.log import Log
+from bridge.loop import READ, Loop
+from bridge.processes import supervise
+from bridge.publisher import Publisher
+from bridge.routing import Route
+from bridge.server import Limits, Server, describe
+from bridge.signature import VERIFIER
+from bridge.tls import ListenerTLS
+from bridge.version import VERSION
+
+TICK = 0.25  # seconds between two looks at files and readiness
+GOODBYE = 1.0  # seconds for AMQP's own way of closing
+
+
+class Process:
+    """One process of the bridge: a loop, a listener, a connection to the broker."""
+
+    def __init__(self, config: Config, counters: Counters, log: Log) -> None:
+        """Raises SettingError when something can't be set up; nothing is listening then."""
+        self._config, self._counters, self._log = config, counters, log
+        self._loop = loop = Loop()
+        self._credentials = Credentials(config.basic_auth_file)
+        egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
+        certificates = Certificates(config.certificates, egress, time)
+        self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, lambda: counters.add("broker_connections_total"))
+        shared = config.processes > 1
+        if shared and 0 in (config.listen[1], (config.admin_listen or ("", 1))[1]):
+            raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
+        self._server = Server(config.listen, "BRIDGE_LISTEN", loop, Limits(config), counters, log, shared)
+        self._server.deliveries = Deliveries(config, certificates, egress, self._publisher, self._credentials, log)
+        self._tls = ListenerTLS(config, log, self._server.use_tls) if config.tls_cert else None
+        if config.admin_listen is not None:
+            admin = Admin(config.admin_listen, "BRIDGE_ADMIN_LISTEN", loop, Limits(config), Counters(1, counters.reasons), log, shared)
+            admin.processes, admin.shown, admin.statuses = config.processes, counters, {one.reason: one.status for one in failures()}
+            log.info("admin_listening", address=describe(admin))
+        self._stop_by = 0.0
+
+    def run(self, parent: int | None = None) -> int:
+        """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status."""
+        self._loop.on_signal((signal.SIGTERM, signal.SIGINT), self._on_signal)
+        if parent is not None:
+            self._loop.add(parent, self._orphaned, READ)
+        self._publisher.connect()
+        self._counters.put("started", 1)
+        self._tick()
+        self._log.info("listening", address=describe(self._server), version=VERSION, verifier=VERIFIER, tls=self._tls is not None)
+        if self._config.sns_endpoint.startswith("http://"):
+            self._log.warning(
+                "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
+            )
+        self._loop.run()
+        self._counters.put("started", 0)
+        self._log.info("stopped")
+        return 0
+
+    def _tick(self) -> None:
+        self._counters.put("ready", int(self._publisher.ready and not self._stop_by))
+        if self._tls is not None:
+            self._tls.follow()
+        try:
+            self._credentials.reread()
+        except SettingError as error:
+            self._log.error("credentials_unusable", explanation=str(error))
+        self._loop.call_later(TICK, self._tick)
+
+    def _orphaned(self, parent: int, _events: int) -> None:
+        self._loop.remove(parent)
+        self._on_signal(0)
+
+    def _on_signal(self, number: int) -> None:
+        if self._stop_by:
+            self._loop.stop()  # asked twice
+            return
+        self._stop_by = monotonic() + self._config.deadline
+        self._log.info("draining", in_flight=self._server.in_flight, signal=number)
+        self._server.drain()
+        self._drained()
+
+    def _drained(self) -> None:
+        """Look again and again whether the last delivery has its answer; then leave the broker."""
+        if self._server.in_flight and monotonic() < self._stop_by:
+            self._loop.call_later(0.01, self._drained)
+            return
+        self._publisher.close()
+        self._stop_by = monotonic() + GOODBYE
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._publisher.closed or monotonic() >= self._stop_by:
+            self._loop.stop()
+        else:
+            self._loop.call_later(0.01, self._gone)
+
+
+def failures() -> list[type[BridgeError]]:
+    """Return every class that a delivery can end with."""
+    classes: list[type[BridgeError]] = [BridgeError]
+    for one in classes:
+        classes += one.__subclasses__()
+    return classes
+
+
+def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
+    """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
+    if not config.queue:
+        return None
+    default: Route = config.routes[-1]
+    exchange, key = default.exchange.text, default.routing_key.text
+    return config.queue, exchange, "#" if "{" in key else key
+
+
+def serve(config: Config) -> int:
+    """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    log = Log(config.log_level, config.log_format)
+    counters = Counters(config.processes, tuple(dict.fromkeys(one.reason for one in failures())))
+    if config.processes == 1:
+        return Process(config, counters, log).run()
+
+    def start(number: int, parent: int) -> int:
+        counters.use(number)
+        return Process(config, counters, log).run(parent)
+
+    return supervise(config.processes, start, config.deadline + 2 * GOODBYE, log)

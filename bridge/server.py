@@ -1,0 +1,207 @@
+"""The listening socket and its connections, on the loop: limits, deadlines, TLS that follows its files, and the drain."""
+
+import errno
+import os
+import socket
+import ssl
+from http.server import HTTPServer
+from time import monotonic
+
+from bridge.answers import Answers
+from bridge.config import Config
+from bridge.connection import Connection
+from bridge.counters import Counters
+from bridge.delivery import Deliveries, Delivery
+from bridge.errors import BridgeError, Draining, Overloaded, SettingError
+from bridge.log import Log
+from bridge.loop import READ, Loop
+
+BACKLOG = 1024
+ACCEPTS = 64  # at most in one turn
+SWEEP = 0.25  # seconds between two looks at the clock
+NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Limits:
+    """What one server takes at most: bytes, connections, seconds."""
+
+    __slots__ = ("deadline", "max_body", "max_buffered", "max_connections", "max_in_flight")
+
+    def __init__(self, config: Config) -> None:
+        self.max_body, self.max_buffered = config.max_body, config.max_buffered
+        self.max_connections, self.max_in_flight = config.max_connections, config.max_in_flight
+        self.deadline = config.deadline - SWEEP - 0.1  # the sweep may come so much later, and the answer must not
+
+
+class Server(HTTPServer):
+    """http.server's HTTPServer, driven by the loop instead of by serve_forever()."""
+
+    connection_class: type[Connection] = Connection
+    request_queue_size = BACKLOG
+    deliveries: Deliveries
+
+    def __init__(
+        self, address: tuple[str, int], setting: str, loop: Loop, limits: Limits, counters: Counters, log: Log, share: bool
+    ) -> None:
+        """share the port with other processes (SO_REUSEPORT). Raises SettingError, naming setting, when the address can't be had."""
+        self.loop, self.limits, self.counters, self.log = loop, limits, counters, log
+        self.answers = Answers()
+        self.connections: set[Connection] = set()
+        self.in_flight = 0
+        self.buffered = 0  # bytes of large bodies
+        self.draining = False
+        self._share = share
+        self._tls: ssl.SSLContext | None = None
+        self.address_family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
+        try:
+            super().__init__(address, self.connection_class, bind_and_activate=True)
+        except OSError as error:
+            raise SettingError(setting, f"can't listen on {address[0] or '*'}:{address[1]}: {error.strerror or error}") from None
+        self.socket.setblocking(False)
+        loop.add(self.fileno(), self._acceptable, READ)
+        self._accepting = True
+        self._sweep()
+
+    def server_bind(self) -> None:
+        """Bind, without the reverse DNS query that HTTPServer makes of it."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if self._share:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS with every connection from now on."""
+        self._tls = context
+
+    # ---- connections
+
+    def _acceptable(self, _descriptor: int, _events: int) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                sock, address = self.get_request()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._cannot_accept(error)
+                return
+            self.process_request(sock, address)
+
+    def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
+        """Take a new connection, at the cost of the one that is idle longest if there are too many."""
+        if len(self.connections) >= self.limits.max_connections and not self._evict():
+            sock.close()
+            self.counters.add(Overloaded.reason)
+            return
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            sock.close()
+            return
+        self.connections.add(self.connection_class(sock, address, self))
+
+    def _evict(self) -> bool:
+        waiting = [connection for connection in self.connections if connection.delivery is None]
+        if not waiting:
+            return False
+        min(waiting, key=lambda connection: (not connection.idle, connection.since)).close()
+        return True
+
+    def _cannot_accept(self, error: OSError) -> None:
+        """Out of descriptors: make room and look away for a moment, for the listening socket stays readable."""
+        if error.errno in NO_DESCRIPTORS:
+            self.log.error("cannot_accept", explanation=f"{error.strerror}; raise the limit on open files, or lower BRIDGE_MAX_CONNECTIONS")
+            self._evict()
+        self._stop_accepting()
+        self.loop.call_later(SWEEP, self._accept_again)
+
+    def _stop_accepting(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self.loop.remove(self.fileno())
+
+    def _accept_again(self) -> None:
+        if not self._accepting and not self.draining:
+            self._accepting = True
+            self.loop.add(self.fileno(), self._acceptable, READ)
+
+    def _sweep(self) -> None:
+        now = monotonic()
+        for connection in list(self.connections):
+            connection.expire(now)
+        self.counters.put("connections", len(self.connections))
+        self.counters.put("in_flight", self.in_flight)
+        self.counters.put("log_lines_dropped_total", self.log.dropped)
+        self.loop.call_later(SWEEP, self._sweep)
+
+    # ---- deliveries
+
+    def admit(self, delivery: Delivery) -> None:
+        """Let a delivery in. Raises Draining, Overloaded."""
+        if self.draining:
+            raise Draining("the bridge is stopping")
+        if self.in_flight >= self.limits.max_in_flight:
+            raise Overloaded("too many deliveries are in flight (BRIDGE_MAX_IN_FLIGHT)")
+        self.in_flight += 1
+        delivery.admitted = True
+
+    def leave(self, delivery: Delivery, reason: str) -> None:
+        """A delivery has its verdict; reason is that of a 200, "" for all else."""
+        if delivery.admitted:
+            self.in_flight -= 1
+        if reason:
+            self.counters.add(reason)
+            if self.log.debugs and delivery.message_id:
+                self.log.debug("verdict", status=200, reason=reason, message_id=delivery.message_id, topic_arn=delivery.topic_arn)
+
+    def verdict(self, error: BridgeError, message_id: str = "", topic_arn: str = "", client: str = "") -> None:
+        """Log and count what was not answered with 200."""
+        self.counters.add(error.reason)
+        known = {name: value for name, value in (("message_id", message_id), ("topic_arn", topic_arn), ("client", client)) if value}
+        say = self.log.error if error.status in (413, 500) else self.log.warning
+        say("verdict", status=error.status, reason=error.reason, explanation=str(error), **known)
+
+    def bug(self, error: Exception) -> None:
+        """Log where the unexpected happened: names of modules and functions, never values."""
+        places = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            places.append(f"{os.path.basename(code.co_filename)}:{code.co_name}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        self.log.error("bug", explanation=type(error).__name__, place=" < ".join(reversed(places)))
+
+    # ---- the end
+
+    def drain(self) -> None:
+        """Take no more connections and no more requests; what is in flight gets its answer."""
+        self.draining = True
+        self._stop_accepting()
+        self.socket.close()
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+
+    def log_message(self, *_: object) -> None:
+        """http.server's own log is not used."""
+
+
+def has_ipv6() -> bool:
+    """Tell whether an IPv6 socket can be bound here."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def describe(server: Server) -> str:
+    """Return the host:port that a server listens on, an IPv6 host in brackets."""
+    host, port = server.socket.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

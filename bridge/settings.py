@@ -1,0 +1,143 @@
+"""Every setting, once: its name, default, form and meaning. The README's table and `bridge --help` are made from this table."""
+
+from collections.abc import Callable
+
+
+class Setting:
+    """One setting: BRIDGE_<NAME> in the environment, --<name> on the command line (dashes for underscores)."""
+
+    __slots__ = ("default", "form", "meaning", "metavar", "name", "parse")
+
+    def __init__(self, name: str, default: str, form: "tuple[str, Callable[[str], object]]", meaning: str) -> None:
+        self.name, self.default, self.meaning = name, default, meaning
+        self.metavar, self.parse = form
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return "BRIDGE_" + self.name
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return "--" + self.name.lower().replace("_", "-")
+
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "M": 1 << 20, "MIB": 1 << 20}
+
+
+def duration(text: str) -> float:
+    """Return seconds for "10s", "2h", "500ms", "1d" or "0". Raises ValueError."""
+    digits = text.rstrip("smhd")
+    if text == "0":
+        return 0.0
+    if not digits.isascii() or not digits.isdigit() or text[len(digits) :] not in _UNITS:
+        raise ValueError(f"{text!r} is not a time such as 10s, 5m or 2h")
+    return int(digits) * _UNITS[text[len(digits) :]]
+
+
+def size(text: str) -> int:
+    """Return bytes for "65536", "64KiB" or "2MiB". Raises ValueError."""
+    digits = text.rstrip("KMIBkib")
+    unit = text[len(digits) :].upper()
+    if not digits.isascii() or not digits.isdigit() or unit not in _SIZES:
+        raise ValueError(f"{text!r} is not a size such as 65536, 64KiB or 2MiB")
+    return int(digits) * _SIZES[unit]
+
+
+def count(text: str) -> int:
+    """Return a whole number from 1 to 1,000,000. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:8]) <= 1_000_000):
+        raise ValueError(f"{text!r} is not a whole number from 1 to 1000000")
+    return int(text)
+
+
+def switch(text: str) -> bool:
+    """Return whether "on" or "off" is on. Raises ValueError."""
+    if text not in ("on", "off"):
+        raise ValueError(f"{text!r} is neither on nor off")
+    return text == "on"
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Return (host, port) for "127.0.0.1:3000", "[::1]:3000" or ":3000" (all addresses); None for "". Raises ValueError."""
+    if not text:
+        return None
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, [::1]:3000")
+    if not colon or not (port.isascii() and port.isdigit() and int(port[:6]) <= 65535):
+        raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT or :PORT")
+    return host, int(port)
+
+
+def origin(text: str) -> str:
+    """Return an http(s) origin without a slash at its end; "" for none. Raises ValueError."""
+    text = text.rstrip("/")
+    scheme, separator, host = text.partition("://")
+    if text and (scheme not in ("http", "https") or not separator or not host or any(c in host for c in "/?#@\\ ")):
+        raise ValueError("is not an origin such as https://vpce-1234.sns.eu-central-1.vpce.amazonaws.com")
+    return text
+
+
+def path(text: str) -> str:
+    """Return a URL path; "" for any. Raises ValueError."""
+    if text and (not text.startswith("/") or "?" in text or not text.isascii() or " " in text):
+        raise ValueError(f"{text!r} is not a path such as /sns")
+    return text
+
+
+def one_of(*words: str) -> tuple[str, Callable[[str], object]]:
+    """Return the form of a setting that takes one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return "|".join(words), parse
+
+
+TEXT = "TEXT", str
+FILE = "FILE", str
+DURATION = "TIME", duration
+SIZE = "SIZE", size
+COUNT = "N", count
+
+SETTINGS = (
+    Setting("TOPICS", "", ("ARN,…", str), "**Required.** The TopicArns that are let in, comma separated; `*` stands for any whole part: `arn:aws:sns:*:123456789012:*`."),
+    Setting("AMQP_URL", "amqp://guest@localhost:5672/%2F", ("URL,…", str), "The broker, `amqp://USER@HOST:PORT/VHOST` or `amqps://…`; several, comma separated, are tried in turn."),
+    Setting("AMQP_PASSWORD_FILE", "", FILE, "Holds the broker user's password; read again at every connect. (Without it the password comes from the URL, or is `guest`.)"),
+    Setting("AMQP_CA_FILE", "", FILE, "The roots (PEM) that `amqps://` trusts; else certifi's, in the image Amazon's."),
+    Setting("AMQP_CERT", "", FILE, "A client certificate (PEM) for `amqps://`. When the URL names no user, the mechanism is EXTERNAL."),
+    Setting("AMQP_KEY", "", FILE, "Its key (PEM), when it is not in the same file."),
+    Setting("AMQP_HEARTBEAT", "10s", DURATION, "Heartbeat with the broker; a dead connection is noticed after about two."),
+    Setting("EXCHANGE", "", TEXT, "Where to publish; empty is the default exchange. A template, see Routing."),
+    Setting("ROUTING_KEY", "", TEXT, "With which key; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`."),
+    Setting("ROUTES", "", FILE, "A TOML file of rules per topic, see Routing."),
+    Setting("QUEUE", "", TEXT, "Declare this durable quorum queue, and bind it when an exchange is set. Without it nothing is declared."),
+    Setting("BODY", "envelope", one_of("envelope", "message"), "What is published: the bytes exactly as SNS sent them, or the Message alone."),
+    Setting("RAW", "off", ("on|off", switch), "Accept raw message delivery, which is unsigned; needs Basic auth or TLS client certificates."),
+    Setting("LISTEN", ":3000", ("HOST:PORT", address), "Where SNS's requests come in; an empty host is every address, IPv6 and IPv4."),
+    Setting("PATH", "", ("/PATH", path), "The only path that is accepted; empty is any."),
+    Setting("TLS_CERT", "", FILE, "The listener's certificate chain (PEM): HTTPS. Read again when the file changes."),
+    Setting("TLS_KEY", "", FILE, "Its key (PEM), when it is not in the same file."),
+    Setting("TLS_CLIENT_CA_FILE", "", FILE, "Clients must show a certificate from one of these roots (PEM)."),
+    Setting("BASIC_AUTH_FILE", "", FILE, "Lines of `user:password`, any of which is accepted; read again when the file changes."),
+    Setting("MAX_AGE", "2h", DURATION, "How far a Timestamp may be from this machine's clock; 0 is any."),
+    Setting("DEADLINE", "10s", DURATION, "For a delivery in all. SNS itself gives up after 15 s."),
+    Setting("MAX_BODY", "2MiB", SIZE, "Of a request's body. SNS sends at most 256 KiB of message, which JSON can multiply."),
+    Setting("MAX_BUFFERED", "64MiB", SIZE, "Of all large bodies together that are being received or delivered; above it, 503."),
+    Setting("MAX_CONNECTIONS", "1000", COUNT, "Of open connections; above it the one that is idle longest is closed."),
+    Setting("MAX_IN_FLIGHT", "1000", COUNT, "Of deliveries that wait for their confirm; above it, 503."),
+    Setting("CERTIFICATES", "", ("FOLDER", str), "Signing certificates by their file name, looked in before the network: for hosts without egress."),
+    Setting("CA_FILE", "", FILE, "The roots (PEM) that SNS's own hosts are trusted by; else certifi's, in the image Amazon's."),
+    Setting("SNS_ENDPOINT", "", ("ORIGIN", origin), "Takes the place of `https://sns.<region>.<suffix>`: a VPC endpoint, LocalStack, a test."),
+    Setting("ADMIN_LISTEN", "", ("HOST:PORT", address), "A second listener with `/livez`, `/readyz` and `/metrics`; empty is none."),
+    Setting("PROCESSES", "1", COUNT, "Processes that share the port, for more than one core."),
+    Setting("LOG_LEVEL", "info", one_of("debug", "info", "warning", "error"), "`debug` also logs every delivery that was answered 200."),
+    Setting("LOG_FORMAT", "json", one_of("json", "text"), "One line an event, on standard output."),
+)  # fmt: skip

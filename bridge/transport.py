@@ -1,0 +1,208 @@
+"""The stream under pika: pika's documented I/O services interface with a transport of our own.
+
+pika's own transport sends each of a publish's three frames by itself and turns the writability watcher on and off around
+it. This one gathers what a turn of the loop writes, whoever writes it, and sends it in one go; plain or TLS alike.
+Source: `pika.adapters.utils.nbio_interface`, whose contracts the docstrings there give.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStreamProtocol, AbstractStreamTransport
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+
+RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Transport(AbstractStreamTransport):
+    """An AbstractStreamTransport over a connected, non-blocking socket (TLS: after the handshake)."""
+
+    def __init__(self, sock: socket.socket, protocol: AbstractStreamProtocol, services: "Services") -> None:
+        self._sock = sock
+        self._protocol = protocol
+        self._services = services
+        self._written: list[bytes] = []  # in this turn
+        self._unsent: bytes | memoryview = b""  # what the socket did not take; it goes out first, unchanged (TLS wants that)
+        self._open = True
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        services.set_reader(sock.fileno(), self._readable)
+
+    def write(self, data: bytes) -> None:
+        """Send data (bytes, never empty) at the end of this turn."""
+        self._written.append(data)
+
+    def flush(self) -> None:
+        """Send what was written, or as much as the socket takes; the rest when it is writable again."""
+        if self._written and not self._unsent and self._open:
+            self._unsent = b"".join(self._written)
+            self._written.clear()
+            self._send()
+            if self._unsent and self._open:
+                self._services.set_writer(self._sock.fileno(), self._writable)
+
+    def _send(self) -> None:
+        try:
+            sent = self._sock.send(self._unsent)
+        except _WOULD_BLOCK:
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        self._unsent = memoryview(self._unsent)[sent:] if sent < len(self._unsent) else b""
+
+    def _writable(self) -> None:
+        self._send()
+        if self._open and not self._unsent:
+            self._services.remove_writer(self._sock.fileno())
+            self.flush()
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(RECEIVE)
+            while data:
+                self._protocol.data_received(data)
+                if not (self._tls and self._open and self._sock.pending()):  # type: ignore[attr-defined]
+                    return
+                data = self._sock.recv(RECEIVE)
+        except _WOULD_BLOCK:
+            return
+        except Exception as error:  # pika tells a protocol breach by an exception of its own
+            self._end(error)
+            return
+        self._protocol.eof_received()
+        self._end(None)
+
+    def abort(self) -> None:
+        """Close the socket without sending what is left; connection_lost follows in a later turn."""
+        self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._services.forget(self)
+        descriptor = self._sock.fileno()
+        self._services.remove_reader(descriptor)
+        self._services.remove_writer(descriptor)
+        self._written.clear()
+        self._unsent = b""
+
+        def lost() -> None:
+            self._sock.close()
+            self._protocol.connection_lost(error)
+
+        self._services.add_callback_threadsafe(lost)
+
+    def get_protocol(self) -> AbstractStreamProtocol:
+        """Return the protocol at the other end of this transport."""
+        return self._protocol
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return len(self._unsent) + sum(map(len, self._written))
+
+
+class _Connecting(AbstractIOReference):
+    """A connection between the connected socket and its transport: the TLS handshake, in steps on the loop."""
+
+    def __init__(
+        self,
+        services: "Services",
+        protocol_factory: Callable[[], AbstractStreamProtocol],
+        sock: socket.socket,
+        on_done: Callable[[Any], None],
+        context: ssl.SSLContext | None,
+        server_hostname: str | None,
+    ) -> None:
+        self._services, self._protocol_factory, self._sock, self._on_done = services, protocol_factory, sock, on_done
+        self._tls, self._hostname = context, server_hostname
+        self._over = False
+        services.add_callback_threadsafe(self._begin)
+
+    def cancel(self) -> bool:
+        """Give up before on_done was called; tell whether there was something to give up."""
+        if self._over:
+            return False
+        self._finish()
+        self._sock.close()
+        return True
+
+    def _begin(self) -> None:
+        if self._over:
+            return
+        if self._tls is not None:
+            try:
+                self._sock = self._tls.wrap_socket(
+                    self._sock, server_hostname=self._hostname, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                )
+            except (OSError, ValueError) as error:
+                self._fail(error)
+                return
+        self._step()
+
+    def _step(self) -> None:
+        descriptor = self._sock.fileno()
+        try:
+            if isinstance(self._sock, ssl.SSLSocket):
+                self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._services.remove_writer(descriptor)
+            self._services.set_reader(descriptor, self._step)
+            return
+        except ssl.SSLWantWriteError:
+            self._services.remove_reader(descriptor)
+            self._services.set_writer(descriptor, self._step)
+            return
+        except OSError as error:
+            self._fail(error)
+            return
+        self._finish()
+        protocol = self._protocol_factory()
+        transport = self._services.adopt(self._sock, protocol)
+        protocol.connection_made(transport)
+        self._on_done((transport, protocol))
+
+    def _finish(self) -> None:
+        self._over = True
+        self._services.remove_reader(self._sock.fileno())
+        self._services.remove_writer(self._sock.fileno())
+
+    def _fail(self, error: Exception) -> None:
+        self._finish()
+        self._sock.close()
+        self._on_done(error)
+
+
+class Services(SelectorIOServicesAdapter):
+    """pika's I/O services, with our transport in place of pika's. There is one AMQP connection at a time."""
+
+    transport: Transport | None = None
+
+    def create_streaming_connection(  # type: ignore[override,unused-ignore]
+        self,
+        protocol_factory: Callable[[], AbstractStreamProtocol],
+        sock: socket.socket,
+        on_done: Callable[[Any], None],
+        ssl_context: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+    ) -> AbstractIOReference:
+        """See `AbstractIOServices.create_streaming_connection`."""
+        return _Connecting(self, protocol_factory, sock, on_done, ssl_context, server_hostname)
+
+    def adopt(self, sock: socket.socket, protocol: AbstractStreamProtocol) -> Transport:
+        """Make the transport that `flush` sends for from now on."""
+        self.transport = Transport(sock, protocol, self)
+        return self.transport
+
+    def forget(self, transport: Transport) -> None:
+        """The transport has ended."""
+        if self.transport is transport:
+            self.transport = None
+
+    def flush(self) -> None:
+        """Send what this turn of the loop has written."""
+        if self.transport is not None:
+            self.transport.flush()
