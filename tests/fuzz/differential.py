@@ -87,9 +87,7 @@ def mutated_signature(random_, bits):
         return random_.randbytes(random_.choice((0, 1, size - 1, size, size + 1))), message, digest
     if how == 4:
         number = int.from_bytes(signature, "big")
-        number = random_.choice(
-            (number + n, n - number, n + random_.randrange(-3, 4), number * 2, number ^ 1 << random_.randrange(bits))
-        )
+        number = random_.choice((number + n, n - number, n + random_.randrange(-3, 4), number * 2, number ^ 1 << random_.randrange(bits)))
         return (number % (1 << 8 * size)).to_bytes(size, "big"), message, digest
     if how == 5:
         return signature.lstrip(b"\x00") if random_.random() < 0.5 else b"\x00" + signature, message, digest
@@ -104,9 +102,7 @@ def check_signatures(cases, seed, progress=None):
         signature, message, digest = mutated_signature(random_, bits)
         verdicts = [verify(signature, message, digest) for verify in verifiers(bits)]
         if verdicts not in ([True] * 3, [False] * 3):
-            raise Disagreement(
-                f"seed {seed} case {case}: {verdicts} {bits} {digest} {message[:99].hex()} {signature.hex()}"
-            )
+            raise Disagreement(f"seed {seed} case {case}: {verdicts} {bits} {digest} {message[:99].hex()} {signature.hex()}")
         tally["genuine" if verdicts[0] else "refused"] += 1
         if progress:
             progress("signatures", case, cases, tally)
@@ -120,10 +116,7 @@ def check_signatures(cases, seed, progress=None):
 def certificates():
     """Certificates of many shapes, all readable."""
     keys = [forge.key_info(forge.signer(bits).n) for bits in (2048, 2050, 3072, 4096)]
-    names = [
-        forge.common_name("sns.ä.test".encode(code), tag)
-        for code, tag in (("utf-8", 0x0C), ("utf-16-be", 0x1E), ("utf-32-be", 0x1C))
-    ]
+    names = [forge.common_name("sns.ä.test".encode(code), tag) for code, tag in (("utf-8", 0x0C), ("utf-16-be", 0x1E), ("utf-32-be", 0x1C))]
     names += [
         forge.name((forge.ORGANIZATION, forge.PRINTABLE, b"Amazon"), (forge.COMMON_NAME, forge.IA5, b"a.test")),
         forge.tlv(0x30),
@@ -131,13 +124,8 @@ def certificates():
     usage = forge.extension(b"\x55\x1d\x0f", b"\x03\x02\x05\xa0", b"\x01\x01\xff")
     found = [forge.certificate(key=key) for key in keys]
     found += [forge.certificate(subject=name, issuer=name) for name in names]
-    found += [
-        forge.certificate(extensions=value)
-        for value in (b"", usage, usage + forge.alternative_names(b"a.test", b"b.test"))
-    ]
-    found += [
-        forge.certificate(not_before=forge.tlv(0x17, b"000229000000Z"), not_after=forge.tlv(0x18, b"20500101000000Z"))
-    ]
+    found += [forge.certificate(extensions=value) for value in (b"", usage, usage + forge.alternative_names(b"a.test", b"b.test"))]
+    found += [forge.certificate(not_before=forge.tlv(0x17, b"000229000000Z"), not_after=forge.tlv(0x18, b"20500101000000Z"))]
     return found
 
 
@@ -251,10 +239,7 @@ def ours(encoded, key):
 def has_more(encoded):
     """Whether there are extensions besides the dNSNames: cryptography reads those too, and may refuse them."""
     extensions = tree(encoded)[0][1][0][1][7][1][0][1]
-    return any(
-        oid[1] != b"\x55\x1d\x11" or any(tag != 0x82 for tag, _ in tree(rest[-1][1])[0][1])
-        for _, (oid, *rest) in extensions
-    )
+    return any(oid[1] != b"\x55\x1d\x11" or any(tag != 0x82 for tag, _ in tree(rest[-1][1])[0][1]) for _, (oid, *rest) in extensions)
 
 
 def their_reading(encoded, our_names):

@@ -68,9 +68,7 @@ def forgeries(message: bytes, digest: str, size: int) -> dict[str, bytes]:
         "garbage after the hash, one byte": right[:2] + right[3:] + b"\x00",
         "garbage after the hash, no padding": b"\x00\x01\x00" + good + b"\x5a" * (room + 9),
         "garbage in the algorithm's parameters": padded(digest_info(oid + tlv(OCTET_STRING, bytes(90))), size),
-        "garbage behind the hash inside DigestInfo": padded(
-            digest_info(oid + b"\x05\x00", more=tlv(OCTET_STRING, bytes(80))), size
-        ),
+        "garbage behind the hash inside DigestInfo": padded(digest_info(oid + b"\x05\x00", more=tlv(OCTET_STRING, bytes(80))), size),
         "no NULL parameter": padded(digest_info(oid), size),
         "a NULL of one byte": padded(digest_info(oid + b"\x05\x01\x00"), size),
         "lengths in the long form": padded(b"\x30\x81" + good[1:], size),

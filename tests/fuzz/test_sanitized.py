@@ -34,9 +34,7 @@ def sanitized(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sanitized")
     shutil.copytree(ROOT / "bridge", folder / "bridge", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     for part in ("unit", "fuzz", "data/vectors"):
-        shutil.copytree(
-            ROOT / "tests" / part, folder / "tests" / part, ignore=shutil.ignore_patterns("__pycache__", "corpus")
-        )
+        shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=shutil.ignore_patterns("__pycache__", "corpus"))
     (folder / "tests" / "__init__.py").touch()
     target = folder / "bridge" / f"_rsa{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = sysconfig.get_path("include")
