@@ -1,0 +1,80 @@
+"""make bench: the bridge, from source and as the binary when it was built, beside a Go and a FastAPI bridge on this machine.
+
+Starts a RabbitMQ of its own and stops what it started. Traffic goes to 127.0.0.1 only. A full run takes about 20 minutes and
+writes docs/benchmark.md and docs/bench.svg; a quick one takes two and writes to .cache/bench.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from tests.bench import chart, contract, messages, prepare, report
+from tests.bench.measure import Bench
+from tests.bench.parts import PARTS, QUICK, Effort, started
+from tests.bench.prepare import CACHE, ROOT, say
+from tests.bench.servers import FASTAPI, GO, QUEUE, ours
+from tests.tools.broker import Broker
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less of everything, 512 B only")
+    parser.add_argument("--only", default="", help=f"comma list of parts: {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--queue", choices=["classic", "quorum"], default="classic")
+    parser.add_argument("--again", type=Path, help="measure nothing: write table and chart of these raw figures")
+    parser.add_argument("--out", type=Path, help="the folder for table, chart and raw figures")
+    return parser.parse_args()
+
+
+def check(bench: Bench) -> None:
+    """End the run when a candidate does not do the job."""
+    with started(bench, [*ours(), GO, FASTAPI]) as running:
+        for server in running:
+            wrong = contract.check(server, bench.broker, bench.load)
+            say(f"contract: {server.name} {'does the job' if not wrong else 'FAILS: ' + '; '.join(wrong)}")
+            if wrong:
+                raise SystemExit(1)
+
+
+def measured(wanted: argparse.Namespace) -> dict[str, object]:
+    """Run the parts; return what was found and on what."""
+    prepare.everything()
+    load = messages.make()
+    effort = QUICK if wanted.quick else Effort()
+    effort = effort._replace(rounds=wanted.rounds or effort.rounds)
+    rows = []
+    say("starting RabbitMQ")
+    with Broker() as broker:
+        broker.declare(QUEUE, kind=wanted.queue)
+        bench = Bench(broker, load)
+        check(bench)
+        for name in wanted.only.split(",") if wanted.only else PARTS:
+            rows += PARTS[name](bench, effort)
+    about = {"date": time.strftime("%Y-%m-%d"), "queue": wanted.queue, "rounds": effort.rounds, "seconds": effort.seconds}
+    return {"about": about | report.machine() | prepare.versions(), "rows": rows}
+
+
+def main() -> int:
+    wanted = arguments()
+    found = json.loads(wanted.again.read_text()) if wanted.again else measured(wanted)
+    out = wanted.out or (CACHE if wanted.quick or wanted.only or wanted.again else ROOT / "docs")
+    out.mkdir(parents=True, exist_ok=True)
+    (CACHE / "raw.json").write_text(json.dumps(found))
+    table = report.text(found)
+    (out / "benchmark.md").write_text(table)
+    print("\n" + table)
+    drawing = chart.draw(found)
+    if drawing:
+        (out / "bench.svg").write_text(drawing)
+    say(f"written: {out}/benchmark.md" + (f" and {out}/bench.svg" if drawing else ""))
+    faulty = [row for row in found["rows"] if row.get("bad") or row.get("lost")]
+    for row in faulty:
+        what = f"{row['part']}, {row['name']}, {row['size']} B, {row['connections']} connections"
+        say(f"{what}: {row['bad']} bad answers ({row['why']}), {row['lost']} lost")
+    return 1 if faulty else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

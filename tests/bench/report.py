@@ -1,0 +1,185 @@
+"""The raw rows as tables: medians, ratios within each round, and the targets with what was found."""
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Found = dict[str, Any]
+
+
+def machine() -> dict[str, str]:
+    """What it was measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    return {"cores": str(os.cpu_count()), "processor": model, "system": release.get("PRETTY_NAME", platform.system())}
+
+
+def rows_of(found: Found, part: str, **wanted: object) -> list[Row]:
+    return [row for row in found["rows"] if row["part"] == part and all(row[name] == value for name, value in wanted.items())]
+
+
+def names_of(rows: Iterable[Row]) -> list[str]:
+    """The candidates in the order of the table: ours first."""
+    return sorted({row["name"] for row in rows}, key=lambda name: (not name.startswith("bridge"), name.startswith("FastAPI"), name))
+
+
+def median(rows: Iterable[Row], what: str) -> float:
+    values = [row[what] for row in rows]
+    return statistics.median(values) if values else float("nan")
+
+
+def ratio(rows: Iterable[Row], name: str, other: str, what: str) -> float:
+    """The median over the rounds of name's figure / other's in the same round."""
+    by = {(row["round"], row["name"]): row[what] for row in rows}
+    pairs = [value / by[round_, other] for (round_, one), value in by.items() if one == name and by.get((round_, other))]
+    return statistics.median(pairs) if pairs else float("nan")
+
+
+def table(head: str, lines: Iterable[Iterable[str]]) -> str:
+    """Markdown; the first column to the left, numbers to the right."""
+    columns = head.split(" | ")
+    rule = "|---|" + "---:|" * (len(columns) - 1)
+    return "\n".join(["| " + head + " |", rule, *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
+
+
+def number(value: float, digits: int = 0) -> str:
+    return "-" if value != value else f"{value:,.{digits}f}"
+
+
+def comparison(rows: list[Row]) -> str:
+    """One line a candidate of one cell."""
+    lines = []
+    for name in names_of(rows):
+        own = [row for row in rows if row["name"] == name]
+        figures = [number(median(own, "rate")), number(median(own, "p50"), 2), number(median(own, "p99"), 2), number(median(own, "us"))]
+        ratios = [number(ratio(rows, name, other, what), 2) for other in ("Go", "FastAPI") for what in ("rate", "us")]
+        lines.append(
+            [name, *figures, *ratios, number(median(own, "broker_us")), number(median(own, "load_us")), number(median(own, "others"), 1)]
+        )
+    return table("bridge | messages/s | p50 ms | p99 ms | CPU us a message | rate / Go's | CPU / Go's | rate / FastAPI's | CPU / FastAPI's"
+                 " | broker us | load us | others' cores", lines)  # fmt: skip
+
+
+def cells(found: Found, part: str) -> str:
+    rows, pieces = rows_of(found, part), []
+    for size, connections in sorted({(row["size"], row["connections"]) for row in rows}):
+        at = "1 connection" if connections == 1 else f"{connections:,} connections"
+        pieces.append(
+            f"#### {size:,} B, {at}\n\n" + comparison([row for row in rows if (row["size"], row["connections"]) == (size, connections)])
+        )
+    return "\n".join(pieces)
+
+
+def starts(found: Found) -> str:
+    rows = rows_of(found, "starts")
+    lines = [[name, number(median(own, "ms")), number(median(own, "pss"), 1)]
+             for name in names_of(rows) for own in ([row for row in rows if row["name"] == name],)]  # fmt: skip
+    return table("bridge | exec to first 200, ms | memory then (PSS), MiB", lines)
+
+
+def decades(found: Found, name: str) -> list[tuple[int, float, float]]:
+    """(messages so far, median CPU a message since the last one, memory) at each power of ten from 1,000."""
+    rows, marks, last = rows_of(found, "endurance", name=name), [], 0
+    for mark in (1_000, 10_000, 100_000, 1_000_000):
+        window = [row for row in rows if last < row["total"] <= mark * 1.2]
+        if window and max(row["total"] for row in window) >= mark:
+            reached = next(row for row in window if row["total"] >= mark)
+            within = [row for row in window if row["total"] <= reached["total"]]
+            marks.append((mark, median(within, "us"), reached["pss"]))
+            last = reached["total"]
+    return marks
+
+
+def endurance(found: Found) -> str:
+    names = names_of(rows_of(found, "endurance"))
+    lines = [[name, f"{mark:,}", number(us, 1), number(memory, 2)] for name in names for mark, us, memory in decades(found, name)]
+    return table("bridge | messages so far | CPU us a message since the line before | memory (PSS), MiB", lines)
+
+
+def _at64(name: str, other: str, what: str, size: int = 512, connections: int = 64, part: str = "grid") -> Callable[[Found], float]:
+    return lambda found: ratio(rows_of(found, part, size=size, connections=connections), name, other, what)
+
+
+def _memory(name: str) -> Callable[[Found], float]:
+    return lambda found: median(rows_of(found, "starts", name=name), "pss")
+
+
+def _growth(found: Found) -> float:
+    marks = decades(found, "bridge")
+    return marks[-1][2] - marks[1][2] if len(marks) == 4 else float("nan")
+
+
+def _flat_messages(found: Found) -> float:
+    costs = [us for _, us, _ in decades(found, "bridge")]
+    return max(costs) / min(costs) if len(costs) > 2 else float("nan")
+
+
+def _flat_connections(found: Found) -> float:
+    rows = rows_of(found, "connections", name="bridge")
+    costs = [median([row for row in rows if row["connections"] == many], "us") for many in {row["connections"] for row in rows}]
+    return max(costs) / min(costs) if len(costs) > 1 else float("nan")
+
+
+# (what, at least or at most, the target, how it is read off the rows)
+TARGETS: tuple[tuple[str, str, float, Callable[[Found], float]], ...] = (
+    ("CPU a message / Go's, 64 connections, from source", "<=", 0.72, _at64("bridge", "Go", "us")),
+    ("the same, the binary", "<=", 0.78, _at64("bridge, binary", "Go", "us")),
+    ("rate / Go's, 64 connections, one process", ">=", 1.00, _at64("bridge", "Go", "rate")),
+    ("rate / Go's, BRIDGE_PROCESSES=2", ">=", 1.25, _at64("bridge x2", "Go", "rate", part="processes")),
+    ("CPU / FastAPI's, 64 connections", "<=", 0.20, _at64("bridge", "FastAPI", "us")),
+    ("p99 / Go's, 64 connections", "<=", 1.0, _at64("bridge", "Go", "p99")),
+    ("CPU / Go's, 65,536 B, 8 connections", "<=", 1.0, _at64("bridge", "Go", "us", 65536, 8)),
+    ("idle memory of the binary, unpacked, MiB", "<=", 12, _memory("bridge, unpacked")),
+    ("idle memory of the binary, packed, MiB", "<=", 16, _memory("bridge, binary")),
+    ("memory after 1,000,000 messages - after 10,000, MiB", "<=", 1, _growth),
+    ("CPU a message, 1,000 to 1,000,000 messages, dearest / cheapest", "<=", 1.15, _flat_messages),
+    ("CPU a message, 64 to 1,000 connections, dearest / cheapest", "<=", 1.15, _flat_connections),
+)
+
+
+def targets(found: Found) -> str:
+    lines = []
+    for what, way, target, read in TARGETS:
+        value = read(found)
+        met = "not measured" if value != value else "yes" if (value <= target if way == "<=" else value >= target) else "**no**"
+        lines.append([what, f"{way} {target:g}", number(value, 2), met])
+    return table("figure | target | found | met", lines)
+
+
+INTRODUCTION = """\
+# Benchmark
+
+`make bench` made this file. The job, the same for all: a POST of an SNS Notification (a Message of the size named, in an envelope
+of 1.3 kB more) -> topic allowed, RSA-2048 signature of version 1 or 2 verified -> published persistent and mandatory -> 200 after
+the confirm. The peers in `tests/bench/peers` do that and no more; the bridge also holds every message against its strict grammar
+and sends SNS's fields as AMQP headers.
+
+Load, broker and bridge share the machine, so compare CPU a message first: rates depend on what the broker leaves. Ratios are
+medians over rounds of the figures of one round. Before anything is measured each bridge is shown to refuse forged messages and to
+answer 503 where there is no queue; after each measurement the queue's count was held against the number of 200s.
+
+"""
+
+
+def text(found: Found) -> str:
+    """The whole report."""
+    about, rows = found["about"], found["rows"]
+    sent, bad, lost = (sum(row.get(what, 0) for row in rows) for what in ("answered", "bad", "lost"))
+    parts: tuple[tuple[str, Callable[[Found], str]], ...] = (
+        ("Targets", targets),
+        ("Start and memory", starts),
+        ("One process", lambda found: cells(found, "grid")),
+        ("Two processes", lambda found: cells(found, "processes")),
+        ("Many connections", lambda found: cells(found, "connections")),
+        ("Many messages", endurance),
+    )
+    on = f"{about['date']}; {about['cores']} cores of {about['processor']}; {about['system']}"
+    broker = f"RabbitMQ {about['RabbitMQ']}, {about['queue']} queue; {about['rounds']} rounds of {about['seconds']} s"
+    using = f"{broker}; Python {about['Python']}; Go {about['Go']}; FastAPI {about['FastAPI']}"
+    said = [f"{on}; {using}.\n", f"{sent:,} messages, {bad:,} bad answers, {lost:,} lost.\n"]
+    return INTRODUCTION + "\n".join([*said, *(f"## {title}\n\n{write(found)}" for title, write in parts)])
