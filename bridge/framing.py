@@ -9,6 +9,7 @@ import re
 from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
+MAX_DIGITS = 15  # of a Content-Length; what is more is no length
 MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
 
 # RFC 9112 section 3 (request line, origin-form only) and section 5 (field lines), RFC 9110 section 5.6.2 (token).
@@ -18,7 +19,6 @@ _HEAD = re.compile(
     rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+)*+"
 )
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_DIGITS = re.compile(r"[0-9]{1,15}")
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
@@ -64,24 +64,25 @@ def parse_head(head: bytes | bytearray) -> Request:
         raise MalformedRequest("the request line or a header is not well-formed HTTP/1.1")
     method, target, minor = match.groups()
     headers: dict[str, str] = {}
-    lines = head.decode("latin-1").split("\r\n")
-    del lines[0]
+    lines = iter(head.decode("latin-1").split("\r\n"))
+    next(lines)
     for line in lines:
         name, _, value = line.partition(":")
         name = name.lower()
+        value = value.strip(" \t")
         if name in headers:
             if name in _ONCE or name.startswith("x-amz-sns-"):
                 raise MalformedRequest(f"{name} is there twice")
-            headers[name] += ", " + value.strip(" \t")
-        else:
-            headers[name] = value.strip(" \t")
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
     version_1_1 = minor == b"1"
-    if "host" not in headers:
+    host = headers.get("host")
+    if host is None:
         if version_1_1:
             raise MalformedRequest("there is no Host")
-    elif not _HOST.fullmatch(headers["host"]):
+    elif not _HOST.fullmatch(host):
         raise MalformedRequest("Host is not a host")
-    if headers.get("expect", "100-continue").lower() != "100-continue":
+    if "expect" in headers and headers["expect"].lower() != "100-continue":
         raise MalformedRequest("Expect is not 100-continue")
     return Request(method.decode(), target.decode(), headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1))
 
@@ -99,7 +100,7 @@ def _length(headers: dict[str, str], version_1_1: bool) -> int | None:
         return None
     if length is None:
         return 0
-    if not _DIGITS.fullmatch(length):
+    if not (length.isascii() and length.isdigit() and len(length) <= MAX_DIGITS):
         raise MalformedRequest("Content-Length is not a number")
     return int(length)
 
@@ -107,7 +108,7 @@ def _length(headers: dict[str, str], version_1_1: bool) -> int | None:
 def _keeps_alive(headers: dict[str, str], version_1_1: bool) -> bool:
     """RFC 9112 section 9.3. An HTTP/1.0 client gets its connection closed, whatever it asks for."""
     connection = headers.get("connection")
-    if connection is None or not version_1_1:
+    if not version_1_1 or connection is None or connection == "Keep-Alive":
         return version_1_1
     return "close" not in [option.strip(" \t").lower() for option in connection.split(",")]
 

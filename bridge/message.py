@@ -127,9 +127,12 @@ def parse(body: bytes) -> Message:
     Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
     """
     try:
-        members = _DECODER.decode(body.decode())
-    except (ValueError, RecursionError) as error:
+        text = body.decode()
+        members, end = _scan(text, 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE)))
+    except (ValueError, RecursionError, StopIteration) as error:
         raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
+    if end != len(text) and text[end:].strip(_SPACE):
+        raise MalformedMessage("there is more in the body than one JSON value")
     if type(members) is not dict:
         raise MalformedMessage("the body is not a JSON object")
     kind = members.get("Type")
@@ -195,13 +198,17 @@ def _no_constant(name: str) -> object:
     raise MalformedMessage(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+# The scanner that JSONDecoder.decode() calls; decode() itself would search for white space with two regular expressions.
+_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).scan_once
+_SPACE = " \t\n\r"
 
 
 def _why(error: Exception) -> str:
     """The decoder's own words, without a piece of the body."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
+    if isinstance(error, StopIteration):
+        return f"no value at character {error.value}"
     return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8, or a number too long"
 
 

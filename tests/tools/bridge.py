@@ -24,8 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.tools.envelope import Post
 from tests.tools.ports import free_port, wait_for
-from tests.tools.post import Connection, Endpoint
+from tests.tools.post import Answer, Connection, Endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 UNDER_TEST = os.environ.get("BRIDGE_UNDER_TEST", "source")
@@ -144,6 +145,11 @@ class Bridge:
 
     def connect(self, timeout: float = 15) -> Connection:
         return Connection(self.host, self.port, timeout=timeout)
+
+    def deliver(self, post: Post, path: str = "/", extra: dict[str, str] | None = None) -> Answer:
+        """One POST on a connection of its own."""
+        with self.connect() as connection:
+            return connection.deliver(post, path, extra)
 
     def pid(self) -> int:
         """The bridge's own process (in a container, as the host counts)."""
