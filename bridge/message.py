@@ -199,7 +199,7 @@ def _no_constant(name: str) -> object:
 
 
 # The scanner that JSONDecoder.decode() calls; decode() itself would search for white space with two regular expressions.
-_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).scan_once
+_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
 _SPACE = " \t\n\r"
 
 
