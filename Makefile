@@ -1,20 +1,40 @@
 # Every action has one name here. `make` alone lists them.
 PYTHON ?= python3
 VENV ?= .venv
+TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
 
 .DEFAULT_GOAL := list
-.PHONY: list venv
+.PHONY: list venv test lint types pytest size-if-built clean
 
 list:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.ready ## make the development environment in .venv
 
 $(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/_rsa.c
-	@$(PYTHON) -m venv --help >/dev/null 2>&1 || { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+test: lint types pytest size-if-built ## lint, types, unit, property, integration, contract and quick fault tests (real broker, TLS, signals)
+
+lint: venv ## style and common mistakes
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check bridge
+
+types: venv ## mypy, strict
+	$(VENV)/bin/mypy
+
+pytest: venv .venv-localstack/.ready
+	$(VENV)/bin/python -m pytest -m "not long" $(TESTS)
+	$(VENV)/bin/python -m pytest -m quick tests/fault
+
+size-if-built:
+	@if [ -e dist/size.json ]; then $(MAKE) --no-print-directory size; else echo "size: no image is built here (make image)"; fi
+
+clean: ## remove what was built in this folder; the caches of the image's build stay
+	rm -rf dist $(VENV) .venv-bench .venv-localstack .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 -include build/*.mk tests/*/*.mk
