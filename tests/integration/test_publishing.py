@@ -1,0 +1,151 @@
+"""200 means: RabbitMQ has confirmed the message, and it lies in a queue, byte for byte, with its properties."""
+
+import calendar
+import json
+import time
+import uuid
+
+import pytest
+
+from tests.tools.delivery import deliver_all
+from tests.tools.envelope import layout, now, post
+from tests.tools.sns import TOPIC
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_notification_is_published_byte_for_byte(shared, broker, version):
+    bridge, sns, queue = shared
+    sent = sns.notification("Größe ✓ \"quoted\" \\ \u2028 \n\ttab", subject="A subject", version=version)
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    assert stored.body == sent.body
+
+
+def test_the_answer_is_empty_and_keeps_the_connection(shared, broker):
+    bridge, sns, queue = shared
+    with bridge.connect() as connection:
+        for _ in range(3):
+            answer = connection.deliver(sns.notification())
+            assert (answer.status, answer.body) == (200, b"")
+            assert answer.headers.get("connection", "keep-alive").lower() != "close"
+    assert broker.count(queue) == 3
+
+
+def test_properties_and_headers_of_a_message(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    sent_at = now()
+    sent = sns.notification("text", subject="Sübject", timestamp=sent_at, version="2", attributes={
+        "tenant": ("String", "t1"), "priority": ("Number", "5"), "price": ("Number", "1.5"), "colours": ("String.Array", '["red","blue"]'),
+        "raw": ("Binary", "AAECAw==")})
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    properties = stored.properties
+    assert properties.content_type == "text/plain; charset=UTF-8"
+    assert properties.delivery_mode == 2
+    assert properties.message_id == sent.message_id
+    assert properties.timestamp == calendar.timegm(time.strptime(sent_at[:19], "%Y-%m-%dT%H:%M:%S"))
+    assert properties.type == "Notification"
+    assert properties.app_id
+    assert properties.headers == {
+        "x-sns-topic-arn": TOPIC, "x-sns-subject": "Sübject", "x-sns-subscription-arn": sent.headers["x-amz-sns-subscription-arn"],
+        "x-deduplication-header": sent.message_id, "tenant": "t1", "priority": 5, "price": "1.5", "colours": '["red","blue"]',
+        "raw": b"\x00\x01\x02\x03"}
+
+
+def test_content_type_is_what_sns_sent(shared, broker):
+    bridge, sns, queue = shared
+    sent = sns.notification()
+    sent.headers["Content-Type"] = "application/json"
+    assert bridge.deliver(sent).status == 200
+    assert broker.take(queue)[0].properties.content_type == "application/json"
+
+
+def test_attributes_never_take_on_a_meaning_for_the_broker(start_bridge, broker, queue, sns):
+    """CC and BCC would route the message to further queues; x-... are RabbitMQ's and ours. They are not signed."""
+    other = broker.declare(f"other-{uuid.uuid4().hex[:8]}")
+    bridge = start_bridge()
+    sent = sns.notification(attributes={"CC": ("String", other), "BCC": ("String", other), "x-delay": ("Number", "5"), "x-sns-topic-arn": ("String", "forged")})
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    assert stored.properties.headers["x-sns-topic-arn"] == TOPIC
+    assert not {"CC", "BCC", "x-delay"} & set(stored.properties.headers)
+    assert broker.count(other) == 0
+    broker.delete(other)
+
+
+def test_body_message_publishes_the_message_alone(start_bridge, broker, queue, sns):
+    bridge = start_bridge(BRIDGE_BODY="message")
+    sent = sns.notification("Größe ✓", subject="S")
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    assert stored.body == "Größe ✓".encode()
+    assert stored.properties.headers["x-sns-subject"] == "S"
+    assert stored.properties.message_id == sent.message_id
+
+
+@pytest.mark.parametrize("text", ["", "x" * 262_144, '"' * 262_144, "\U0001f600" * 65_536], ids=["empty", "256 KiB", "256 KiB of quotes", "256 KiB of emoji"])
+def test_messages_of_any_size_that_sns_takes(shared, broker, text):
+    bridge, sns, queue = shared
+    sent = sns.notification(text)
+    assert bridge.deliver(sent).status == 200
+    assert broker.take(queue)[0].body == sent.body
+
+
+def test_json_escapes_are_read_as_json_and_published_as_sent(shared, broker):
+    """A sender may write every character as \\uXXXX; the signature is over the characters, the queue gets the bytes."""
+    bridge, sns, queue = shared
+    fields = json.loads(sns.notification("Größe \U0001f600").body)
+    sent = post(fields)._replace(body=json.dumps(fields).encode())
+    assert sent.body != layout(fields)
+    assert bridge.deliver(sent).status == 200
+    assert broker.take(queue)[0].body == sent.body
+
+
+def test_the_same_message_twice_is_published_twice_under_one_id(shared, broker):
+    """A retry of SNS carries the same MessageId: consumers deduplicate on it."""
+    bridge, sns, queue = shared
+    sent = sns.notification()
+    assert [bridge.deliver(sent).status for _ in range(2)] == [200, 200]
+    assert broker.ids(queue) == [sent.message_id] * 2
+
+
+def test_one_certificate_fetch_serves_all_messages(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    outcomes = deliver_all(list(sns.notifications(200)), bridge.endpoint(), connections=32)
+    assert [outcome.status for outcome in outcomes] == [200] * 200
+    assert sns.requests == [sns.certificate_path]
+
+
+def test_a_new_signing_certificate_is_fetched_when_sns_rotates(shared, broker):
+    bridge, sns, queue = shared
+    assert bridge.deliver(sns.notification()).status == 200
+    sns.rotate()
+    sns.requests.clear()
+    assert bridge.deliver(sns.notification()).status == 200
+    assert sns.requests == [sns.certificate_path]
+    assert broker.count(queue) == 2
+
+
+def test_certificates_from_a_folder_need_no_network(start_bridge, broker, queue, sns, folder):
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    (certificates / sns.certificate_path[1:]).write_bytes(sns.certificate)
+    bridge = start_bridge(BRIDGE_CERTIFICATES=str(certificates))
+    assert bridge.deliver(sns.notification()).status == 200
+    assert sns.requests == []
+
+
+def test_20_000_messages_over_64_connections(start_bridge, broker, queue, sns):
+    """Every id that was answered 200 is in the queue, once, persistent; every other id is not."""
+    bridge = start_bridge()
+    posts = list(sns.notifications(20_000))
+    start = time.monotonic()
+    outcomes = deliver_all(posts, bridge.endpoint(), connections=64)
+    print(f"{len(outcomes) / (time.monotonic() - start):,.0f} messages a second")
+    assert [outcome.status for outcome in outcomes].count(200) == 20_000
+    stored = broker.take(queue)
+    assert len(stored) == 20_000
+    bodies = {sent.message_id: sent.body for sent in posts}
+    assert {message.properties.message_id: message.body for message in stored} == bodies
+    assert all(message.properties.delivery_mode == 2 and message.properties.timestamp for message in stored)
+    assert all(message.properties.headers["x-deduplication-header"] == message.properties.message_id for message in stored)

@@ -1,0 +1,327 @@
+"""Which status: 4xx only when the same bytes would be refused for ever on any healthy machine; all else that fails is 503."""
+
+import json
+import re
+import secrets
+import time
+import uuid
+
+import pytest
+
+from tests.tools.envelope import now, post
+from tests.tools.post import Closed, request
+from tests.tools.ports import wait_for
+
+FOREIGN = "arn:aws:sns:eu-central-1:999999999999:orders"
+
+
+def refused(bridge, answer, status, reason):
+    """The answer and the log agree."""
+    assert answer.status == status
+    assert answer.body.decode().strip() == reason
+    line = bridge.wait_for("verdict", status=status, reason=reason)
+    assert line["explanation"]
+
+
+def changed(sent, **members):
+    """The message with other members, its signature as it was."""
+    return post(json.loads(sent.body) | members)
+
+
+# ---- 400
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff{}", b"\xef\xbb\xbf{}", b'{"Type":"Notification"}', b'{"Type":NaN}',
+                                  b"[" * 100_000, b'{"Type":' + b"9" * 5000 + b"}"])
+def test_a_body_that_is_no_message_is_400(shared, broker, body):
+    bridge, sns, queue = shared
+    refused(bridge, bridge.deliver(sns.notification()._replace(body=body)), 400, "malformed-message")
+    assert broker.count(queue) == 0
+
+
+def test_a_duplicate_member_is_400(shared, broker):
+    bridge, sns, queue = shared
+    sent = sns.notification("genuine")
+    body = sent.body.replace(b'  "Message" :', b'  "Message" : "forged",\n  "Message" :')
+    refused(bridge, bridge.deliver(sent._replace(body=body)), 400, "malformed-message")
+    assert broker.count(queue) == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("MessageId", 5), ("Message", None), ("Subject", None), ("Timestamp", "yesterday"), ("MessageId", "not-a-uuid"),
+                                             ("MessageAttributes", []), ("Signature", "not base64!"), ("Subject", "two\nlines")])
+def test_a_member_of_the_wrong_form_is_400(shared, broker, name, value):
+    bridge, sns, queue = shared
+    sent = changed(sns.notification(), **{name: value})
+    sent.headers["x-amz-sns-message-id"] = str(uuid.uuid4())
+    refused(bridge, bridge.deliver(sent), 400, "malformed-message")
+    assert broker.count(queue) == 0
+
+
+@pytest.mark.parametrize("header", ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"])
+def test_headers_that_disagree_with_the_body_are_400(shared, broker, header):
+    bridge, sns, queue = shared
+    sent = sns.notification()
+    sent.headers[header] = {"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": str(uuid.uuid4())}.get(header, FOREIGN)
+    refused(bridge, bridge.deliver(sent), 400, "headers-disagree")
+    assert broker.count(queue) == 0
+
+
+@pytest.mark.parametrize("head", [
+    b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1_0\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}",
+    b"POST / HTTP/1.1\r\nHost: a\r\nX: \x00\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST / HTTP/9.9\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST  / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+    b"hello\r\n\r\n",
+], ids=["no Host", "two Hosts", "two lengths", "+2", "1_0", "-1", "length and chunked", "folded", "bare LF", "NUL", "version", "two spaces", "no HTTP"])
+def test_a_framing_breach_is_400_and_closes(shared, broker, head):
+    bridge, sns, queue = shared
+    with bridge.connect() as connection:
+        refused(bridge, connection.exchange(head), 400, "malformed-request")
+        assert connection.ended()
+
+
+# ---- 403
+
+def test_a_changed_message_is_403(shared, broker):
+    bridge, sns, queue = shared
+    refused(bridge, bridge.deliver(changed(sns.notification("genuine"), Message="forged")), 403, "bad-signature")
+    assert broker.count(queue) == 0
+
+
+@pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
+def test_a_forged_confirmation_is_403(shared, kind):
+    bridge, sns, queue = shared
+    sent = post(sns.signer.confirmation(sns.topic, secrets.token_hex(96), kind=kind))
+    refused(bridge, bridge.deliver(changed(sent, Token="00" * 96)), 403, "bad-signature")
+    assert not any("ConfirmSubscription" in path for path in sns.requests)
+
+
+def test_a_foreign_topic_is_403_though_its_signature_is_valid(shared, broker):
+    bridge, sns, queue = shared
+    refused(bridge, bridge.deliver(sns.notification(topic=FOREIGN)), 403, "topic-not-allowed")
+    refused(bridge, bridge.deliver(sns.subscription_confirmation(topic=FOREIGN)), 403, "topic-not-allowed")
+    assert (broker.count(queue), sns.requests) == (0, [])
+
+
+def test_an_unknown_signature_version_is_403(shared, broker):
+    bridge, sns, queue = shared
+    refused(bridge, bridge.deliver(changed(sns.notification(), SignatureVersion="3")), 403, "signature-version")
+    assert (broker.count(queue), sns.requests) == (0, [])
+
+
+HOSTILE = [
+    "https://evil.example/SimpleNotificationService-{hex}.pem", "http://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com@evil.example/SimpleNotificationService-{hex}.pem",
+    "https://evil@sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com.evil.example/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com./SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com:443/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem?x", "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem#x",
+    "https://sns.eu-central-1.amazonaws.com/../SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com/x/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem\n", "https://SNS.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-{hex}.pem",
+    "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-{hex}.pem", "https://localhost/SimpleNotificationService-{hex}.pem",
+    "https://169.254.169.254/SimpleNotificationService-{hex}.pem", "file:///etc/passwd", "", "https://sns.eu-central-1.amazonaws.com/other.pem",
+]
+
+
+def test_every_hostile_certificate_url_is_403_and_never_visited(shared, broker):
+    """Signed by a key whose certificate really lies there would not help: the URL is judged before any connection."""
+    bridge, sns, queue = shared
+    for url in [url.format(hex="0" * 32) for url in HOSTILE]:
+        before = len(bridge.log)
+        answer = bridge.deliver(changed(sns.notification(), SigningCertURL=url))
+        assert (url, answer.status) == (url, 403)
+        wait_for("the verdict", lambda before=before: len(bridge.log) > before)
+        assert bridge.log[-1]["reason"] == "signing-cert-url"
+    assert (broker.count(queue), sns.requests) == (0, [])
+
+
+def test_raw_delivery_is_403_unless_enabled(shared, broker):
+    bridge, sns, queue = shared
+    sent = sns.notification()
+    sent.headers["x-amz-sns-rawdelivery"] = "true"
+    refused(bridge, bridge.deliver(sent._replace(body=b"raw")), 403, "raw-delivery")
+    assert broker.count(queue) == 0
+
+
+# ---- 404, 405, 413, 431
+
+def test_another_path_is_404_when_one_is_set(start_bridge, broker, queue, sns):
+    bridge = start_bridge(BRIDGE_PATH="/sns")
+    refused(bridge, bridge.deliver(sns.notification(), "/other"), 404, "not-found")
+    assert bridge.deliver(sns.notification(), "/sns").status == 200
+
+
+def test_any_path_will_do_when_none_is_set(shared, broker):
+    bridge, sns, queue = shared
+    assert [bridge.deliver(sns.notification(), path).status for path in ("/", "/x/y", "/x?y=z")] == [200] * 3
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_another_method_is_405(shared, method):
+    bridge, sns, queue = shared
+    with bridge.connect() as connection:
+        answer = connection.exchange(f"{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
+    bridge, sns, queue = shared
+    with bridge.connect() as connection:
+        answer = connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2097153\r\n\r\n")
+        assert answer.status == 413
+        assert connection.ended()
+    assert bridge.wait_for("verdict", status=413)["level"] == "error"
+
+
+def test_a_head_over_the_limit_is_431(shared):
+    bridge, sns, queue = shared
+    with bridge.connect() as connection:
+        answer = connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
+        assert answer.status == 431
+
+
+# ---- 503: certificate and clock
+
+@pytest.mark.parametrize("answer", [(500, b""), (404, b""), (302, b""), (200, b"garbage"), (200, b"x" * 100_000)],
+                         ids=["500", "404", "redirect", "garbage", "too long"])
+def test_a_certificate_that_cannot_be_fetched_is_503(start_bridge, broker, queue, sns, answer):
+    bridge = start_bridge()
+    sns.certificate_answer = answer
+    response = bridge.deliver(sns.notification())
+    refused(bridge, response, 503, "certificate-unavailable")
+    assert int(response.headers["retry-after"]) > 0
+    assert broker.count(queue) == 0
+
+
+def test_a_redirect_of_the_certificate_is_not_followed(start_bridge, sns):
+    bridge = start_bridge()
+    sns.certificate_answer = lambda handler: handler.answer(302, b"", Location=f"{sns.endpoint}/elsewhere")
+    refused(bridge, bridge.deliver(sns.notification()), 503, "certificate-unavailable")
+    assert sns.requests == [sns.certificate_path]
+
+
+def test_a_certificate_host_that_hangs_is_503_within_the_deadline(start_bridge, sns):
+    bridge = start_bridge()
+    sns.certificate_answer = lambda handler: time.sleep(12)
+    start = time.monotonic()
+    assert bridge.deliver(sns.notification()).status == 503
+    assert time.monotonic() - start < 10.5
+
+
+def test_a_certificate_host_with_an_unknown_ca_is_503(start_bridge, sns, folder):
+    from tests.tools.certificates import Authority
+
+    bridge = start_bridge(BRIDGE_CA_FILE=str(Authority(folder, "other").ca_file))
+    refused(bridge, bridge.deliver(sns.notification()), 503, "certificate-unavailable")
+
+
+def test_publishing_goes_on_once_the_certificate_can_be_had(start_bridge, sns):
+    bridge = start_bridge()
+    sns.certificate_answer = 500, b""
+    sent = sns.notification()
+    assert bridge.deliver(sent).status == 503
+    sns.certificate_answer = None
+    wait_for("a 200", lambda: bridge.deliver(sent).status == 200, 10, 0.2)
+
+
+def test_an_expired_signing_certificate_is_503(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    sns.rotate(days=-1)
+    refused(bridge, bridge.deliver(sns.notification()), 503, "certificate-not-valid")
+    assert broker.count(queue) == 0
+
+
+@pytest.mark.parametrize("offset", [-2 * 86400, -7300, 7300, 2 * 86400])
+def test_a_timestamp_outside_the_window_is_503(shared, broker, offset):
+    """Our clock may be wrong, so SNS shall keep it."""
+    bridge, sns, queue = shared
+    refused(bridge, bridge.deliver(sns.notification(timestamp=now(offset))), 503, "timestamp")
+    assert broker.count(queue) == 0
+
+
+def test_max_age_0_takes_any_timestamp(start_bridge, broker, queue, sns):
+    bridge = start_bridge(BRIDGE_MAX_AGE="0")
+    assert bridge.deliver(sns.notification(timestamp="2017-01-01T00:00:00.000Z")).status == 200
+
+
+# ---- 503: broker
+
+def test_no_broker_is_503(start_bridge, sns):
+    bridge = start_bridge(connected=False, BRIDGE_AMQP_URL="amqp://127.0.0.1:9")
+    answer = bridge.deliver(sns.notification())
+    refused(bridge, answer, 503, "broker-unavailable")
+    assert "retry-after" in answer.headers
+
+
+def test_an_unroutable_message_is_503(start_bridge, sns):
+    """It comes back, and then its ack comes too: the ack alone proves nothing."""
+    bridge = start_bridge(BRIDGE_ROUTING_KEY="nobody-is-bound-here")
+    refused(bridge, bridge.deliver(sns.notification()), 503, "unroutable")
+
+
+def test_a_full_queue_that_rejects_is_503(start_bridge, broker, sns):
+    name = broker.declare(f"full-{secrets.token_hex(4)}", **{"x-max-length": 2, "x-overflow": "reject-publish"})
+    bridge = start_bridge(BRIDGE_ROUTING_KEY=name)
+    statuses = [bridge.deliver(sns.notification()).status for _ in range(4)]
+    assert statuses == [200, 200, 503, 503]
+    bridge.wait_for("verdict", status=503, reason="nack")
+    assert broker.count(name) == 2
+    broker.purge(name)
+    assert bridge.deliver(sns.notification()).status == 200
+    broker.delete(name)
+
+
+def test_a_missing_exchange_is_503_and_never_a_bridge_that_needs_a_restart(start_bridge, broker, queue, sns):
+    exchange = f"exchange-{secrets.token_hex(4)}"
+    bridge = start_bridge(BRIDGE_EXCHANGE=exchange)
+    for _ in range(3):
+        assert bridge.deliver(sns.notification()).status == 503
+    with broker.channel() as channel:
+        channel.exchange_declare(exchange, "direct", durable=True)
+        channel.queue_bind(queue, exchange, queue)
+    wait_for("a 200", lambda: bridge.deliver(sns.notification()).status == 200, 10, 0.1)
+    with broker.channel() as channel:
+        channel.exchange_delete(exchange)
+
+
+def test_a_deleted_queue_is_503_until_it_is_back(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    assert bridge.deliver(sns.notification()).status == 200
+    broker.delete(queue)
+    refused(bridge, bridge.deliver(sns.notification()), 503, "unroutable")
+    broker.declare(queue)
+    assert bridge.deliver(sns.notification()).status == 200
+
+
+def test_too_many_in_flight_is_503_and_closes(start_bridge, mortal_broker, sns):
+    mortal_broker.declare("in-flight")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="in-flight", BRIDGE_MAX_IN_FLIGHT="1", BRIDGE_DEADLINE="3s")
+    assert bridge.deliver(sns.notification()).status == 200
+    mortal_broker.freeze()
+    with bridge.connect() as first:
+        sent = sns.notification()
+        first.send(request(sent, first.host))
+        time.sleep(0.3)
+        answer = bridge.deliver(sns.notification())
+        refused(bridge, answer, 503, "overloaded")
+        assert answer.headers["connection"].lower() == "close"
+        assert first.receive().status == 503
+    mortal_broker.thaw()
+
+
+def test_no_status_is_one_that_sns_takes_wrongly(start_bridge, sns):
+    """A slow connection is closed without a status: no 408; and nothing is ever redirected or asked to slow down."""
+    bridge = start_bridge(BRIDGE_DEADLINE="1s")
+    with bridge.connect() as connection:
+        connection.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
+        with pytest.raises(Closed):
+            connection.receive()
+    assert not [line for line in bridge.log if re.fullmatch("3..|408|425|429", str(line.get("status")))]
