@@ -110,4 +110,4 @@ class Node:
         self.ctl("set_vm_memory_high_watermark", *(("0.0000001",) if on else ("absolute", "1GB")))
 
     def disk_alarm(self, on: bool) -> None:
-        self.ctl("set_disk_free_limit", "900TB" if on else "50MB")
+        self.ctl("set_disk_free_limit", "900000GB" if on else "50MB")
