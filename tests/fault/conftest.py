@@ -1,0 +1,45 @@
+"""What the fault tests share.
+
+Without FAULT in the environment only the tests marked `quick` run (that is `make test`); FAULT=all runs every one (`make fault`).
+BRIDGE_UNDER_TEST chooses source or binary, as everywhere.
+
+record   record(fault, load, stored) asserts the one check, shows the row and keeps it
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.fault import rows
+from tests.fault.load import Load
+from tests.tools.node import Stored
+
+Record = Callable[[str, Load, list[Stored]], rows.Row]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: the part of the fault tests that `make test` runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("FAULT") == "all" or any("tests/fault" in word for word in config.args):
+        return
+    ours = [item for item in items if "tests/fault/" in item.nodeid and "_check.py" not in item.nodeid and not item.get_closest_marker("quick")]
+    config.hook.pytest_deselected(items=ours)
+    items[:] = [item for item in items if item not in ours]
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Iterator[Record]:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def show(fault: str, load: Load, stored: list[Stored]) -> rows.Row:
+        one = rows.row(fault, load, stored)
+        rows.keep(one)
+        with capture.global_and_fixture_disabled():
+            print("\n  " + " | ".join(f"{name} {cell}" if place else cell for place, (name, cell) in
+                                      enumerate(zip(rows.COLUMNS, rows.cells(one), strict=True)) if cell), flush=True)
+        return one
+
+    yield show
