@@ -17,11 +17,17 @@ from tests.bench.servers import FASTAPI, GO, QUEUE, ours
 from tests.tools.broker import Broker
 
 
+def numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything, 512 B only")
     parser.add_argument("--only", default="", help=f"comma list of parts: {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--sizes", type=numbers, help="comma list of message sizes in the grid")
+    parser.add_argument("--connections", type=numbers, help="comma list of numbers of connections in the grid")
     parser.add_argument("--queue", choices=["classic", "quorum"], default="classic")
     parser.add_argument("--again", type=Path, help="measure nothing: write table and chart of these raw figures")
     parser.add_argument("--out", type=Path, help="the folder for table, chart and raw figures")
@@ -43,7 +49,8 @@ def measured(wanted: argparse.Namespace) -> dict[str, object]:
     prepare.everything()
     load = messages.make()
     effort = QUICK if wanted.quick else Effort()
-    effort = effort._replace(rounds=wanted.rounds or effort.rounds)
+    asked = {"rounds": wanted.rounds, "sizes": wanted.sizes, "connections": wanted.connections}
+    effort = effort._replace(**{name: value for name, value in asked.items() if value})
     rows = []
     say("starting RabbitMQ")
     with Broker() as broker:
@@ -59,9 +66,10 @@ def measured(wanted: argparse.Namespace) -> dict[str, object]:
 def main() -> int:
     wanted = arguments()
     found = json.loads(wanted.again.read_text()) if wanted.again else measured(wanted)
-    out = wanted.out or (CACHE if wanted.quick or wanted.only or wanted.again else ROOT / "docs")
+    out = wanted.out or (CACHE if wanted.quick or wanted.only or wanted.again or wanted.sizes or wanted.connections else ROOT / "docs")
     out.mkdir(parents=True, exist_ok=True)
-    (CACHE / "raw.json").write_text(json.dumps(found))
+    if not wanted.again:
+        (CACHE / "raw.json").write_text(json.dumps(found))
     table = report.text(found)
     (out / "benchmark.md").write_text(table)
     print("\n" + table)
