@@ -115,7 +115,10 @@ class Egress:
             self._under_way += 1
             self._threads += 1
             self._call_later(TOTAL + 0.5, lambda job=job: self._end(job, 0, b"", f"no answer within {TOTAL:g} s"))  # type: ignore[misc]
-            threading.Thread(target=self._run, args=(job,), daemon=True).start()
+            try:
+                threading.Thread(target=self._run, args=(job,), daemon=True).start()
+            except RuntimeError as error:  # the machine has no thread left; it may have one for the next fetch
+                self._call_soon(lambda job=job, why=str(error): self._back(job, 0, b"", why))  # type: ignore[misc]
 
     def _run(self, job: _Job) -> None:
         try:
@@ -125,12 +128,11 @@ class Egress:
             status, body, why = 0, b"", str(error)
         except Exception as error:  # a thread must not end without a word, or a delivery waits for nothing
             status, body, why = 0, b"", f"{type(error).__name__} in fetch"
+        self._call_soon(lambda: self._back(job, status, body, why))
 
-        def back() -> None:
-            self._threads -= 1
-            self._end(job, status, body, why)
-
-        self._call_soon(back)
+    def _back(self, job: _Job, status: int, body: bytes, why: str) -> None:
+        self._threads -= 1
+        self._end(job, status, body, why)
 
     def _end(self, job: _Job, status: int, body: bytes, why: str) -> None:
         if not job.over:
