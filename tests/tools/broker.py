@@ -57,6 +57,7 @@ class Broker(Node):
         self._own_epmd = epmd is None
         self.epmd = epmd or Epmd()
         self.process: subprocess.Popen[bytes] | None = None
+        self.alarms = set()
         lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", "log.file.level = warning", "log.console = false",
                  "disk_free_limit.absolute = 50MB", "vm_memory_high_watermark.absolute = 1GB"]
         if ipv6:
@@ -102,6 +103,7 @@ class Broker(Node):
 
     def start(self, wait: bool = True) -> Self:
         """Start (again, with the same data) and wait until AMQP connections are accepted."""
+        self.alarms.clear()  # they do not outlive the node
         with open(self.folder / "out", "ab") as out:
             self.process = subprocess.Popen([BIN / "rabbitmq-server"], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=out, start_new_session=True)
@@ -153,8 +155,8 @@ class Broker(Node):
             self.start()
             return
         self.thaw()
-        self.memory_alarm(False)
-        self.disk_alarm(False)
+        for alarm in tuple(self.alarms):
+            self.memory_alarm(False) if alarm == "memory" else self.disk_alarm(False)
 
     def close(self) -> None:
         """Kill the node, end its epmd, remove its data."""

@@ -29,6 +29,7 @@ class Node:
     node: str
     folder: Path
     environment: dict[str, str]
+    alarms: set[str]  # those that a test has raised
 
     # ---- its state
 
@@ -107,7 +108,9 @@ class Node:
 
     def memory_alarm(self, on: bool) -> None:
         """Raise the memory alarm (publishing connections are blocked) or clear it."""
+        self.alarms.add("memory") if on else self.alarms.discard("memory")
         self.ctl("set_vm_memory_high_watermark", *(("0.0000001",) if on else ("absolute", "1GB")))
 
     def disk_alarm(self, on: bool) -> None:
+        self.alarms.add("disk") if on else self.alarms.discard("disk")
         self.ctl("set_disk_free_limit", "900000GB" if on else "50MB")

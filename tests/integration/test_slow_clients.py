@@ -1,0 +1,118 @@
+"""A connection that is idle or slow costs no thread and delays nobody."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from tests.tools.post import Connection, request
+
+
+def test_500_idle_and_100_dripping_clients_delay_nobody(start_bridge, sns):
+    bridge = start_bridge()
+    assert bridge.deliver(sns.notification()).status == 200
+    before = bridge.threads()
+    idle = [bridge.connect() for _ in range(500)]
+    dripping = [bridge.connect() for _ in range(100)]
+    stop = threading.Event()
+
+    def drip():
+        for number in range(1000):
+            for connection in dripping:
+                try:
+                    connection.send(b"P" if number == 0 else b"O")
+                except OSError:
+                    pass
+            if stop.wait(0.4):
+                return
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        worst = 0.0
+        for _ in range(50):
+            start = time.monotonic()
+            assert bridge.deliver(sns.notification()).status == 200
+            worst = max(worst, time.monotonic() - start)
+        assert worst < 1
+        assert bridge.threads() <= before
+    finally:
+        stop.set()
+        thread.join()
+        for connection in idle + dripping:
+            connection.close()
+
+
+def test_a_dripping_client_is_closed_at_the_deadline_without_a_status(start_bridge, sns):
+    """The limit is on the whole request, not on each recv."""
+    bridge = start_bridge(BRIDGE_DEADLINE="2s")
+    with bridge.connect() as connection:
+        sent = request(sns.notification(), connection.host)
+        start = time.monotonic()
+        with pytest.raises(OSError):  # noqa: PT011 - broken pipe or reset, whichever comes first
+            for at in range(len(sent)):
+                connection.send(sent[at:at + 1])
+                time.sleep(0.1)
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_request_in_pieces_is_a_request(start_bridge, sns, size):
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        sent = request(sns.notification(), connection.host)
+        for at in range(0, len(sent), size):
+            connection.send(sent[at:at + size])
+        assert connection.receive().status == 200
+
+
+def test_pipelined_requests_are_answered_in_order(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        good = [sns.notification() for _ in range(20)]
+        requests = []
+        for number, sent in enumerate(good):
+            requests.append(request(sent if number % 2 else sent._replace(body=b"{}"), connection.host))
+        connection.send(b"".join(requests))
+        assert [connection.receive().status for _ in good] == [400, 200] * 10
+    assert sorted(broker.ids(queue)) == sorted(sent.message_id for sent in good[1::2])
+
+
+def test_a_chunked_request_is_a_request(start_bridge, broker, queue, sns):
+    """Proxies send them."""
+    bridge = start_bridge()
+    sent = sns.notification()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items())
+    with bridge.connect() as connection:
+        half = len(sent.body) // 2
+        chunks = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (sent.body[:half], sent.body[half:], b""))
+        answer = connection.exchange(f"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{headers}\r\n".encode() + chunks)
+    assert answer.status == 200
+    assert broker.take(queue)[0].body == sent.body
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    descriptors = len(list(descriptors_of(bridge)))
+    for _ in range(50):
+        with bridge.connect() as connection:
+            connection.send(request(sns.notification(), connection.host)[:-10])
+    for _ in range(50):
+        with bridge.connect() as connection:
+            connection.send(request(sns.notification(), connection.host))
+    time.sleep(1)
+    assert len(list(descriptors_of(bridge))) <= descriptors + 2
+    assert bridge.deliver(sns.notification()).status == 200
+
+
+def descriptors_of(bridge):
+    return os.listdir(f"/proc/{bridge.pid()}/fd")
+
+
+def test_more_connections_than_allowed_close_the_idle_ones(start_bridge, sns):
+    bridge = start_bridge(BRIDGE_MAX_CONNECTIONS="20")
+    idle = [Connection(bridge.host, bridge.port) for _ in range(40)]
+    assert bridge.deliver(sns.notification()).status == 200
+    for connection in idle:
+        connection.close()
