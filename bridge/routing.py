@@ -10,6 +10,7 @@ BODIES = ("envelope", "message")
 MAX_SHORT_STRING = 255  # bytes of an exchange's or routing key's name (AMQP 0-9-1 section 4.2.5.3)
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # no control character, no lone surrogate
 _OF_TOPIC = ("topic", "account", "region", "topic_arn")
 _ROUTE_KEYS = {"topic", "exchange", "routing_key", "body"}
 
@@ -25,6 +26,8 @@ class Template:
         self._parts = _PLACEHOLDER.split(text)  # literal, name, literal, name, ..., literal
         if any("{" in part or "}" in part for part in self._parts[::2]):
             raise ValueError(f"{text!r} has a brace without its partner")
+        if len("".join(self._parts[::2]).encode()) > MAX_SHORT_STRING:
+            raise ValueError(f"{text!r} has more than {MAX_SHORT_STRING} bytes")
         names = self._parts[1::2]
         for name in names:
             if name not in (*_OF_TOPIC, "subject") and not re.fullmatch(r"attribute\.[A-Za-z0-9_.-]{1,256}", name):
@@ -39,7 +42,7 @@ class Template:
         for at in range(1, len(parts), 2):
             parts[at] = _field(parts[at], topic, message)
         filled = "".join(parts)
-        if len(filled.encode("utf-8", "surrogatepass")) > MAX_SHORT_STRING:
+        if len(filled.encode()) > MAX_SHORT_STRING:
             raise RoutingFailed(
                 f"{self.text!r} fills to more than {MAX_SHORT_STRING} bytes (BRIDGE_EXCHANGE, BRIDGE_ROUTING_KEY or BRIDGE_ROUTES)"
             )
@@ -58,7 +61,7 @@ def _field(name: str, topic: TopicArn, message: Notification | None) -> str:
     value: str | None = None
     if message is not None:
         value = message.subject if name == "subject" else message.attributes.get(name[10:], (None, None))[1]
-    if value is None or not value.isprintable():
+    if value is None or not _TEXT.fullmatch(value):
         raise RoutingFailed(f"the message has no usable {{{name}}}, which the routing settings ask for")
     return value
 
@@ -85,7 +88,10 @@ def parse_routes(text: str, default: Route) -> list[Route]:
     """
     import tomllib  # only needed by those who have such a file
 
-    document = tomllib.loads(text)
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("the file is nested too deeply") from None
     tables = document.get("route")
     if set(document) != {"route"} or not isinstance(tables, list):
         raise ValueError("the file holds [[route]] tables and nothing else")
@@ -96,10 +102,10 @@ def _route(number: int, table: object, default: Route) -> Route:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise ValueError(f"route {number}: every value is a string")
     unknown = set(table) - _ROUTE_KEYS
-    if unknown or "topic" not in table:
-        raise ValueError(
-            f"route {number}: it has topic, and may have exchange, routing_key, body; not {', '.join(sorted(unknown)) or 'no topic'}"
-        )
+    if unknown:
+        raise ValueError(f"route {number}: {', '.join(sorted(unknown))} is none of topic, exchange, routing_key, body")
+    if "topic" not in table:
+        raise ValueError(f"route {number}: names no topic")
     try:
         return Route(
             TopicPattern(table["topic"]),
