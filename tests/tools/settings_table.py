@@ -1,7 +1,7 @@
 """README's table of settings, made from bridge.settings.SETTINGS.
 
-    python -m tests.tools.settings_table            # print it
-    python -m tests.tools.settings_table README.md  # put it between that file's markers
+python -m tests.tools.settings_table            # print it
+python -m tests.tools.settings_table README.md  # put it between that file's markers
 """
 
 import sys
