@@ -53,7 +53,7 @@ def fuzz(name: str, seconds: int, found: Path) -> bool:
     tail: list[str] = []
     for line in process.stdout or ():
         tail = [*tail[-60:], line]
-        if line.startswith("#"):
+        if line[:1] == "#" and line[1:2].isdigit():
             lines.append(" ".join(line.split()[:8]))
     ended.set()
     if process.wait() == 0:
