@@ -80,9 +80,13 @@ def exchange_deleted(scene: Scene) -> None:
 
 def permission_taken(scene: Scene) -> None:
     scene.broker.ctl("set_permissions", "-p", "/", "guest", ".*", "^$", ".*")
-    scene.refused("broker-lost", 30)  # RabbitMQ caches permissions for a while
-    time.sleep(2)
-    scene.broker.ctl("set_permissions", "-p", "/", "guest", ".*", ".*", ".*")
+    scene.broker.ctl("close_all_connections", "permissions have changed")  # a busy channel keeps the permissions it began with
+    try:
+        scene.bridge.wait_for("channel_closed")
+        scene.refused("broker-lost")
+        time.sleep(2)
+    finally:
+        scene.broker.ctl("set_permissions", "-p", "/", "guest", ".*", ".*", ".*")
     scene.load.over()
 
 

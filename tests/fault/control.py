@@ -1,0 +1,21 @@
+"""The control build: a bridge that answers 200 at once, without waiting for the confirm. The check has to find it out.
+
+    python -m tests.fault.control           # settings as those of the bridge
+"""
+
+import sys
+from typing import Any
+
+from bridge import cli, publisher
+
+published = publisher.Publisher.publish
+
+
+def publish(self: publisher.Publisher, delivery: Any, *words: Any, **named: Any) -> None:
+    published(self, delivery, *words, **named)
+    delivery.confirmed()
+
+
+if __name__ == "__main__":
+    publisher.Publisher.publish = publish  # type: ignore[method-assign]
+    sys.exit(cli.main())

@@ -1,0 +1,114 @@
+"""What happens to the bridge itself: kill -9 at any moment, SIGTERM under load, as PID 1, in several processes."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.conftest import settings_for
+from tests.fault.load import Load
+from tests.fault.wrapped import PID_1, Wrapped
+from tests.tools.bridge import UNDER_TEST
+from tests.tools.ports import free_port
+from tests.tools.post import Connection
+
+PROCESSES = pytest.mark.parametrize("processes", ["1", "2"])
+
+
+def listens(port: int) -> float:
+    """Wait until something accepts connections there; return the seconds it took."""
+    start = time.monotonic()
+    while time.monotonic() < start + 30:
+        try:
+            Connection("127.0.0.1", port, timeout=2).close()
+        except OSError:
+            time.sleep(0.005)
+        else:
+            return time.monotonic() - start
+    raise AssertionError("not listening within 30 s")
+
+
+@pytest.mark.parametrize("lives", [pytest.param(25, marks=pytest.mark.quick), 500])
+def test_kill_9_at_random_moments(lives, broker, queue, sns, record):
+    """Each life ends at a random moment of its first half second: while starting, connecting, publishing, waiting for confirms."""
+    seed = int(os.environ.get("FAULT_SEED", time.time()))
+    moments = random.Random(seed)
+    port = free_port()
+    bridge = Wrapped(BRIDGE_LISTEN=f"127.0.0.1:{port}", **settings_for(sns, broker.url, queue))
+    starts = []
+    with Load(sns, bridge.endpoint(), rate=100, connections=24) as load:
+        for _ in range(lives):
+            bridge.start(wait=False)
+            starts.append(listens(port))
+            time.sleep(moments.uniform(0, 0.5))
+            bridge.kill()
+        bridge.start()
+        load.over()
+    bridge.stop()
+    starts.sort()
+    print(f"seed {seed}; listening after {starts[len(starts) // 2]:.2f} s, 95 % within {starts[int(len(starts) * 0.95)]:.2f} s, at worst {starts[-1]:.2f} s")
+    record(f"bridge: kill -9 at {lives} random moments", load, broker.take(queue))
+    assert starts[len(starts) // 2] <= 1
+    assert load.statuses() <= {0, 200, 403, 503}
+
+
+@PROCESSES
+@pytest.mark.quick
+def test_sigterm_under_load(processes, broker, queue, start_bridge, sns, record):
+    """What is in flight gets its answer; the next process takes over; exit status 0."""
+    address = f"127.0.0.1:{free_port()}"
+    bridge = start_bridge(BRIDGE_LISTEN=address, BRIDGE_PROCESSES=processes)
+    with Load(sns, bridge.endpoint(), rate=300) as load:
+        for _ in range(4):
+            load.wait_for_sent(200)
+            assert bridge.stop() < 10
+            bridge.start()
+        load.over()
+    record(f"bridge: SIGTERM under load, four times, {processes} process{'es' if processes > '1' else ''}", load, broker.take(queue))
+    assert load.statuses() <= {0, 200, 403, 503}
+
+
+def test_sigterm_while_the_broker_hangs(mortal_broker, start_bridge, sns, record):
+    """The drain ends at the deadline, whatever the broker does."""
+    mortal_broker.declare("drain")
+    mortal_broker.purge("drain")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="drain", BRIDGE_DEADLINE="4s")
+    with Load(sns, bridge.endpoint()) as load:
+        load.wait_for_sent(200)
+        mortal_broker.freeze()
+        time.sleep(1)
+        assert bridge.stop() < 6
+        mortal_broker.thaw()
+        bridge.start()
+        load.over()
+    record("bridge: SIGTERM while the broker hangs", load, mortal_broker.take("drain"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or UNDER_TEST == "image", reason="a PID namespace needs root; the image's tests have their own")
+@PROCESSES
+def test_sigterm_as_pid_1(processes, broker, queue, sns, record):
+    address = f"127.0.0.1:{free_port()}"
+    bridge = Wrapped(prefix=PID_1, **settings_for(sns, broker.url, queue), BRIDGE_LISTEN=address, BRIDGE_PROCESSES=processes).start()
+    with Load(sns, bridge.endpoint()) as load:
+        for _ in range(3):
+            load.wait_for_sent(200)
+            assert bridge.stop(signal.SIGTERM) < 10
+            bridge.start()
+        load.over()
+    bridge.stop()
+    record(f"bridge: SIGTERM as PID 1, three times, {processes} process{'es' if processes > '1' else ''}", load, broker.take(queue))
+
+
+def test_a_process_of_several_killed(broker, queue, start_bridge, sns, record):
+    """The others go on, and it comes back."""
+    bridge = start_bridge(BRIDGE_PROCESSES="2")
+    with Load(sns, bridge.endpoint()) as load:
+        for number in range(1, 4):
+            load.wait_for_sent(200)
+            with open(f"/proc/{bridge.pid()}/task/{bridge.pid()}/children", encoding="ascii") as children:
+                os.kill(int(children.read().split()[0]), signal.SIGKILL)
+            bridge.wait_for("process_died", more_than=number - 1)
+        load.over()
+    record("bridge: one of two processes killed, three times", load, broker.take(queue))
