@@ -27,10 +27,11 @@ class BrokerSettings:
 
 def check_url(url: str) -> None:
     """Raises ValueError, without the URL itself (a password may be in there), when it is not an AMQP URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+    if not url.startswith(("amqp://", "amqps://")):
         raise ValueError("is not amqp://USER@HOST:PORT/VHOST or amqps://…")
     try:
+        if not urlsplit(url).hostname:
+            raise ValueError
         pika.URLParameters(_whole(url))
     except Exception:
         raise ValueError("can't be read as an AMQP URL; a / in the virtual host is written %2F") from None

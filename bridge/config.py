@@ -13,8 +13,11 @@ from bridge.topic import TopicPattern, parse_patterns
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_FLAG = {setting.flag: setting for setting in SETTINGS}
-# Kubernetes puts these into every container beside a Service that is named "bridge"; they are nobody's mistake.
-_OF_KUBERNETES = re.compile(r"BRIDGE_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)=.*|BRIDGE_PORT=[a-z]+://.*")
+# Kubernetes puts these into every container beside a Service that is named "bridge" or "bridge-…"; they are nobody's mistake.
+_OF_KUBERNETES = re.compile(
+    r"BRIDGE_(?:[A-Z0-9_]+_)?(?:(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)=.*|PORT=(?:tcp|udp|sctp)://.*)",
+    re.DOTALL,
+)
 
 
 class Config:
@@ -69,7 +72,9 @@ def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dic
         if flag not in _BY_FLAG:
             raise SettingError(flag, "is not a setting; `bridge --help` lists them")
         if not equals:
-            text = next(words, "")
+            text = next(words, "--")
+            if text.startswith("--"):
+                raise SettingError(flag, "has no value (an empty one is written " + flag + "=)")
         texts[_BY_FLAG[flag].name] = text
         if flag == "--amqp-url" and any(":" in url.partition("://")[2].rpartition("@")[0] for url in text.split(",")):
             raise SettingError(
@@ -153,5 +158,9 @@ def _check_together(values: dict[str, Any]) -> None:
         raise SettingError("BRIDGE_TLS_CERT", "is missing beside BRIDGE_TLS_KEY or BRIDGE_TLS_CLIENT_CA_FILE")
     if values["LISTEN"] is None:
         raise SettingError("BRIDGE_LISTEN", "is empty; the default is :3000")
+    if values["AMQP_HEARTBEAT"] and not 1 <= values["AMQP_HEARTBEAT"] <= 65535:
+        raise SettingError("BRIDGE_AMQP_HEARTBEAT", "must be from 1s to 65535s, or 0 for none")
+    if values["MAX_BUFFERED"] < values["MAX_BODY"]:
+        raise SettingError("BRIDGE_MAX_BUFFERED", "must not be less than BRIDGE_MAX_BODY, or the largest messages are never taken")
     if not 1 <= values["DEADLINE"] <= 14:
         raise SettingError("BRIDGE_DEADLINE", "must be from 1s to 14s, for SNS gives up after 15 s")

@@ -1,5 +1,6 @@
 """Every setting, once: its name, default, form and meaning. The README's table and `bridge --help` are made from this table."""
 
+import re
 from collections.abc import Callable
 
 
@@ -25,6 +26,12 @@ class Setting:
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "M": 1 << 20, "MIB": 1 << 20}
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+def _is_number(text: str) -> bool:
+    """int() alone would take "+3", "1_0" and digits without end."""
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 def duration(text: str) -> float:
@@ -32,23 +39,23 @@ def duration(text: str) -> float:
     digits = text.rstrip("smhd")
     if text == "0":
         return 0.0
-    if not digits.isascii() or not digits.isdigit() or text[len(digits) :] not in _UNITS:
+    if not _is_number(digits) or text[len(digits) :] not in _UNITS:
         raise ValueError(f"{text!r} is not a time such as 10s, 5m or 2h")
     return int(digits) * _UNITS[text[len(digits) :]]
 
 
 def size(text: str) -> int:
     """Return bytes for "65536", "64KiB" or "2MiB". Raises ValueError."""
-    digits = text.rstrip("KMIBkib")
+    digits = text.rstrip("KMIBkmib")
     unit = text[len(digits) :].upper()
-    if not digits.isascii() or not digits.isdigit() or unit not in _SIZES:
+    if not _is_number(digits) or unit not in _SIZES or not int(digits):
         raise ValueError(f"{text!r} is not a size such as 65536, 64KiB or 2MiB")
     return int(digits) * _SIZES[unit]
 
 
 def count(text: str) -> int:
     """Return a whole number from 1 to 1,000,000. Raises ValueError."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:8]) <= 1_000_000):
+    if not _is_number(text) or not 1 <= int(text) <= 1_000_000:
         raise ValueError(f"{text!r} is not a whole number from 1 to 1000000")
     return int(text)
 
@@ -69,7 +76,7 @@ def address(text: str) -> tuple[str, int] | None:
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"{text!r}: an IPv6 address stands in brackets, [::1]:3000")
-    if not colon or not (port.isascii() and port.isdigit() and int(port[:6]) <= 65535):
+    if not colon or not _is_number(port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT, [IPV6]:PORT or :PORT")
     return host, int(port)
 
@@ -77,16 +84,22 @@ def address(text: str) -> tuple[str, int] | None:
 def origin(text: str) -> str:
     """Return an http(s) origin without a slash at its end; "" for none. Raises ValueError."""
     text = text.rstrip("/")
-    scheme, separator, host = text.partition("://")
-    if text and (scheme not in ("http", "https") or not separator or not host or any(c in host for c in "/?#@\\ ")):
+    if text and not _ORIGIN.fullmatch(text):
         raise ValueError("is not an origin such as https://vpce-1234.sns.eu-central-1.vpce.amazonaws.com")
     return text
 
 
 def path(text: str) -> str:
     """Return a URL path; "" for any. Raises ValueError."""
-    if text and (not text.startswith("/") or "?" in text or not text.isascii() or " " in text):
+    if not re.fullmatch(r"(?:/[!\"$->@-~]*)?", text):
         raise ValueError(f"{text!r} is not a path such as /sns")
+    return text
+
+
+def name(text: str) -> str:
+    """Return a name that AMQP can carry: at most 255 bytes of UTF-8. Raises ValueError."""
+    if len(text.encode("utf-8", "replace")) > 255 or not text.isprintable():
+        raise ValueError(f"{text!r} is not a name of at most 255 bytes")
     return text
 
 
@@ -118,7 +131,7 @@ SETTINGS = (
     Setting("EXCHANGE", "", TEXT, "Where to publish; empty is the default exchange. A template, see Routing."),
     Setting("ROUTING_KEY", "", TEXT, "With which key; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`."),
     Setting("ROUTES", "", FILE, "A TOML file of rules per topic, see Routing."),
-    Setting("QUEUE", "", TEXT, "Declare this durable quorum queue, and bind it when an exchange is set. Without it nothing is declared."),
+    Setting("QUEUE", "", ("NAME", name), "Declare this durable quorum queue, and bind it when an exchange is set. Without it nothing is declared."),
     Setting("BODY", "envelope", one_of("envelope", "message"), "What is published: the bytes exactly as SNS sent them, or the Message alone."),
     Setting("RAW", "off", ("on|off", switch), "Accept raw message delivery, which is unsigned; needs Basic auth or TLS client certificates."),
     Setting("LISTEN", ":3000", ("HOST:PORT", address), "Where SNS's requests come in; an empty host is every address, IPv6 and IPv4."),
