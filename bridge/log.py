@@ -20,6 +20,7 @@ class Log:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
+        self._torn = b""  # a newline, after a line of which a full disk took a part
         self.dropped = 0
         self.debugs = self._least == 0
 
@@ -42,10 +43,13 @@ class Log:
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
         if level < self._least:
             return
-        line = self._line(LEVELS[level], event, fields)
+        line = self._torn + self._line(LEVELS[level], event, fields)
         try:
-            if self._poll.poll(0) and os.write(self._fd, line) == len(line):
-                return
+            if self._poll.poll(0):
+                whole = os.write(self._fd, line) == len(line)
+                self._torn = b"" if whole else b"\n"
+                if whole:
+                    return
         except OSError:
             pass  # ENOSPC, EPIPE: nobody to tell
         self.dropped += 1
@@ -55,9 +59,10 @@ class Log:
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
         if self._json:
             text = json.dumps({"time": stamp, "level": level, "event": event, **fields})
-            if len(text) >= MAX_LINE:
-                cut = {name: value[:200] if isinstance(value, str) else value for name, value in fields.items()}
-                text = json.dumps({"time": stamp, "level": level, "event": event, **cut})
+            for most in (200, 30):  # characters, of which each may take 12 bytes
+                if len(text) >= MAX_LINE:
+                    cut = {name: value[:most] if isinstance(value, str) else value for name, value in fields.items()}
+                    text = json.dumps({"time": stamp, "level": level, "event": event, **cut})
         else:
             rest = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
             text = f"{stamp} {level:<7} {event} {rest}".rstrip()

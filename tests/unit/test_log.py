@@ -1,0 +1,144 @@
+"""One line an event; and a log that can't be written holds nothing up."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bridge.log import LEVELS, MAX_LINE, Log
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    yield reader, writer
+    for descriptor in (reader, writer):
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass
+
+
+def lines(reader):
+    try:
+        return os.read(reader, 1 << 20).decode("ascii").splitlines()
+    except BlockingIOError:
+        return []
+
+
+def test_json_has_time_level_and_event_first(pipe):
+    Log(fd=pipe[1]).warning("verdict", status=503, reason="nack")
+    [line] = lines(pipe[0])
+    assert list(json.loads(line).items())[1:] == [("level", "warning"), ("event", "verdict"), ("status", 503), ("reason", "nack")]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", json.loads(line)["time"])
+
+
+def test_text_is_the_same_for_people(pipe):
+    Log(form="text", fd=pipe[1]).info("listening", address="[::]:3000", tls=False)
+    Log(form="text", fd=pipe[1]).error("stopped")
+    first, second = lines(pipe[0])
+    assert re.fullmatch(r'\S+Z info    listening address="\[::\]:3000" tls=false', first)
+    assert re.fullmatch(r"\S+Z error   stopped", second)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_below_the_level_is_not_written(pipe, level):
+    log = Log(level, fd=pipe[1])
+    for name in LEVELS:
+        getattr(log, name)("event")
+    assert [json.loads(line)["level"] for line in lines(pipe[0])] == list(LEVELS[LEVELS.index(level) :])
+    assert log.debugs is (level == "debug") and log.dropped == 0
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nb", "\x1b[31m", "\0", "ß👋", "\ud800", "\u2028", '"', "\\", "}", "x" * 10000])
+def test_no_value_makes_two_lines_or_writes_control_characters(pipe, form, value):
+    Log(form=form, fd=pipe[1]).warning("verdict", explanation=value, message_id="last")
+    [line] = lines(pipe[0])
+    assert line.isascii() and line.isprintable()
+    if form == "json":
+        assert value.startswith(json.loads(line)["explanation"]) and json.loads(line)["message_id"] == "last"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("character", ["x", "ß", "👋", "\n", '"'])
+def test_a_line_is_never_longer_than_a_pipe_takes_at_once(pipe, form, character):
+    log = Log(form=form, fd=pipe[1])
+    for length in [*range(0, 4200, 61), 100_000]:
+        log.info(
+            "event",
+            **dict.fromkeys(("explanation", "topic_arn", "broker", "address", "place", "client"), character * length),
+            status=503,
+        )
+        line = os.read(pipe[0], 1 << 20)
+        assert len(line) <= MAX_LINE and line.endswith(b"\n") and line.count(b"\n") == 1
+        if form == "json":
+            assert json.loads(line)["status"] == 503
+    assert log.dropped == 0
+
+
+def test_a_reader_that_went_away_is_counted_and_no_more(pipe):
+    log = Log(fd=pipe[1])
+    os.close(pipe[0])
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        log.info("one")
+        log.info("two")
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+    assert log.dropped == 2
+
+
+def test_a_reader_that_is_stuck_holds_nothing_up_and_sees_whole_lines_again_later(pipe):
+    log = Log(fd=pipe[1])
+    start = time.monotonic()
+    for at in range(5000):
+        log.info("event", number=at)
+    assert time.monotonic() - start < 10
+    assert 0 < log.dropped < 5000
+    written = lines(pipe[0])
+    assert [json.loads(line)["number"] for line in written] == list(range(5000 - log.dropped))
+    log.info("again")
+    assert json.loads(lines(pipe[0])[0])["event"] == "again"
+
+
+def test_a_full_disk_is_counted():
+    with open("/dev/full", "wb") as file:
+        log = Log(fd=file.fileno())
+        log.error("one")
+    assert log.dropped == 1
+
+
+def test_a_line_torn_by_a_full_disk_does_not_spoil_the_next(tmp_path):
+    program = f"""
+import resource, signal
+from bridge.log import Log
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = Log()
+log.info("whole")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, {resource.getrlimit(resource.RLIMIT_FSIZE)[1]}))
+log.info("torn")
+log.info("lost")
+resource.setrlimit(resource.RLIMIT_FSIZE, {resource.getrlimit(resource.RLIMIT_FSIZE)})
+log.info("next")
+assert log.dropped == 2, log.dropped
+"""
+    with open(tmp_path / "log", "wb") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+    whole, torn, following = (tmp_path / "log").read_text().splitlines()
+    assert json.loads(whole)["event"] == "whole" and json.loads(following)["event"] == "next"
+    assert len(whole) + 1 + len(torn) == 100
+
+
+def test_a_closed_descriptor_is_counted(pipe):
+    os.close(pipe[1])
+    log = Log(fd=pipe[1])
+    log.info("one")
+    assert log.dropped == 1
