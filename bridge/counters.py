@@ -23,8 +23,11 @@ class Counters:
     def use(self, process: int) -> None:
         """Write to the row of this process (0, 1, …) from now on. Counts of a predecessor stay: totals never fall."""
         self.row = self._all[process * self._width : (process + 1) * self._width]
+
+    def forget(self, process: int) -> None:
+        """A process has died: its gauges are 0."""
         for gauge in ("connections", "in_flight", "ready", "started"):
-            self.row[self._at[gauge]] = 0
+            self._all[process * self._width + self._at[gauge]] = 0
 
     def add(self, name: str) -> None:
         """Count one more."""

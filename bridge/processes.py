@@ -26,11 +26,12 @@ class Child:
         self.pause = FIRST_PAUSE
 
 
-def supervise(number: int, start: Callable[[int, int], int], patience: float, log: Log) -> int:
+def supervise(number: int, start: Callable[[int, int], int], died: Callable[[int], None], patience: float, log: Log) -> int:
     """Run start(process, parent) in `number` processes until SIGTERM or SIGINT; return the exit status.
 
-    parent is a pipe's end that reads as ended when this process is gone, however it went. patience is how many seconds a
-    child may take to drain before it is killed. A child that exits with 2 could not use its settings: all end with 2.
+    parent is a pipe's end that reads as ended when this process is gone, however it went. died(process) hears of each end.
+    patience is how many seconds a child may take to drain before it is killed. A child that exits with 2 could not use its
+    settings: all end with 2.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     ours, theirs = os.pipe()
@@ -45,7 +46,7 @@ def supervise(number: int, start: Callable[[int, int], int], patience: float, lo
             return status
         got = signal.sigtimedwait(SIGNALS, 0.1 if kill_at else min([1.0, *(c.wait_until - now for c in children if not c.pid)]))
         stop = got is not None and got.si_signo != signal.SIGCHLD
-        if 2 in _reap(children, bool(kill_at or stop), log) and not kill_at:
+        if 2 in _reap(children, bool(kill_at or stop), died, log) and not kill_at:
             status, stop = 2, True
         if stop and not kill_at:
             kill_at = monotonic() + patience
@@ -79,7 +80,7 @@ def _fork(start: Callable[[int, int], int], place: int, ours: int, theirs: int) 
         os._exit(status)
 
 
-def _reap(children: list[Child], stopping: bool, log: Log) -> list[int]:
+def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], log: Log) -> list[int]:
     """Take note of the dead, our children and, as PID 1, anybody's; return the exit statuses of ours."""
     statuses: list[int] = []
     while True:
@@ -97,5 +98,6 @@ def _reap(children: list[Child], stopping: bool, log: Log) -> list[int]:
                 child.pid = 0
                 child.pause = FIRST_PAUSE if now - child.started > WELL else min(child.pause * 2, LONGEST_PAUSE)
                 child.wait_until = now + child.pause
+                died(place)
                 if not stopping:
                     log.error("process_died", process=place, status=status, explanation=f"it is started again in {child.pause:g} s")

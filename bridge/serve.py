@@ -134,4 +134,4 @@ def serve(config: Config) -> int:
         counters.use(number)
         return Process(config, counters, log).run(parent)
 
-    return supervise(config.processes, start, config.deadline + 2 * GOODBYE, log)
+    return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log)
