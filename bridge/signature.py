@@ -1,7 +1,7 @@
 """The signing certificate and RSA signatures: certificate bytes -> Certificate -> verify().
 
 libcrypto verifies where the extension module `bridge._rsa` is there, Python's pow() where it is not. The certificate
-itself is read by `bridge.der` in both cases, so both verifiers accept the same certificates, and no C parses them.
+itself is read by `bridge.x509` in both cases, so both verifiers accept the same certificates, and no C parses them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 
 from bridge.der import BadCertificate as BadCertificate
-from bridge.der import read_certificate
+from bridge.x509 import read_certificate
 
 try:
     from bridge._rsa import LIBCRYPTO, Key
