@@ -10,6 +10,7 @@ start_bridge  start_bridge(**settings) -> a running Bridge that publishes to `qu
 """
 
 import contextlib
+import logging
 import secrets
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
 from tests.tools.sns import SNS
 
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
 StartBridge = Callable[..., Bridge]
 
 
@@ -66,8 +68,14 @@ def sns(folder: Path) -> Iterator[SNS]:
 
 def settings_for(sns: SNS, amqp_url: str, queue: str) -> dict[str, str]:
     """The settings that a bridge needs to publish what this SNS sends to this queue, by the default exchange."""
-    return {"BRIDGE_TOPICS": sns.topic, "BRIDGE_SNS_ENDPOINT": sns.endpoint, "BRIDGE_CA_FILE": str(sns.ca_file), "BRIDGE_AMQP_URL": amqp_url,
-            "BRIDGE_EXCHANGE": "", "BRIDGE_ROUTING_KEY": queue}
+    return {
+        "BRIDGE_TOPICS": sns.topic,
+        "BRIDGE_SNS_ENDPOINT": sns.endpoint,
+        "BRIDGE_CA_FILE": str(sns.ca_file),
+        "BRIDGE_AMQP_URL": amqp_url,
+        "BRIDGE_EXCHANGE": "",
+        "BRIDGE_ROUTING_KEY": queue,
+    }
 
 
 @pytest.fixture

@@ -24,7 +24,11 @@ def secure():
 
 def test_a_password_over_tls(start_bridge, secure, sns):
     broker, authority = secure
-    bridge = start_bridge(BRIDGE_AMQP_URL=broker.tls_url.replace("amqps://", "amqps://guest:guest@"), BRIDGE_AMQP_CA_FILE=str(authority.ca_file), BRIDGE_ROUTING_KEY="secure")
+    bridge = start_bridge(
+        BRIDGE_AMQP_URL=broker.tls_url.replace("amqps://", "amqps://guest:guest@"),
+        BRIDGE_AMQP_CA_FILE=str(authority.ca_file),
+        BRIDGE_ROUTING_KEY="secure",
+    )
     broker.purge("secure")
     assert bridge.deliver(sns.notification()).status == 200
     assert broker.count("secure") == 1
@@ -34,8 +38,13 @@ def test_a_client_certificate_and_external(start_bridge, secure, sns, folder):
     broker, authority = secure
     files = authority.issue(folder / "client", "bridge-client", common_name="bridge-client")
     broker.add_user("bridge-client", "not used")
-    bridge = start_bridge(BRIDGE_AMQP_URL=broker.tls_url, BRIDGE_AMQP_CA_FILE=str(authority.ca_file), BRIDGE_AMQP_CERT=str(files.certificate),
-                          BRIDGE_AMQP_KEY=str(files.key), BRIDGE_ROUTING_KEY="secure")
+    bridge = start_bridge(
+        BRIDGE_AMQP_URL=broker.tls_url,
+        BRIDGE_AMQP_CA_FILE=str(authority.ca_file),
+        BRIDGE_AMQP_CERT=str(files.certificate),
+        BRIDGE_AMQP_KEY=str(files.key),
+        BRIDGE_ROUTING_KEY="secure",
+    )
     assert bridge.deliver(sns.notification()).status == 200
     assert "bridge-client" in broker.ctl("list_connections", "user")
 

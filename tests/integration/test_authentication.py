@@ -3,8 +3,8 @@
 import pytest
 
 from tests.tools.certificates import replace
-from tests.tools.post import basic
 from tests.tools.ports import wait_for
+from tests.tools.post import basic
 
 
 @pytest.fixture
@@ -37,7 +37,10 @@ def test_any_line_of_the_file_is_accepted(start_bridge, sns, users):
     assert bridge.deliver(sns.notification(), extra=basic("sns:second:with colon")).status == 200
 
 
-@pytest.mark.parametrize("credentials", ["sns:wrong", "other:first-password", "sns:", ":", "", "sns:first-password\n", "sns:first-passwordx", "SNS:first-password"])
+@pytest.mark.parametrize(
+    "credentials",
+    ["sns:wrong", "other:first-password", "sns:", ":", "", "sns:first-password\n", "sns:first-passwordx", "SNS:first-password"],
+)
 def test_wrong_credentials_are_401(start_bridge, broker, queue, sns, users, credentials):
     bridge = start_bridge(BRIDGE_BASIC_AUTH_FILE=str(users))
     assert bridge.deliver(sns.notification(), extra=basic(credentials)).status == 401

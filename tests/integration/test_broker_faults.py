@@ -25,7 +25,9 @@ class Load:
         self._going.set()
         self._outcomes = []
         posts = self._until_stopped(list(sns.notifications(2000)), sns)
-        self._thread = threading.Thread(target=lambda: self._outcomes.extend(deliver_all(posts, bridge.endpoint(), connections=connections)))
+        self._thread = threading.Thread(
+            target=lambda: self._outcomes.extend(deliver_all(posts, bridge.endpoint(), connections=connections))
+        )
         self._thread.start()
 
     def _until_stopped(self, ready, sns):
@@ -65,7 +67,9 @@ def test_kill_9_and_restart_under_load(start_bridge, mortal_broker, stored, sns)
     outcomes = load.stop()
     assert len(nothing_lost(outcomes, mortal_broker, stored)) > 500
     assert [outcome for outcome in outcomes if outcome.status == 503]
-    back = min(attempt.at + attempt.seconds for outcome in outcomes for attempt in outcome.attempts if attempt.status == 200 and attempt.at > up)
+    back = min(
+        attempt.at + attempt.seconds for outcome in outcomes for attempt in outcome.attempts if attempt.status == 200 and attempt.at > up
+    )
     assert back - up < 5
 
 

@@ -94,7 +94,7 @@ def test_clients_must_show_a_certificate_when_a_client_ca_is_set(start_https, br
     wrong = Authority(folder, "strangers").issue(folder / "wrong", "sns-proxy")
     bridge = start_https(BRIDGE_TLS_CLIENT_CA_FILE=str(clients.ca_file))
     for shown in (None, wrong):
-        with pytest.raises(OSError), bridge.endpoint(ca_file=authority.ca_file, client=shown).connect() as connection:  # noqa: PT011 - alert or reset
+        with pytest.raises(OSError), bridge.endpoint(ca_file=authority.ca_file, client=shown).connect() as connection:
             connection.deliver(sns.notification())
     assert broker.count(queue) == 0
     endpoint = bridge.endpoint(ca_file=authority.ca_file, client=good)

@@ -15,7 +15,7 @@ from tests.tools.sns import TOPIC
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_notification_is_published_byte_for_byte(shared, broker, version):
     bridge, sns, queue = shared
-    sent = sns.notification("Größe ✓ \"quoted\" \\ \u2028 \n\ttab", subject="A subject", version=version)
+    sent = sns.notification('Größe ✓ "quoted" \\ \u2028 \n\ttab', subject="A subject", version=version)
     assert bridge.deliver(sent).status == 200
     (stored,) = broker.take(queue)
     assert stored.body == sent.body
@@ -34,9 +34,19 @@ def test_the_answer_is_empty_and_keeps_the_connection(shared, broker):
 def test_properties_and_headers_of_a_message(start_bridge, broker, queue, sns):
     bridge = start_bridge()
     sent_at = now()
-    sent = sns.notification("text", subject="Sübject", timestamp=sent_at, version="2", attributes={
-        "tenant": ("String", "t1"), "priority": ("Number", "5"), "price": ("Number", "1.5"), "colours": ("String.Array", '["red","blue"]'),
-        "raw": ("Binary", "AAECAw==")})
+    sent = sns.notification(
+        "text",
+        subject="Sübject",
+        timestamp=sent_at,
+        version="2",
+        attributes={
+            "tenant": ("String", "t1"),
+            "priority": ("Number", "5"),
+            "price": ("Number", "1.5"),
+            "colours": ("String.Array", '["red","blue"]'),
+            "raw": ("Binary", "AAECAw=="),
+        },
+    )
     assert bridge.deliver(sent).status == 200
     (stored,) = broker.take(queue)
     properties = stored.properties
@@ -47,9 +57,16 @@ def test_properties_and_headers_of_a_message(start_bridge, broker, queue, sns):
     assert properties.type == "Notification"
     assert properties.app_id
     assert properties.headers == {
-        "x-sns-topic-arn": TOPIC, "x-sns-subject": "Sübject", "x-sns-subscription-arn": sent.headers["x-amz-sns-subscription-arn"],
-        "x-deduplication-header": sent.message_id, "tenant": "t1", "priority": 5, "price": "1.5", "colours": '["red","blue"]',
-        "raw": b"\x00\x01\x02\x03"}
+        "x-sns-topic-arn": TOPIC,
+        "x-sns-subject": "Sübject",
+        "x-sns-subscription-arn": sent.headers["x-amz-sns-subscription-arn"],
+        "x-deduplication-header": sent.message_id,
+        "tenant": "t1",
+        "priority": 5,
+        "price": "1.5",
+        "colours": '["red","blue"]',
+        "raw": b"\x00\x01\x02\x03",
+    }
 
 
 def test_content_type_is_what_sns_sent(shared, broker):
@@ -64,7 +81,9 @@ def test_attributes_never_take_on_a_meaning_for_the_broker(start_bridge, broker,
     """CC and BCC would route the message to further queues; x-... are RabbitMQ's and ours. They are not signed."""
     other = broker.declare(f"other-{uuid.uuid4().hex[:8]}")
     bridge = start_bridge()
-    sent = sns.notification(attributes={"CC": ("String", other), "BCC": ("String", other), "x-delay": ("Number", "5"), "x-sns-topic-arn": ("String", "forged")})
+    sent = sns.notification(
+        attributes={"CC": ("String", other), "BCC": ("String", other), "x-delay": ("Number", "5"), "x-sns-topic-arn": ("String", "forged")}
+    )
     assert bridge.deliver(sent).status == 200
     (stored,) = broker.take(queue)
     assert stored.properties.headers["x-sns-topic-arn"] == TOPIC
@@ -83,7 +102,9 @@ def test_body_message_publishes_the_message_alone(start_bridge, broker, queue, s
     assert stored.properties.message_id == sent.message_id
 
 
-@pytest.mark.parametrize("text", ["", "x" * 262_144, '"' * 262_144, "\U0001f600" * 65_536], ids=["empty", "256 KiB", "256 KiB of quotes", "256 KiB of emoji"])
+@pytest.mark.parametrize(
+    "text", ["", "x" * 262_144, '"' * 262_144, "\U0001f600" * 65_536], ids=["empty", "256 KiB", "256 KiB of quotes", "256 KiB of emoji"]
+)
 def test_messages_of_any_size_that_sns_takes(shared, broker, text):
     bridge, sns, queue = shared
     sent = sns.notification(text)

@@ -1,4 +1,4 @@
-"""Where a message goes: exchange and routing key are templates; rules per topic stand in a TOML file; BRIDGE_QUEUE needs no broker set-up."""
+"""Where a message goes: exchange and routing key are templates, rules per topic stand in a TOML file, BRIDGE_QUEUE declares a queue."""
 
 import secrets
 
@@ -19,9 +19,17 @@ def exchange(broker, queue):
         channel.exchange_delete(name)
 
 
-@pytest.mark.parametrize(("template", "key"), [
-    ("{topic}", "orders"), ("sns.{account}.{region}.{topic}", "sns.123456789012.eu-central-1.orders"), ("{topic_arn}", TOPIC), ("{subject}", "Order placed"),
-    ("to.{attribute.tenant}", "to.t1"), ("fixed", "fixed")])
+@pytest.mark.parametrize(
+    ("template", "key"),
+    [
+        ("{topic}", "orders"),
+        ("sns.{account}.{region}.{topic}", "sns.123456789012.eu-central-1.orders"),
+        ("{topic_arn}", TOPIC),
+        ("{subject}", "Order placed"),
+        ("to.{attribute.tenant}", "to.t1"),
+        ("fixed", "fixed"),
+    ],
+)
 def test_routing_key_templates(start_bridge, broker, queue, exchange, sns, template, key):
     bridge = start_bridge(BRIDGE_EXCHANGE=exchange, BRIDGE_ROUTING_KEY=template)
     assert bridge.deliver(sns.notification(subject="Order placed", attributes={"tenant": ("String", "t1")})).status == 200
@@ -35,13 +43,23 @@ def test_the_exchange_is_a_template_too(start_bridge, broker, queue, exchange, s
     assert broker.take(queue)[0].exchange == exchange
 
 
-@pytest.mark.parametrize(("template", "fields"), [("{subject}", {}), ("{attribute.tenant}", {"subject": "x"}), ("{attribute.tenant}", {"attributes": {"tenant": ("String", "t" * 256)}})],
-                         ids=["no Subject", "no attribute", "256 bytes"])
+@pytest.mark.parametrize(
+    ("template", "fields"),
+    [
+        ("{subject}", {}),
+        ("{attribute.tenant}", {"subject": "x"}),
+        ("{attribute.tenant}", {"attributes": {"tenant": ("String", "t" * 256)}}),
+    ],
+    ids=["no Subject", "no attribute", "256 bytes"],
+)
 def test_a_key_that_cannot_be_made_is_a_clear_verdict(start_bridge, broker, queue, exchange, sns, template, fields):
     bridge = start_bridge(BRIDGE_EXCHANGE=exchange, BRIDGE_ROUTING_KEY=template)
     answer = bridge.deliver(sns.notification(**fields))
     assert (answer.status, answer.body) == (503, b"routing\n")
-    assert "BRIDGE_ROUTING_KEY" in bridge.wait_for("verdict", reason="routing")["explanation"] or template[1:-1] in bridge.log[-1]["explanation"]
+    assert (
+        "BRIDGE_ROUTING_KEY" in bridge.wait_for("verdict", reason="routing")["explanation"]
+        or template[1:-1] in bridge.log[-1]["explanation"]
+    )
     assert bridge.deliver(sns.notification(subject="ok", attributes={"tenant": ("String", "ok")})).status == 200
     assert len(broker.take(queue)) == 1
 
@@ -73,9 +91,15 @@ routing_key = "invoices"
 
 def test_a_list_of_topics_with_stars(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_TOPICS="arn:aws:sns:eu-central-1:123456789012:orders, arn:aws:sns:*:210987654321:*")
-    statuses = [bridge.deliver(sns.notification(topic=topic)).status for topic in (
-        "arn:aws:sns:eu-central-1:123456789012:orders", "arn:aws:sns:us-east-1:210987654321:anything", "arn:aws:sns:eu-central-1:123456789012:orders2",
-        "arn:aws:sns:us-east-1:123456789012:orders")]
+    statuses = [
+        bridge.deliver(sns.notification(topic=topic)).status
+        for topic in (
+            "arn:aws:sns:eu-central-1:123456789012:orders",
+            "arn:aws:sns:us-east-1:210987654321:anything",
+            "arn:aws:sns:eu-central-1:123456789012:orders2",
+            "arn:aws:sns:us-east-1:123456789012:orders",
+        )
+    ]
     assert statuses == [200, 200, 403, 403]
 
 

@@ -50,9 +50,9 @@ def test_a_dripping_client_is_closed_at_the_deadline_without_a_status(start_brid
     with bridge.connect() as connection:
         sent = request(sns.notification(), connection.host)
         start = time.monotonic()
-        with pytest.raises(OSError):  # noqa: PT011 - broken pipe or reset, whichever comes first
+        with pytest.raises(OSError):
             for at in range(len(sent)):
-                connection.send(sent[at:at + 1])
+                connection.send(sent[at : at + 1])
                 time.sleep(0.1)
         assert time.monotonic() - start < 5
 
@@ -63,7 +63,7 @@ def test_a_request_in_pieces_is_a_request(start_bridge, sns, size):
     with bridge.connect() as connection:
         sent = request(sns.notification(), connection.host)
         for at in range(0, len(sent), size):
-            connection.send(sent[at:at + size])
+            connection.send(sent[at : at + size])
         assert connection.receive().status == 200
 
 

@@ -9,8 +9,8 @@ import uuid
 import pytest
 
 from tests.tools.envelope import now, post
-from tests.tools.post import Closed, request
 from tests.tools.ports import wait_for
+from tests.tools.post import Closed, request
 
 FOREIGN = "arn:aws:sns:eu-central-1:999999999999:orders"
 
@@ -30,8 +30,23 @@ def changed(sent, **members):
 
 # ---- 400
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff{}", b"\xef\xbb\xbf{}", b'{"Type":"Notification"}', b'{"Type":NaN}',
-                                  b"[" * 100_000, b'{"Type":' + b"9" * 5000 + b"}"])
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff{}",
+        b"\xef\xbb\xbf{}",
+        b'{"Type":"Notification"}',
+        b'{"Type":NaN}',
+        b"[" * 100_000,
+        b'{"Type":' + b"9" * 5000 + b"}",
+    ],
+)
 def test_a_body_that_is_no_message_is_400(shared, broker, body):
     bridge, sns, queue = shared
     refused(bridge, bridge.deliver(sns.notification()._replace(body=body)), 400, "malformed-message")
@@ -46,8 +61,19 @@ def test_a_duplicate_member_is_400(shared, broker):
     assert broker.count(queue) == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("MessageId", 5), ("Message", None), ("Subject", None), ("Timestamp", "yesterday"), ("MessageId", "not-a-uuid"),
-                                             ("MessageAttributes", []), ("Signature", "not base64!"), ("Subject", "two\nlines")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MessageId", 5),
+        ("Message", None),
+        ("Subject", None),
+        ("Timestamp", "yesterday"),
+        ("MessageId", "not-a-uuid"),
+        ("MessageAttributes", []),
+        ("Signature", "not base64!"),
+        ("Subject", "two\nlines"),
+    ],
+)
 def test_a_member_of_the_wrong_form_is_400(shared, broker, name, value):
     bridge, sns, queue = shared
     sent = changed(sns.notification(), **{name: value})
@@ -60,34 +86,55 @@ def test_a_member_of_the_wrong_form_is_400(shared, broker, name, value):
 def test_headers_that_disagree_with_the_body_are_400(shared, broker, header):
     bridge, sns, queue = shared
     sent = sns.notification()
-    sent.headers[header] = {"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": str(uuid.uuid4())}.get(header, FOREIGN)
+    sent.headers[header] = {"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": str(uuid.uuid4())}.get(
+        header, FOREIGN
+    )
     refused(bridge, bridge.deliver(sent), 400, "headers-disagree")
     assert broker.count(queue) == 0
 
 
-@pytest.mark.parametrize("head", [
-    b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1_0\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}",
-    b"POST / HTTP/1.1\r\nHost: a\r\nX: \x00\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST / HTTP/9.9\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST  / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
-    b"hello\r\n\r\n",
-], ids=["no Host", "two Hosts", "two lengths", "+2", "1_0", "-1", "length and chunked", "folded", "bare LF", "NUL", "version", "two spaces", "no HTTP"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1_0\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}",
+        b"POST / HTTP/1.1\r\nHost: a\r\nX: \x00\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST / HTTP/9.9\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST  / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+        b"hello\r\n\r\n",
+    ],
+    ids=[
+        "no Host",
+        "two Hosts",
+        "two lengths",
+        "+2",
+        "1_0",
+        "-1",
+        "length and chunked",
+        "folded",
+        "bare LF",
+        "NUL",
+        "version",
+        "two spaces",
+        "no HTTP",
+    ],
+)
 def test_a_framing_breach_is_400_and_closes(shared, broker, head):
-    bridge, sns, queue = shared
+    bridge, _sns, _queue = shared
     with bridge.connect() as connection:
         refused(bridge, connection.exchange(head), 400, "malformed-request")
         assert connection.ended()
 
 
 # ---- 403
+
 
 def test_a_changed_message_is_403(shared, broker):
     bridge, sns, queue = shared
@@ -97,7 +144,7 @@ def test_a_changed_message_is_403(shared, broker):
 
 @pytest.mark.parametrize("kind", ["SubscriptionConfirmation", "UnsubscribeConfirmation"])
 def test_a_forged_confirmation_is_403(shared, kind):
-    bridge, sns, queue = shared
+    bridge, sns, _queue = shared
     sent = post(sns.signer.confirmation(sns.topic, secrets.token_hex(96), kind=kind))
     refused(bridge, bridge.deliver(changed(sent, Token="00" * 96)), 403, "bad-signature")
     assert not any("ConfirmSubscription" in path for path in sns.requests)
@@ -117,17 +164,27 @@ def test_an_unknown_signature_version_is_403(shared, broker):
 
 
 HOSTILE = [
-    "https://evil.example/SimpleNotificationService-{hex}.pem", "http://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://evil.example/SimpleNotificationService-{hex}.pem",
+    "http://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
     "https://sns.eu-central-1.amazonaws.com@evil.example/SimpleNotificationService-{hex}.pem",
     "https://evil@sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
     "https://sns.eu-central-1.amazonaws.com.evil.example/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com./SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com:443/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem?x", "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem#x",
-    "https://sns.eu-central-1.amazonaws.com/../SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com/x/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem\n", "https://SNS.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{hex}.pem", "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-{hex}.pem",
-    "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-{hex}.pem", "https://localhost/SimpleNotificationService-{hex}.pem",
-    "https://169.254.169.254/SimpleNotificationService-{hex}.pem", "file:///etc/passwd", "", "https://sns.eu-central-1.amazonaws.com/other.pem",
+    "https://sns.eu-central-1.amazonaws.com./SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com:443/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem?x",
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem#x",
+    "https://sns.eu-central-1.amazonaws.com/../SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com/x/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem\n",
+    "https://SNS.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-{hex}.pem",
+    "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-{hex}.pem",
+    "https://localhost/SimpleNotificationService-{hex}.pem",
+    "https://169.254.169.254/SimpleNotificationService-{hex}.pem",
+    "file:///etc/passwd",
+    "",
+    "https://sns.eu-central-1.amazonaws.com/other.pem",
 ]
 
 
@@ -153,6 +210,7 @@ def test_raw_delivery_is_403_unless_enabled(shared, broker):
 
 # ---- 404, 405, 413, 431
 
+
 def test_another_path_is_404_when_one_is_set(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_PATH="/sns")
     refused(bridge, bridge.deliver(sns.notification(), "/other"), 404, "not-found")
@@ -160,20 +218,20 @@ def test_another_path_is_404_when_one_is_set(start_bridge, broker, queue, sns):
 
 
 def test_any_path_will_do_when_none_is_set(shared, broker):
-    bridge, sns, queue = shared
+    bridge, sns, _queue = shared
     assert [bridge.deliver(sns.notification(), path).status for path in ("/", "/x/y", "/x?y=z")] == [200] * 3
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_another_method_is_405(shared, method):
-    bridge, sns, queue = shared
+    bridge, _sns, _queue = shared
     with bridge.connect() as connection:
         answer = connection.exchange(f"{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
 def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
-    bridge, sns, queue = shared
+    bridge, _sns, _queue = shared
     with bridge.connect() as connection:
         answer = connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2097153\r\n\r\n")
         assert answer.status == 413
@@ -182,7 +240,7 @@ def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
 
 
 def test_a_head_over_the_limit_is_431(shared):
-    bridge, sns, queue = shared
+    bridge, _sns, _queue = shared
     with bridge.connect() as connection:
         answer = connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
         assert answer.status == 431
@@ -190,8 +248,12 @@ def test_a_head_over_the_limit_is_431(shared):
 
 # ---- 503: certificate and clock
 
-@pytest.mark.parametrize("answer", [(500, b""), (404, b""), (302, b""), (200, b"garbage"), (200, b"x" * 100_000)],
-                         ids=["500", "404", "redirect", "garbage", "too long"])
+
+@pytest.mark.parametrize(
+    "answer",
+    [(500, b""), (404, b""), (302, b""), (200, b"garbage"), (200, b"x" * 100_000)],
+    ids=["500", "404", "redirect", "garbage", "too long"],
+)
 def test_a_certificate_that_cannot_be_fetched_is_503(start_bridge, broker, queue, sns, answer):
     bridge = start_bridge()
     sns.certificate_answer = answer
@@ -253,6 +315,7 @@ def test_max_age_0_takes_any_timestamp(start_bridge, broker, queue, sns):
 
 
 # ---- 503: broker
+
 
 def test_no_broker_is_503(start_bridge, sns):
     bridge = start_bridge(connected=False, BRIDGE_AMQP_URL="amqp://127.0.0.1:9")

@@ -32,9 +32,34 @@ ROOT = Path(__file__).resolve().parents[2]
 UNDER_TEST = os.environ.get("BRIDGE_UNDER_TEST", "source")
 INHERITED = ("PATH", "LANG", "TZ", "HOME", "XDG_RUNTIME_DIR", "COVERAGE_PROCESS_START")
 # Inside the container the files of the tests are where they are outside. Options seen to work with cgroup v1 and lowered limits too.
-PODMAN = ("podman", "run", "--rm", "--pull", "never", "--runtime", "runc", "--network", "host", "--read-only", "--cap-drop", "ALL",
-          "--security-opt", "no-new-privileges", "--user", "65534", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=1024:1024",
-          "--volume", f"{tempfile.gettempdir()}:{tempfile.gettempdir()}:ro", "--volume", f"{ROOT}:{ROOT}:ro", "--workdir", str(ROOT))
+PODMAN = (
+    "podman",
+    "run",
+    "--rm",
+    "--pull",
+    "never",
+    "--runtime",
+    "runc",
+    "--network",
+    "host",
+    "--read-only",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+    "--user",
+    "65534",
+    "--ulimit",
+    "nofile=4096:4096",
+    "--ulimit",
+    "nproc=1024:1024",
+    "--volume",
+    f"{tempfile.gettempdir()}:{tempfile.gettempdir()}:ro",
+    "--volume",
+    f"{ROOT}:{ROOT}:ro",
+    "--workdir",
+    str(ROOT),
+)
 _loaded: list[str] = []
 
 
@@ -43,7 +68,9 @@ def image() -> str:
     if not _loaded:
         name = os.environ.get("BRIDGE_IMAGE", "")
         if not name:
-            done = subprocess.run(["podman", "load", "--quiet", "--input", ROOT / "dist/image.tar"], capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                ["podman", "load", "--quiet", "--input", ROOT / "dist/image.tar"], capture_output=True, text=True, check=True
+            )
             name = done.stdout.strip().rpartition("Loaded image: ")[2]
         _loaded.append(name)
     return _loaded[0]
@@ -69,7 +96,9 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
 
 def run(*arguments: str, timeout: float = 60, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the bridge to its end."""
-    return subprocess.run([*command(settings), *arguments], env=environment(settings), cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [*command(settings), *arguments], env=environment(settings), cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=timeout
+    )
 
 
 class Bridge:
@@ -90,10 +119,18 @@ class Bridge:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, wait: bool = True) -> Self:
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read until the end of the test
         self.log, self.not_json = [], []
-        self.process = subprocess.Popen([*command(self.settings, self.name, self._container), *self.arguments], env=environment(self.settings), cwd=ROOT,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, text=True)
+        self._asked = False
+        self.process = subprocess.Popen(
+            [*command(self.settings, self.name, self._container), *self.arguments],
+            env=environment(self.settings),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
         if wait:
@@ -121,7 +158,9 @@ class Bridge:
             found = self.events(event, **fields)
             if len(found) > more_than:
                 return found[-1]
-            assert self.running(), f"the bridge ended with {self.process and self.process.returncode}: {self.errors()}{self.log[-3:]}{self.not_json[-3:]}"
+            assert self.running(), (
+                f"the bridge ended with {self.process and self.process.returncode}: {self.errors()}{self.log[-3:]}{self.not_json[-3:]}"
+            )
             return None
 
         try:
@@ -138,10 +177,14 @@ class Bridge:
 
     # ---- reaching it
 
-    def endpoint(self, credentials: str = "", path: str = "/", ca_file: Path | None = None, client: tuple[Path, Path] | None = None) -> Endpoint:
+    def endpoint(
+        self, credentials: str = "", path: str = "/", ca_file: Path | None = None, client: tuple[Path, Path] | None = None
+    ) -> Endpoint:
         """The endpoint as it is given to SNS; credentials are "user:password"; ca_file makes it https."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return Endpoint(f"http{'s' if ca_file else ''}://{credentials}{'@' if credentials else ''}{host}:{self.port}{path}", ca_file, client)
+        return Endpoint(
+            f"http{'s' if ca_file else ''}://{credentials}{'@' if credentials else ''}{host}:{self.port}{path}", ca_file, client
+        )
 
     def connect(self, timeout: float = 15) -> Connection:
         return Connection(self.host, self.port, timeout=timeout)
@@ -169,6 +212,7 @@ class Bridge:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the bridge itself."""
+        self._asked = self._asked or number in (signal.SIGTERM, signal.SIGINT)
         os.kill(self.pid(), number)
 
     def kill(self) -> None:
@@ -178,9 +222,9 @@ class Bridge:
         self._end(None)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> float:
-        """Ask it to stop; it must exit 0, with nothing but JSON in its log. Returns the seconds it took."""
+        """Ask it to stop, unless that was done; it must exit 0, with nothing but JSON in its log. Returns the seconds it took."""
         start = time.monotonic()
-        if self.running():
+        if self.running() and not self._asked:
             self.send_signal(number)
         self._end(seconds)
         assert self.process is not None

@@ -31,8 +31,13 @@ class Epmd:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.process = subprocess.Popen(["epmd", "-port", str(self.port), "-address", "127.0.0.1"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.process = subprocess.Popen(
+            ["epmd", "-port", str(self.port), "-address", "127.0.0.1"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         wait_for("epmd", lambda: listening(self.port))
 
     def stop(self) -> None:
@@ -46,8 +51,17 @@ class Broker(Node):
     Attributes: port, url; with tls: tls_port, tls_url; with ipv6: url6.
     """
 
-    def __init__(self, *, tls: Any = None, require_client_certificate: bool = False, ipv6: bool = False, plugins: tuple[str, ...] = (),
-                 settings: str = "", epmd: Epmd | None = None, cookie: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        tls: Any = None,
+        require_client_certificate: bool = False,
+        ipv6: bool = False,
+        plugins: tuple[str, ...] = (),
+        settings: str = "",
+        epmd: Epmd | None = None,
+        cookie: str = "",
+    ) -> None:
         require_rabbitmq()
         self.folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         self.port = free_port()
@@ -58,8 +72,14 @@ class Broker(Node):
         self.epmd = epmd or Epmd()
         self.process: subprocess.Popen[bytes] | None = None
         self.alarms = set()
-        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", "log.file.level = warning", "log.console = false",
-                 "disk_free_limit.absolute = 50MB", "vm_memory_high_watermark.absolute = 1GB"]
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "loopback_users = none",
+            "log.file.level = warning",
+            "log.console = false",
+            "disk_free_limit.absolute = 50MB",
+            "vm_memory_high_watermark.absolute = 1GB",
+        ]
         if ipv6:
             lines.append(f"listeners.tcp.2 = ::1:{self.port}")
         if tls is not None:
@@ -74,11 +94,20 @@ class Broker(Node):
         self.tls_port = free_port()
         self.tls_url = f"amqps://localhost:{self.tls_port}/%2F"
         self.tls_files = tls.issue(self.folder / "tls", "localhost", "127.0.0.1", "::1")
-        return [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}", f"ssl_options.cacertfile = {tls.ca_file}",
-                f"ssl_options.certfile = {self.tls_files.certificate}", f"ssl_options.keyfile = {self.tls_files.key}",
-                "ssl_options.verify = verify_peer", f"ssl_options.fail_if_no_peer_cert = {str(require_client_certificate).lower()}",
-                "ssl_options.versions.1 = tlsv1.3", "ssl_options.versions.2 = tlsv1.2",
-                "auth_mechanisms.1 = PLAIN", "auth_mechanisms.2 = AMQPLAIN", "auth_mechanisms.3 = EXTERNAL", "ssl_cert_login_from = common_name"]
+        return [
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+            f"ssl_options.cacertfile = {tls.ca_file}",
+            f"ssl_options.certfile = {self.tls_files.certificate}",
+            f"ssl_options.keyfile = {self.tls_files.key}",
+            "ssl_options.verify = verify_peer",
+            f"ssl_options.fail_if_no_peer_cert = {str(require_client_certificate).lower()}",
+            "ssl_options.versions.1 = tlsv1.3",
+            "ssl_options.versions.2 = tlsv1.2",
+            "auth_mechanisms.1 = PLAIN",
+            "auth_mechanisms.2 = AMQPLAIN",
+            "auth_mechanisms.3 = EXTERNAL",
+            "ssl_cert_login_from = common_name",
+        ]
 
     def _write_cookie(self, cookie: str) -> None:
         path = self.folder / ".erlang.cookie"
@@ -89,13 +118,23 @@ class Broker(Node):
         loopback = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false"
         folder = str(self.folder)
         return {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8", "HOME": folder,
-            "RABBITMQ_NODENAME": self.node, "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
-            "RABBITMQ_MNESIA_BASE": f"{folder}/data", "RABBITMQ_LOG_BASE": f"{folder}/log", "RABBITMQ_PID_FILE": f"{folder}/pid",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins", "RABBITMQ_CONF_ENV_FILE": f"{folder}/none",
-            "RABBITMQ_GENERATED_CONFIG_DIR": f"{folder}/generated", "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/none.config",
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LANG": "C.UTF-8",
+            "HOME": folder,
+            "RABBITMQ_NODENAME": self.node,
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_CONF_ENV_FILE": f"{folder}/none",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{folder}/generated",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/none.config",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback} +sbwt none +sbwtdcpu none +sbwtdio none",  # no busy waiting: cores are few
-            "RABBITMQ_CTL_ERL_ARGS": loopback, "ERL_EPMD_PORT": str(self.epmd.port), "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_CTL_ERL_ARGS": loopback,
+            "ERL_EPMD_PORT": str(self.epmd.port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RUNNING_UNDER_SYSTEMD": "true",  # makes rabbitmq-server exec the node: then its pid is the node's own
         }
 
@@ -105,8 +144,15 @@ class Broker(Node):
         """Start (again, with the same data) and wait until AMQP connections are accepted."""
         self.alarms.clear()  # they do not outlive the node
         with open(self.folder / "out", "ab") as out:
-            self.process = subprocess.Popen([BIN / "rabbitmq-server"], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=out, start_new_session=True)
+            self.process = subprocess.Popen(
+                [BIN / "rabbitmq-server"],
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
         if wait:
             self.wait_until_ready()
         return self
@@ -148,6 +194,10 @@ class Broker(Node):
     def thaw(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+    def log_text(self) -> str:
+        """All that the node has logged (warnings and worse)."""
+        return "".join(path.read_text(errors="replace") for path in (self.folder / "log").glob("*.log"))
 
     def mend(self) -> None:
         """Make it as new for the next test: running, no alarm."""

@@ -1,12 +1,12 @@
 """A certificate authority of our own and what it issues, strict enough for VERIFY_X509_STRICT (Python 3.13's default).
 
-    authority = Authority(folder)
-    files = authority.issue(folder / "server", "localhost", "127.0.0.1")      # files.certificate, files.key: PEM
-    authority.ca_file                                                           # what BRIDGE_CA_FILE and its kin take
+authority = Authority(folder)
+files = authority.issue(folder / "server", "localhost", "127.0.0.1")      # files.certificate, files.key: PEM
+authority.ca_file                                                           # what BRIDGE_CA_FILE and its kin take
 """
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +31,13 @@ class Authority:
 
     def issue(self, folder: Path, *names: str, common_name: str | None = None, days: float = 30, rsa: bool = False) -> Files:
         """Write folder/certificate.pem and folder/key.pem; where they exist they are replaced in one step each, key first."""
-        leaf = self._ca.issue_cert(*names, common_name=common_name or names[0], not_before=datetime.now(timezone.utc) - timedelta(days=60),
-                                   not_after=datetime.now(timezone.utc) + timedelta(days=days), key_type=trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA)
+        leaf = self._ca.issue_cert(
+            *names,
+            common_name=common_name or names[0],
+            not_before=datetime.now(UTC) - timedelta(days=60),
+            not_after=datetime.now(UTC) + timedelta(days=days),
+            key_type=trustme.KeyType.RSA if rsa else trustme.KeyType.ECDSA,
+        )
         folder.mkdir(parents=True, exist_ok=True)
         files = Files(folder / "certificate.pem", folder / "key.pem")
         replace(files.key, leaf.private_key_pem.bytes())

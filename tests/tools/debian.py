@@ -35,8 +35,12 @@ def _install(package: str) -> None:
             subprocess.run(["apt-get", "update", "-qq"], env=quiet, stdin=subprocess.DEVNULL, check=False)
             subprocess.run(install, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
         if shutil.which("systemctl"):
-            subprocess.run(["systemctl", "disable", "--quiet", "rabbitmq-server.service", "epmd.socket", "epmd.service"],
-                           stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                ["systemctl", "disable", "--quiet", "rabbitmq-server.service", "epmd.socket", "epmd.service"],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
     finally:
         if ours:
             policy.unlink()

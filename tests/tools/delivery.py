@@ -129,8 +129,15 @@ class _Work:
             self._changed.notify_all() if self._exhausted else self._changed.notify()
 
 
-def deliver_all(posts: Iterable[Post], endpoint: Endpoint, *, connections: int = 16, policy: Policy = ONCE, scale: float = 1.0,
-                timeout: float = SNS_TIMEOUT) -> list[Outcome]:
+def deliver_all(
+    posts: Iterable[Post],
+    endpoint: Endpoint,
+    *,
+    connections: int = 16,
+    policy: Policy = ONCE,
+    scale: float = 1.0,
+    timeout: float = SNS_TIMEOUT,
+) -> list[Outcome]:
     """Send every message and return the outcomes in the order in which they were settled.
 
     posts may be a generator: it is asked for the next message whenever a connection is free, so it can pace or end the load.
@@ -166,7 +173,9 @@ def _attempt(connection: Connection | None, endpoint: Endpoint, post: Post, time
         if connection is not None:
             connection.close()
         return None, Attempt(0, start, time.monotonic() - start, f"{type(error).__name__}: {error}")
-    attempt = Attempt(answer.status, start, time.monotonic() - start, "" if answer.status == 200 else answer.body.decode("utf-8", "replace"))
+    attempt = Attempt(
+        answer.status, start, time.monotonic() - start, "" if answer.status == 200 else answer.body.decode("utf-8", "replace")
+    )
     if answer.headers.get("connection", "").lower() == "close":
         connection.close()
         return None, attempt

@@ -68,8 +68,10 @@ def counted(posts: list[Post]) -> Iterator[Post]:
 def latencies(outcomes: list[Outcome], seconds: float) -> str:
     times = sorted(outcome.attempts[-1].seconds * 1000 for outcome in outcomes)
     cut = statistics.quantiles(times, n=100)
-    return (f"from POST to 200: median {cut[49]:.1f} ms, 95 % within {cut[94]:.1f} ms, 99 % within {cut[98]:.1f} ms, longest {times[-1]:.1f} ms; "
-            f"{len(times) / seconds:,.0f} a second over {CONNECTIONS} connections")
+    return (
+        f"from POST to 200: median {cut[49]:.1f} ms, 95 % {cut[94]:.1f} ms, 99 % {cut[98]:.1f} ms, longest {times[-1]:.1f} ms; "
+        f"{len(times) / seconds:,.0f} a second over {CONNECTIONS} connections"
+    )
 
 
 def show(message: Stored) -> None:
@@ -90,8 +92,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, some_broker() as broker, SNS(Path(folder)) as sns:
         Path(folder).chmod(0o755)
         say("SNS", f"simulated, {sns.endpoint}, with a certificate authority of its own")
-        settings = {"BRIDGE_TOPICS": sns.topic, "BRIDGE_SNS_ENDPOINT": sns.endpoint, "BRIDGE_CA_FILE": str(sns.ca_file), "BRIDGE_AMQP_URL": broker.url,
-                    "BRIDGE_QUEUE": queue, "BRIDGE_EXCHANGE": "", "BRIDGE_ROUTING_KEY": queue}
+        settings = {
+            "BRIDGE_TOPICS": sns.topic,
+            "BRIDGE_SNS_ENDPOINT": sns.endpoint,
+            "BRIDGE_CA_FILE": str(sns.ca_file),
+            "BRIDGE_AMQP_URL": broker.url,
+            "BRIDGE_QUEUE": queue,
+            "BRIDGE_EXCHANGE": "",
+            "BRIDGE_ROUTING_KEY": queue,
+        }
         try:
             with Bridge(**settings) as bridge:
                 bridge.wait_for("broker_connected")
@@ -104,7 +113,10 @@ def main() -> int:
 def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> int:
     """subscribe -> confirmation -> Notifications -> unsubscribe -> what lies in the queue. Returns the exit status."""
     answer = sns.subscribe(bridge.endpoint())
-    say("subscribe", f"SubscriptionConfirmation answered {answer.status}; the bridge called ConfirmSubscription: {'yes' if sns.confirmed else 'NO'}")
+    say(
+        "subscribe",
+        f"SubscriptionConfirmation answered {answer.status}; the bridge called ConfirmSubscription: {'yes' if sns.confirmed else 'NO'}",
+    )
     say("Notifications", f"signing {COUNT:,} (RSA-2048, versions 1 and 2 by turns) ...")
     posts = list(sns.notifications(COUNT))
     start = time.monotonic()

@@ -7,7 +7,7 @@ The layout and the string to sign are those of the recorded messages in tests/da
 import base64
 import json
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,7 +28,7 @@ class Post(NamedTuple):
 
 def now(offset: float = 0) -> str:
     """SNS's form of the time, `offset` seconds from now."""
-    at = datetime.fromtimestamp(datetime.now(timezone.utc).timestamp() + offset, timezone.utc)
+    at = datetime.fromtimestamp(datetime.now(UTC).timestamp() + offset, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
@@ -53,7 +53,9 @@ def layout(fields: dict[str, Any]) -> bytes:
     lines = []
     for name, value in fields.items():
         if isinstance(value, dict):
-            inner = ",\n".join(f"    {json.dumps(key)} : {json.dumps(entry, ensure_ascii=False, separators=(',', ':'))}" for key, entry in value.items())
+            inner = ",\n".join(
+                f"    {json.dumps(key)} : {json.dumps(entry, ensure_ascii=False, separators=(',', ':'))}" for key, entry in value.items()
+            )
             lines.append(f"  {json.dumps(name)} : {{\n{inner}\n  }}")
         else:
             lines.append(f"  {json.dumps(name)} : {json.dumps(value, ensure_ascii=False)}")
@@ -62,7 +64,11 @@ def layout(fields: dict[str, Any]) -> bytes:
 
 def post(fields: dict[str, Any], subscription: str = "", content_type: str = "text/plain; charset=UTF-8") -> Post:
     """The POST that carries these fields, with the headers that SNS sends."""
-    headers = {"x-amz-sns-message-type": fields["Type"], "x-amz-sns-message-id": fields["MessageId"], "x-amz-sns-topic-arn": fields["TopicArn"]}
+    headers = {
+        "x-amz-sns-message-type": fields["Type"],
+        "x-amz-sns-message-id": fields["MessageId"],
+        "x-amz-sns-topic-arn": fields["TopicArn"],
+    }
     if fields["Type"] != "SubscriptionConfirmation":
         headers["x-amz-sns-subscription-arn"] = subscription or f"{fields['TopicArn']}:{uuid.UUID(int=7)}"
     headers["Content-Type"] = content_type
@@ -80,23 +86,53 @@ class Signer:
         assert isinstance(key, rsa.RSAPrivateKey)
         self.key, self.certificate_url, self.endpoint = key, certificate_url, endpoint
 
-    def notification(self, topic: str, message: str, *, subject: str | None = None, attributes: dict[str, tuple[str, str]] | None = None,
-                     version: str = "1", timestamp: str = "", message_id: str = "") -> dict[str, Any]:
+    def notification(
+        self,
+        topic: str,
+        message: str,
+        *,
+        subject: str | None = None,
+        attributes: dict[str, tuple[str, str]] | None = None,
+        version: str = "1",
+        timestamp: str = "",
+        message_id: str = "",
+    ) -> dict[str, Any]:
         """A Notification's members, signed. attributes: name -> (Type, Value)."""
         subscription = f"{topic}:{uuid.UUID(int=7)}"
         fields: dict[str, Any] = {"Type": "Notification", "MessageId": message_id or str(uuid.uuid4()), "TopicArn": topic}
         if subject is not None:
             fields["Subject"] = subject
-        fields |= {"Message": message, "Timestamp": timestamp or now(), "SignatureVersion": version, "SigningCertURL": self.certificate_url,
-                   "UnsubscribeURL": f"{self.endpoint}/?Action=Unsubscribe&SubscriptionArn={subscription}"}
+        fields |= {
+            "Message": message,
+            "Timestamp": timestamp or now(),
+            "SignatureVersion": version,
+            "SigningCertURL": self.certificate_url,
+            "UnsubscribeURL": f"{self.endpoint}/?Action=Unsubscribe&SubscriptionArn={subscription}",
+        }
         if attributes:
             fields["MessageAttributes"] = {name: {"Type": kind, "Value": value} for name, (kind, value) in attributes.items()}
         return sign(fields, self.key)
 
-    def confirmation(self, topic: str, token: str, *, kind: str = "SubscriptionConfirmation", version: str = "1", timestamp: str = "") -> dict[str, Any]:
+    def confirmation(
+        self, topic: str, token: str, *, kind: str = "SubscriptionConfirmation", version: str = "1", timestamp: str = ""
+    ) -> dict[str, Any]:
         """A SubscriptionConfirmation's or UnsubscribeConfirmation's members, signed."""
-        text = "You have chosen to subscribe to the topic" if kind == "SubscriptionConfirmation" else "You have chosen to deactivate subscription"
-        return sign({"Type": kind, "MessageId": str(uuid.uuid4()), "Token": token, "TopicArn": topic,
-                     "Message": f"{text} {topic}.\nTo confirm, visit the SubscribeURL included in this message.",
-                     "SubscribeURL": f"{self.endpoint}/?Action=ConfirmSubscription&TopicArn={topic}&Token={token}",
-                     "Timestamp": timestamp or now(), "SignatureVersion": version, "SigningCertURL": self.certificate_url}, self.key)
+        text = (
+            "You have chosen to subscribe to the topic"
+            if kind == "SubscriptionConfirmation"
+            else "You have chosen to deactivate subscription"
+        )
+        return sign(
+            {
+                "Type": kind,
+                "MessageId": str(uuid.uuid4()),
+                "Token": token,
+                "TopicArn": topic,
+                "Message": f"{text} {topic}.\nTo confirm, visit the SubscribeURL included in this message.",
+                "SubscribeURL": f"{self.endpoint}/?Action=ConfirmSubscription&TopicArn={topic}&Token={token}",
+                "Timestamp": timestamp or now(),
+                "SignatureVersion": version,
+                "SigningCertURL": self.certificate_url,
+            },
+            self.key,
+        )

@@ -35,8 +35,15 @@ class Node:
 
     def ctl(self, *words: str, program: str = "rabbitmqctl", timeout: float = 60) -> str:
         """Run rabbitmqctl (or rabbitmq-queues, rabbitmq-diagnostics) on this node and return what it printed."""
-        done = subprocess.run([BIN / program, "-n", self.node, *words], env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            [BIN / program, "-n", self.node, *words],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
         if done.returncode:
             raise AssertionError(f"{program} {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -54,7 +61,7 @@ class Node:
                 connection.close()
 
     def declare(self, queue: str, *, kind: str = "classic", exchange: str = "", routing_key: str = "", **arguments: Any) -> str:
-        """Declare a durable queue ("classic" or "quorum"), bound to a durable direct exchange when one is named. Returns the queue's name."""
+        """Declare a durable queue ("classic" or "quorum"), bound to a durable direct exchange if one is named. Returns its name."""
         with self.channel() as channel:
             channel.queue_declare(queue, durable=True, arguments={"x-queue-type": kind, **arguments})
             if exchange:

@@ -1,8 +1,8 @@
 """The client side of a delivery: raw keep-alive connections, so that tests can send exactly the bytes they mean, right or wrong.
 
-    with Connection("127.0.0.1", 3000) as connection:
-        answer = connection.deliver(post)
-        answer = connection.exchange(b"POST / HTTP/1.1\r\n...")
+with Connection("127.0.0.1", 3000) as connection:
+    answer = connection.deliver(post)
+    answer = connection.exchange(b"POST / HTTP/1.1\r\n...")
 """
 
 import socket
@@ -32,7 +32,12 @@ class Closed(ConnectionError):
 
 def request(post: Post, host: str, path: str = "/", extra: dict[str, str] | None = None) -> bytes:
     """The bytes of the POST."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(post.body)}", *(f"{k}: {v}" for k, v in (post.headers | (extra or {})).items())]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        f"Host: {host}",
+        f"Content-Length: {len(post.body)}",
+        *(f"{k}: {v}" for k, v in (post.headers | (extra or {})).items()),
+    ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + post.body
 
 
@@ -44,8 +49,16 @@ def basic(credentials: str) -> dict[str, str]:
 class Connection:
     """One connection, plain or TLS (when `ca_file` is given; `client`: certificate and key)."""
 
-    def __init__(self, host: str, port: int, *, ca_file: Path | None = None, client: tuple[Path, Path] | None = None, name: str = "localhost",
-                 timeout: float = SNS_TIMEOUT) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        ca_file: Path | None = None,
+        client: tuple[Path, Path] | None = None,
+        name: str = "localhost",
+        timeout: float = SNS_TIMEOUT,
+    ) -> None:
         self.host = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.socket: socket.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,7 +129,9 @@ class Endpoint(NamedTuple):
         parts = urlsplit(self.url)
         assert parts.hostname is not None
         assert parts.port is not None
-        return Connection(parts.hostname, parts.port, ca_file=self.ca_file if parts.scheme == "https" else None, client=self.client, timeout=timeout)
+        return Connection(
+            parts.hostname, parts.port, ca_file=self.ca_file if parts.scheme == "https" else None, client=self.client, timeout=timeout
+        )
 
     def deliver(self, connection: Connection, post: Post) -> Answer:
         """POST as SNS does it: without credentials first, and with them after a 401 that asks for Basic."""

@@ -131,8 +131,12 @@ class SNS:
     def notifications(self, count: int, message: str = "message") -> Iterator[Post]:
         """Many, by turns of version 1 and 2, with and without Subject and attributes."""
         for number in range(count):
-            yield self.notification(f"{message} {number} äöü ✓ \"quoted\"", version="12"[number % 2], subject="A subject" if number % 4 else None,
-                                    attributes={"tenant": ("String", f"t{number % 100}"), "priority": ("Number", "5")} if number % 3 else None)
+            yield self.notification(
+                f'{message} {number} äöü ✓ "quoted"',
+                version="12"[number % 2],
+                subject="A subject" if number % 4 else None,
+                attributes={"tenant": ("String", f"t{number % 100}"), "priority": ("Number", "5")} if number % 3 else None,
+            )
 
     def subscription_confirmation(self, topic: str = "", version: str = "1") -> Post:
         """A SubscriptionConfirmation whose token this SNS will accept."""

@@ -1,0 +1,122 @@
+"""A setting that can't be used: one clear line that names it, exit 2, nothing started."""
+
+import pytest
+
+from tests.tools.bridge import run
+from tests.tools.ports import free_port, listening
+from tests.tools.sns import TOPIC
+
+GOOD = {"BRIDGE_TOPICS": TOPIC, "BRIDGE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/%2F"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BRIDGE_TOPICS", ""),
+        ("BRIDGE_TOPICS", "orders"),
+        ("BRIDGE_TOPICS", "arn:aws:sns:eu-central-1:1234:orders"),
+        ("BRIDGE_TOPICS", TOPIC + ".fifo"),
+        ("BRIDGE_TOPIC", TOPIC),
+        ("BRIDGE_AMQP_URLS", "amqp://x"),
+        ("BRIDGE_AMQP_URL", "http://broker"),
+        ("BRIDGE_AMQP_URL", ""),
+        ("BRIDGE_LISTEN", "3000x"),
+        ("BRIDGE_LISTEN", "::1:3000"),
+        ("BRIDGE_LISTEN", "127.0.0.1:99999"),
+        ("BRIDGE_LISTEN", "203.0.113.1:3000"),
+        ("BRIDGE_MAX_AGE", "soon"),
+        ("BRIDGE_DEADLINE", "60s"),
+        ("BRIDGE_DEADLINE", "0"),
+        ("BRIDGE_MAX_BODY", "-1"),
+        ("BRIDGE_MAX_CONNECTIONS", "0"),
+        ("BRIDGE_BODY", "both"),
+        ("BRIDGE_RAW", "on"),
+        ("BRIDGE_RAW", "yes"),
+        ("BRIDGE_LOG_LEVEL", "loud"),
+        ("BRIDGE_LOG_FORMAT", "xml"),
+        ("BRIDGE_ROUTING_KEY", "{unknown}"),
+        ("BRIDGE_EXCHANGE", "{topic"),
+        ("BRIDGE_ROUTES", "/nowhere/routes.toml"),
+        ("BRIDGE_CA_FILE", "/nowhere/ca.pem"),
+        ("BRIDGE_CERTIFICATES", "/nowhere"),
+        ("BRIDGE_TLS_CERT", "/nowhere/cert.pem"),
+        ("BRIDGE_TLS_KEY", "/etc/hostname"),
+        ("BRIDGE_BASIC_AUTH_FILE", "/nowhere/users"),
+        ("BRIDGE_SNS_ENDPOINT", "localhost:4566"),
+        ("BRIDGE_SNS_ENDPOINT", "https://x/path"),
+        ("BRIDGE_PATH", "sns"),
+        ("BRIDGE_PROCESSES", "0"),
+    ],
+)
+def test_one_line_that_names_the_setting_and_exit_2(name, value):
+    done = run(**(GOOD | {"BRIDGE_LISTEN": f"127.0.0.1:{free_port()}"} | {name: value}), timeout=10)
+    assert done.returncode == 2, done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1
+    named = "BRIDGE_TLS_CERT" if name == "BRIDGE_TLS_KEY" else name
+    assert named in lines[0]
+    assert len(lines[0]) > len(named) + 15
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[[route]]\n",
+        "route = 1\n",
+        "[[route]]\ntopic = 'x'\n",
+        "[[route]]\ntopic = 'arn:aws:sns:*:*:*'\nkey = 'x'\n",
+        "not toml",
+        "[[route]]\ntopic = 'arn:aws:sns:*:*:*'\nbody = 'half'\n",
+        "\xff",
+    ],
+)
+def test_a_routes_file_that_cannot_be_used(folder, content):
+    path = folder / "routes.toml"
+    path.write_bytes(content.encode("latin-1"))
+    done = run(**GOOD, BRIDGE_ROUTES=str(path), timeout=10)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "BRIDGE_ROUTES" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_files_that_are_no_certificates(folder):
+    garbage = folder / "garbage.pem"
+    garbage.write_text("garbage")
+    done = run(**GOOD, BRIDGE_LISTEN=f"127.0.0.1:{free_port()}", BRIDGE_TLS_CERT=str(garbage), timeout=10)
+    assert done.returncode == 2
+    assert "BRIDGE_TLS_CERT" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_in_use(start_bridge):
+    bridge = start_bridge()
+    done = run(**GOOD, BRIDGE_LISTEN=f"127.0.0.1:{bridge.port}", timeout=10)
+    assert done.returncode == 2
+    assert "BRIDGE_LISTEN" in done.stderr
+    assert "in use" in done.stderr
+
+
+def test_nothing_listens_after_a_settings_error():
+    port = free_port()
+    assert run(BRIDGE_LISTEN=f"127.0.0.1:{port}", timeout=10).returncode == 2
+    assert not listening(port)
+
+
+def test_a_password_never_stands_in_an_error():
+    done = run(**(GOOD | {"BRIDGE_AMQP_URL": "amqp://user:hunter2@host:port/x/y"}), timeout=10)
+    assert done.returncode == 2
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_flags_are_the_same_settings_and_come_first(start_bridge, sns):
+    port = free_port()
+    bridge = start_bridge("--listen", f"127.0.0.1:{port}", "--log-level=debug", BRIDGE_LISTEN=f"127.0.0.1:{port}", BRIDGE_LOG_LEVEL="error")
+    assert bridge.deliver(sns.notification()).status == 200
+    bridge.wait_for("verdict", status=200, level="debug")
+
+
+def test_an_unknown_flag_and_an_unknown_command():
+    assert run("--topic", TOPIC, timeout=10).returncode == 2
+    done = run("server", timeout=10)
+    assert done.returncode == 2
+    assert "serve" in done.stderr

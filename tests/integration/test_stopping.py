@@ -1,0 +1,158 @@
+"""SIGTERM and SIGINT: stop accepting, answer what is in flight, close AMQP cleanly, exit 0; as PID 1 too."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.conftest import settings_for
+from tests.tools.bridge import ROOT, UNDER_TEST, command, environment
+from tests.tools.delivery import deliver_all
+from tests.tools.ports import free_port, listening, wait_for
+from tests.tools.post import Closed, Connection, request
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_idle_bridge_stops_at_once_with_exit_0(start_bridge, number):
+    bridge = start_bridge()
+    assert bridge.stop(number) < 3
+    assert bridge.log[-1]["event"] == "stopped"
+
+
+def test_amqp_is_closed_cleanly(start_bridge, broker, queue, sns):
+    """No line about a client that went away unexpectedly in the broker's log."""
+    bridge = start_bridge()
+    assert bridge.deliver(sns.notification()).status == 200
+    before = broker.log_text().count("client unexpectedly closed TCP connection")
+    bridge.stop()
+    time.sleep(0.3)
+    assert broker.log_text().count("client unexpectedly closed TCP connection") == before
+
+
+def test_what_is_in_flight_gets_its_answer(start_bridge, mortal_broker, sns):
+    """The confirm comes while the bridge drains: the delivery is answered 200."""
+    mortal_broker.declare("draining")
+    mortal_broker.purge("draining")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining")
+    assert bridge.deliver(sns.notification()).status == 200
+    with bridge.connect() as connection:
+        mortal_broker.freeze()
+        connection.send(request(sns.notification(), connection.host))
+        time.sleep(0.3)
+        bridge.send_signal(signal.SIGTERM)
+        bridge.wait_for("draining")
+        mortal_broker.thaw()
+        answer = connection.receive()
+        assert (answer.status, answer.headers["connection"].lower()) == (200, "close")
+    bridge.stop()
+    assert mortal_broker.count("draining") == 2
+
+
+def test_a_drain_ends_at_the_deadline(start_bridge, mortal_broker, sns):
+    mortal_broker.declare("draining")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining", BRIDGE_DEADLINE="2s")
+    assert bridge.deliver(sns.notification()).status == 200
+    with bridge.connect() as connection:
+        mortal_broker.freeze()
+        connection.send(request(sns.notification(), connection.host))
+        time.sleep(0.2)
+        assert bridge.stop() < 4.5
+        assert connection.receive().status == 503
+    mortal_broker.thaw()
+
+
+def test_new_connections_are_refused_while_draining(start_bridge, mortal_broker, sns):
+    mortal_broker.declare("draining")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining", BRIDGE_DEADLINE="3s")
+    assert bridge.deliver(sns.notification()).status == 200
+    with bridge.connect() as busy:
+        mortal_broker.freeze()
+        busy.send(request(sns.notification(), busy.host))
+        time.sleep(0.2)
+        bridge.send_signal(signal.SIGTERM)
+        bridge.wait_for("draining")
+        assert not listening(bridge.port)
+        mortal_broker.thaw()
+        assert busy.receive().status == 200
+
+
+def test_stopped_under_load_nothing_is_lost(start_bridge, broker, queue, sns):
+    """Every answered 200 is in the queue; the rest had 503 or no answer, so SNS still has it."""
+    bridge = start_bridge()
+    posts = list(sns.notifications(3000))
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.extend(deliver_all(posts, bridge.endpoint(), connections=32)))
+    thread.start()
+    wait_for("the load", lambda: broker.count(queue) > 300)
+    bridge.stop()
+    thread.join()
+    answered = {outcome.post.message_id for outcome in outcomes if outcome.status == 200}
+    unknown = {outcome.post.message_id for outcome in outcomes if outcome.status == 0}
+    assert 300 < len(answered) < 3000
+    assert {outcome.status for outcome in outcomes} <= {0, 200, 503}
+    in_queue = set(broker.ids(queue))
+    assert answered <= in_queue <= answered | unknown
+
+
+def test_idle_connections_end_at_once(start_bridge, sns):
+    bridge = start_bridge()
+    with bridge.connect() as idle:
+        assert idle.deliver(sns.notification()).status == 200
+        bridge.send_signal(signal.SIGTERM)
+        with pytest.raises(Closed):
+            idle.receive()
+
+
+def test_asked_twice_it_stops_at_once_and_still_exits_0(start_bridge, mortal_broker, sns):
+    mortal_broker.declare("draining")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining")
+    assert bridge.deliver(sns.notification()).status == 200
+    with bridge.connect() as connection:
+        mortal_broker.freeze()
+        connection.send(request(sns.notification(), connection.host))
+        time.sleep(0.2)
+        bridge.send_signal(signal.SIGTERM)
+        bridge.wait_for("draining")
+        for _ in range(200):  # at whatever moment they come, up to the very end of the process
+            if not bridge.running():
+                break
+            bridge.send_signal(signal.SIGTERM)
+            time.sleep(0.002)
+        assert bridge.stop() < 2
+
+
+def test_started_again_on_the_same_port_at_once(start_bridge, sns):
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        assert connection.deliver(sns.notification()).status == 200
+        bridge.stop()
+    bridge.start()
+    bridge.wait_for("broker_connected")
+    assert bridge.deliver(sns.notification()).status == 200
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare") or UNDER_TEST == "image",
+    reason="a PID namespace needs root; a container is one by itself",
+)
+def test_as_pid_1_it_stops_on_sigterm(sns, broker, queue):
+    """PID 1 has no default action for a signal: who does not catch it is never stopped."""
+    port = free_port()
+    settings = settings_for(sns, broker.url, queue) | {"BRIDGE_LISTEN": f"127.0.0.1:{port}"}
+    process = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", *command(settings)], env=environment(settings), cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for("the bridge", lambda: listening(port))
+        with Connection("127.0.0.1", port) as connection:
+            assert connection.deliver(sns.notification()).status in (200, 503)
+        (child,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
+        os.kill(int(child), signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
