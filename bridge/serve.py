@@ -1,5 +1,6 @@
 """`bridge serve`: puts the parts of one process together, runs them, and drains them."""
 
+import os
 import signal
 from time import monotonic, time
 
@@ -47,6 +48,7 @@ class Process:
             admin.processes, admin.shown, admin.statuses = config.processes, counters, {one.reason: one.status for one in failures()}
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
+        self._complaint = ""
 
     def run(self, parent: int | None = None) -> int:
         """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status."""
@@ -72,8 +74,11 @@ class Process:
             self._tls.follow()
         try:
             self._credentials.reread()
+            self._complaint = ""
         except SettingError as error:
-            self._log.error("credentials_unusable", explanation=str(error))
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._log.error("credentials_unusable", explanation=self._complaint)
         self._loop.call_later(TICK, self._tick)
 
     def _orphaned(self, parent: int, _events: int) -> None:
@@ -113,6 +118,15 @@ def failures() -> list[type[BridgeError]]:
     return classes
 
 
+def keep_standard_streams() -> None:
+    """The number of a standard output that is closed would be the next socket's, and the log would be sent there."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
 def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
     """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
     if not config.queue:
@@ -125,6 +139,7 @@ def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
 def serve(config: Config) -> int:
     """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    keep_standard_streams()
     log = Log(config.log_level, config.log_format)
     counters = Counters(config.processes, tuple(dict.fromkeys(one.reason for one in failures())))
     if config.processes == 1:

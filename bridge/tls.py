@@ -17,6 +17,7 @@ class ListenerTLS:
         self._config, self._log, self._use = config, log, use
         self._files = [path for path in (config.tls_cert, config.tls_key, config.tls_client_ca_file) if path]
         self._version = self._stat()
+        self._complaint = ""
         use(self._context())
 
     def _stat(self) -> list[tuple[int, int]]:
@@ -47,6 +48,9 @@ class ListenerTLS:
                 return
             self._version = version
             self._use(self._context())
+            self._complaint = ""
             self._log.info("tls_certificate_read", explanation="BRIDGE_TLS_CERT has changed and is in use")
         except (OSError, SettingError) as error:
-            self._log.error("tls_certificate_unusable", explanation=str(error))
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._log.error("tls_certificate_unusable", explanation=self._complaint)

@@ -1,0 +1,232 @@
+"""The command line: what it prints, where, and with which exit status."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bridge import cli
+from bridge.settings import SETTINGS
+from bridge.signature import VERIFIER
+from bridge.version import VERSION
+from tests.tools.ports import free_port
+
+VECTORS = Path(__file__).parents[1] / "data" / "vectors"
+GENUINE = sorted(VECTORS.glob("java2-*.json"))
+TOPICS = "arn:aws:sns:eu-central-1:123456789012:orders"
+SECRET = "s3cr3t-pa55w0rd"
+PATIENCE = 20  # seconds
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("BRIDGE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def bridge(monkeypatch, capsys):
+    """bridge("verify", ..., BRIDGE_X="...") -> (exit status, standard output, standard error)"""
+
+    def run(*arguments, **environment):
+        monkeypatch.setattr(sys, "argv", ["bridge", *map(str, arguments)])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        status = cli.main()
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"], ["--help", "--version"]])
+def test_version_tells_all_that_matters(bridge, arguments):
+    status, out, err = bridge(*arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"bridge {VERSION} (") and "OpenSSL" in out and VERIFIER in out and out.count("\n") == 1
+    assert f"CPython {sys.version.split()[0]}" in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verify", "--help"]])
+def test_help_names_every_command_and_every_setting_with_its_default(bridge, arguments):
+    status, out, err = bridge(*arguments)
+    assert (status, err) == (0, "")
+    for command in ("serve", "verify", "check", "healthcheck", "policy"):
+        assert f"\n  {command} " in out
+    for setting in SETTINGS:
+        assert f"\n  {setting.flag} {setting.metavar}\n" in out
+        assert not setting.default or f"[{setting.default}]" in out
+    assert "`" not in out and "**" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {}, "BRIDGE_TOPICS: "),
+        (["serve"], {}, "BRIDGE_TOPICS: "),
+        (["check"], {}, "BRIDGE_TOPICS: "),
+        (["run"], {}, "run: is not a command; there are serve, verify, check, healthcheck, policy"),
+        (["serve", "serve"], {"BRIDGE_TOPICS": TOPICS}, "serve: is one argument too many"),
+        (["--listen", ":1", "check"], {"BRIDGE_TOPICS": TOPICS}, "check: is one argument too many"),
+        ([], {"BRIDGE_TOPIC": TOPICS}, "BRIDGE_TOPIC: is not a setting"),
+        (["--lissen", ":3000"], {}, "--lissen: is not a setting"),
+        (["--listen"], {}, "--listen: has no value"),
+        ([], {"BRIDGE_TOPICS": TOPICS, "BRIDGE_RAW": "on"}, "BRIDGE_RAW: "),
+        (["--amqp-url", f"amqp://u:{SECRET}@h"], {"BRIDGE_TOPICS": TOPICS}, "--amqp-url: "),
+        (["healthcheck"], {"BRIDGE_LISTEN": "3000"}, "BRIDGE_LISTEN: "),
+        (["healthcheck", "now"], {}, "now: "),
+        (["policy", "now"], {}, "now: "),
+        (["verify"], {}, "verify: names no file"),
+        (["verify", "--at"], {}, "--at: "),
+        (["verify", "--at", "yesterday", "file"], {}, "--at: "),
+        (["verify", "--topics", "orders", "file"], {}, "BRIDGE_TOPICS: "),
+    ],
+)
+def test_what_cant_be_used_is_exit_2_and_one_line_that_names_it(bridge, arguments, environment, said):
+    status, out, err = bridge(*arguments, **environment)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"bridge: {said}") and err.count("\n") == 1 and SECRET not in err
+
+
+def test_an_address_that_is_taken_is_exit_2_and_nothing_is_started(bridge):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, err = bridge("--listen", f"127.0.0.1:{port}", "--topics", TOPICS)
+    assert status == 2 and err == f"bridge: BRIDGE_LISTEN: can't listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_policy_is_exit_0(bridge):
+    status, out, err = bridge("policy")
+    assert (status, err) == (0, "") and "healthyRetryPolicy" in out
+
+
+def test_a_health_check_without_a_bridge_is_exit_1(bridge):
+    port = free_port()
+    status, out, err = bridge("healthcheck", BRIDGE_LISTEN=f"127.0.0.1:{port}")
+    assert (status, err) == (1, "") and out.startswith(f"unhealthy: no answer from 127.0.0.1:{port}")
+
+
+# ---- verify: the genuine messages
+
+
+def test_genuine_messages_are_genuine_at_their_time(bridge):
+    status, out, err = bridge("verify", "--certificates", VECTORS, "--at", "message", *GENUINE)
+    assert (status, err) == (0, "")
+    for path, line in zip(GENUINE, out.splitlines(), strict=True):
+        members = json.loads(path.read_bytes())
+        assert line == f"{path}: genuine {members['Type']} v{members['SignatureVersion']} {members['MessageId']}"
+
+
+def test_today_they_are_too_old(bridge):
+    status, out, _ = bridge("verify", "--certificates", VECTORS, *GENUINE)
+    assert status == 1 and len(out.splitlines()) == len(GENUINE)
+    assert all(": refused: timestamp: " in line or ": refused: certificate-not-valid: " in line for line in out.splitlines())
+
+
+def test_a_time_of_ones_own_and_an_age_of_ones_own(bridge):
+    path = VECTORS / "java2-notification-v1.json"
+    arguments = ["verify", "--certificates", VECTORS, "--at", "2026-03-06T21:55:38.000Z"]
+    assert bridge(*arguments, path)[0] == 0
+    assert ": refused: timestamp: " in bridge(*arguments, "--max-age", "1h", path)[1]
+    assert bridge(*arguments, "--max-age", "0", path)[0] == 0
+
+
+def test_one_that_is_not_genuine_is_exit_1_and_the_others_are_told_too(bridge, tmp_path):
+    forged = tmp_path / "forged.json"
+    forged.write_bytes(GENUINE[0].read_bytes().replace(b'"Message" : "', b'"Message" : "x'))
+    status, out, _ = bridge("verify", "--certificates", VECTORS, "--at", "message", forged, GENUINE[0], tmp_path / "none")
+    lines = out.splitlines()
+    assert status == 1
+    assert lines[0] == f"{forged}: refused: bad-signature: the signature does not match the message"
+    assert lines[1].startswith(f"{GENUINE[0]}: genuine ")
+    assert lines[2] == f"{tmp_path / 'none'}: refused: unreadable: No such file or directory"
+
+
+def test_a_genuine_message_of_a_foreign_topic_is_refused(bridge):
+    status, out, _ = bridge("verify", "--certificates", VECTORS, "--at", "message", "--topics", TOPICS, GENUINE[0])
+    assert status == 1 and ": refused: topic-not-allowed: " in out
+
+
+# ---- as a process
+
+
+def environment(**settings):
+    return {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | settings
+
+
+@pytest.mark.parametrize(
+    "command", [[sys.executable, "-m", "bridge"], [str(Path(sys.executable).with_name("bridge"))]], ids=["module", "installed"]
+)
+def test_both_ways_to_call_it_behave_alike(command):
+    done = subprocess.run([*command, "--version"], capture_output=True, env=environment(), check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.decode().startswith(f"bridge {VERSION} (")
+    done = subprocess.run(command, capture_output=True, env=environment(), check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (2, b"") and done.stderr.startswith(b"bridge: BRIDGE_TOPICS: ")
+
+
+def serving(port, **options):
+    settings = environment(BRIDGE_TOPICS=TOPICS, BRIDGE_LISTEN=f"127.0.0.1:{port}", BRIDGE_AMQP_URL=f"amqp://127.0.0.1:{free_port()}")
+    return subprocess.Popen([sys.executable, "-m", "bridge"], env=settings, **options)
+
+
+def healthy(port):
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as sock:
+                sock.sendall(b"GET /healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                sock.settimeout(PATIENCE)
+                answer = b""
+                while piece := sock.recv(4096):
+                    answer += piece
+                return answer
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_exit_0_even_without_a_broker(number):
+    port = free_port()
+    with serving(port, stdout=subprocess.PIPE) as process:
+        try:
+            assert healthy(port).startswith(b"HTTP/1.1 200 ")
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    events = [json.loads(line)["event"] for line in out.splitlines()]
+    assert events[-2:] == ["draining", "stopped"] and "listening" in events
+
+
+def test_a_closed_standard_output_never_ends_up_in_a_socket():
+    port = free_port()
+    with serving(port, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=lambda: os.close(1)) as process:
+        try:
+            assert healthy(port).startswith(b"HTTP/1.1 200 ")
+            assert os.readlink(f"/proc/{process.pid}/fd/1") == "/dev/null"
+            for _ in range(20):
+                answer = healthy(port)
+                assert answer.startswith(b"HTTP/1.1 200 ") and b"event" not in answer
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
+def test_standard_output_to_a_full_disk_stops_nothing():
+    port = free_port()
+    with open("/dev/full", "wb") as full, serving(port, stdout=full) as process:
+        try:
+            assert healthy(port).startswith(b"HTTP/1.1 200 ")
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
