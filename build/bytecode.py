@@ -1,0 +1,56 @@
+"""Run by the built CPython: bytecode without docstrings, assertions and line tables, written as C.
+
+bytecode.py SOURCE.py FILENAME HEADER.h       refreezes one module into its header
+bytecode.py --startup SOURCES.i HEADER.h      compiles the sources (C string literals, each after a line @@)
+"""
+
+import ast
+import marshal
+import re
+import sys
+from pathlib import Path
+from types import CodeType
+
+
+def bare(code: CodeType) -> CodeType:
+    """Return the code without its line tables, inner code too."""
+    consts = tuple(bare(const) if isinstance(const, CodeType) else const for const in code.co_consts)
+    return code.replace(co_linetable=b"", co_consts=consts)
+
+
+def array(name: str, data: bytes) -> str:
+    """Return the bytes as a C array."""
+    lines = [",".join(map(str, data[at : at + 24])) for at in range(0, len(data), 24)]
+    return f"static const unsigned char {name}[] = {{\n" + ",\n".join(lines) + "\n};\n"
+
+
+def refreeze(source: Path, filename: str, header: Path) -> None:
+    """Replace the array in a header of Python/frozen_modules, keeping its name."""
+    name = re.search(r"const unsigned char (\w+)\[\]", header.read_text())
+    if name is None:
+        sys.exit(f"{header} has no array")
+    code = compile(source.read_text(), filename, "exec", dont_inherit=True, optimize=2)
+    header.write_text(array(name[1], marshal.dumps(bare(code))).replace("static ", "", 1))
+
+
+def startup(sources: Path, header: Path) -> None:
+    """Write the table that nocompiler.c looks its sources up in."""
+    text, rows = "", []
+    for number, part in enumerate(sources.read_text().split("@@")[1:]):
+        source = "".join(ast.literal_eval(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', part))
+        code = compile(source, "<exec>", "exec", dont_inherit=True)
+        # The "empty" function lends its line table to every compiled function: it stays whole.
+        data = marshal.dumps(code if "def empty" in source else bare(code))
+        text += array(f"code{number}", data)
+        escaped = "".join(f"\\{byte:03o}" for byte in source.encode())
+        rows.append(f'    {{"{escaped}", code{number}, {len(data)}}},\n')
+    text += f"#define STARTUP {len(rows)}\n"
+    text += "static const struct { const char *source; const unsigned char *code; int size; } startup[STARTUP] = {\n"
+    header.write_text(text + "".join(rows) + "};\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--startup":
+        startup(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        refreeze(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

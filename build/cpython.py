@@ -1,0 +1,114 @@
+"""Step 5: CPython, twice from one compilation: a whole interpreter that runs Nuitka, and a library cut for the binary."""
+
+import shutil
+from pathlib import Path
+
+import compression
+import fetch
+import openssl
+import toolchain
+from openssl import edit
+from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, cached, digest, main, needs, run, target
+
+# Where the interpreter spends the time of a delivery; everything else is built for size.
+HOT = """
+Python/ceval.o Python/call.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
+Objects/object.o Objects/obmalloc.o Objects/typeobject.o Objects/tupleobject.o Objects/listobject.o Objects/frameobject.o
+Objects/methodobject.o Objects/descrobject.o Python/gc.o Modules/_json.o
+""".split()
+FAST = ["-O2", "-Xclang", "-O2"]
+
+# The extension modules that are never asked for; the configuration does not even look for their libraries.
+ABSENT = """
+_ctypes _curses _curses_panel _dbm _gdbm _tkinter _sqlite3 readline _uuid _decimal _bz2 _lzma nis _ctypes_test _lsprof _zoneinfo
+_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _interpreters _interpchannels _interpqueues
+_testimportmultiple _testmultiphase _testsinglephase _testexternalinspection xxlimited xxlimited_35 xxsubtype _xxtestfuzz
+_testbuffer _testinternalcapi _testcapi _testlimitedcapi _testclinic _testclinic_limited
+""".split()
+
+OPTIONS = """
+--prefix=/usr --disable-shared --disable-test-modules --without-doc-strings --without-ensurepip --without-readline --without-mimalloc
+--with-ssl-default-suites=openssl --with-builtin-hashlib-hashes=md5,sha1,sha2,sha3,blake2 --with-pkg-config=no
+""".split()
+
+# Of Lib/, what Nuitka and the frozen program never import.
+LEFT = "test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data venv __pycache__".split()
+
+
+def settings(tree: Path) -> dict[str, str]:
+    """Return the environment for configure and make."""
+    tools, crypto, zlib = toolchain.tools(), openssl.build(), compression.build()
+    found = {f"py_cv_module_{name}": "n/a" for name in ABSENT}
+    found |= {"CC": f"{tools}/cc", "AR": f"{tools}/ar", "RANLIB": f"{tools}/ranlib", "OPT": "-DNDEBUG", "LINKFORSHARED": " "}
+    found |= {"CFLAGS": " ".join([*SMALL, *SECTIONS, f"-ffile-prefix-map={tree}=."]), "MODULE_BUILDTYPE": "static"}
+    found |= {"CPPFLAGS": f"-I{crypto}/include -I{zlib}/include", "LDFLAGS": f"-static -Wl,--gc-sections -L{crypto}/lib -L{zlib}/lib"}
+    found |= {"ZLIB_CFLAGS": f"-I{zlib}/include", "ZLIB_LIBS": f"-L{zlib}/lib -lz", "LIBSSL_CFLAGS": f"-I{crypto}/include"}
+    return found | {"LIBSSL_LIBS": f"-L{crypto}/lib -lssl -lcrypto", "LIBCRYPTO_LIBS": f"-L{crypto}/lib -lcrypto"}
+
+
+def patch(tree: Path) -> None:
+    """Make the sources fit: an OpenSSL without DH."""
+    body = r"^(_ssl__SSLContext_load_dh_params_impl\([^{]*\{\n)(.*?)^\}$"
+    text = (
+        r'\g<1>#ifdef OPENSSL_NO_DH\n    PyErr_SetString(PyExc_NotImplementedError, "DH is not in this build");\n'
+        r"    return NULL;\n#else\n\g<2>#endif\n}"
+    )
+    edit(tree / "Modules/_ssl.c", f"(?s:{body})", text)
+
+
+def configure(tree: Path, log: Path) -> None:
+    """Configure the tree for the target and write down which objects are built for speed."""
+    triple = target()["triple"]
+    place = [f"--with-openssl={openssl.build()}", "--build=x86_64-linux-musl", f"--host={triple}"]
+    more = settings(tree)
+    if ARCH != "amd64":
+        place += [f"--with-build-python={interpreter()}/bin/python3.13"]
+        more |= {"ac_cv_file__dev_ptmx": "yes", "ac_cv_file__dev_ptc": "no"}
+    run(["./configure", *OPTIONS, *place], log, tree, **more)
+    with (tree / "Makefile").open("a") as out:
+        # A hot file that this version does not have is not an error of make: such a rule is never used.
+        out.write(f"\n{' '.join(HOT)}: private CONFIGURE_CFLAGS_NODIST += {' '.join(FAST)}\n")
+
+
+def compile_tree() -> Path:
+    """Return the configured and compiled source tree."""
+    needs("make")
+    parts = [SOURCES["source"]["cpython"], target(), toolchain.key(), HERE / "cpython.py", SMALL, SECTIONS]
+    key = digest(*parts, openssl.build().name, compression.build().name)
+
+    def make(work: Path) -> None:
+        tree = work / "tree"
+        shutil.copytree(fetch.source("cpython"), tree, symlinks=True)
+        shutil.rmtree(tree / "Lib/test")
+        shutil.rmtree(tree / "Doc")
+        patch(tree)
+        configure(tree, work / "log")
+        wanted = ["libpython3.13.a", "Modules/_hacl/libHacl_Hash_SHA2.a", "pybuilddir.txt" if ARCH == "amd64" else "python-config"]
+        run(["make", f"-j{JOBS}", *wanted], work / "log", tree)
+
+    return cached(f"cpython-{ARCH}", key, make) / "tree"
+
+
+def interpreter() -> Path:
+    """Return a folder laid out like an installed Python (bin, include, lib) that runs on this machine."""
+    if ARCH != "amd64":
+        raise NotImplementedError("the interpreter that runs Nuitka is the amd64 one")
+    tree = compile_tree()
+
+    def make(work: Path) -> None:
+        library = work / "lib/python3.13"
+        shutil.copytree(tree / "Lib", library, ignore=shutil.ignore_patterns(*LEFT))
+        (work / "bin").mkdir()
+        shutil.copy(tree / "python", work / "bin/python3.13")
+        shutil.copytree(tree / "Include", work / "include/python3.13")
+        shutil.copy(tree / "pyconfig.h", work / "include/python3.13/pyconfig.h")
+        built = tree / (tree / "pybuilddir.txt").read_text()
+        for path in built.glob("_sysconfigdata*.py"):
+            shutil.copy(path, library / path.name)
+        (library / "lib-dynload").mkdir()
+
+    return cached(f"python-{ARCH}", digest(tree.parent.name, HERE / "cpython.py"), make)
+
+
+if __name__ == "__main__":
+    main(interpreter)

@@ -1,0 +1,109 @@
+"""Step 8: Nuitka turns the package into C, the libraries into bytecode; zig compiles that; one link makes the program."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import compression
+import cpython
+import fetch
+import library
+import link
+import openssl
+import toolchain
+from recipe import ARCH, EPOCH, HERE, JOBS, ROOT, SECTIONS, SMALL, cached, digest, environment, main, run
+
+COMPILED = os.environ.get("BRIDGE_COMPILED", "")  # packages that become C; the rest is bytecode
+LIBRARIES = ("pika", "requests", "urllib3", "certifi", "idna")
+
+FLAGS = "no_site,no_docstrings,no_asserts,no_warnings,isolated,static_hashes"
+OPTIONS = f"""
+--static-libpython=yes --clang --lto=no --jobs={JOBS} --assume-yes-for-downloads --update-check=never --disable-ccache
+--disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
+""".split()
+
+# Nuitka looks for these before it starts the compiler; the plugin decides all else.
+ENTRY = "import sys\nfrom bridge.cli import main\nsys.exit(main())\n"
+
+
+def revision() -> str:
+    """Return the commit that is built, with a + when the package has changes that are not committed."""
+    git = ["git", "-C", str(ROOT)]
+    found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip()
+    if not found:
+        return os.environ.get("BRIDGE_REVISION", "unknown")
+    changed = subprocess.run([*git, "status", "--porcelain", "--", "bridge"], capture_output=True, text=True).stdout.strip()
+    return found + ("+" if changed else "")
+
+
+def stage(work: Path) -> None:
+    """Copy what is frozen: the package's own sources with the revision, the libraries, and the entry."""
+    package = work / "app/bridge"
+    package.mkdir(parents=True)
+    for path in sorted((ROOT / "bridge").glob("*.py")):
+        shutil.copyfile(path, package / path.name)
+    (package / "_revision.py").write_text(f'REVISION = "{revision()}"\n')
+    (work / "app/bridge_main.py").write_text(ENTRY)
+    for name in LIBRARIES:
+        shutil.copytree(fetch.unpacked(name) / name, work / f"site/{name}")
+    for path in (work / "site").rglob("*"):
+        os.utime(path, (EPOCH, EPOCH))
+
+
+def nuitka(work: Path, mode: str) -> None:
+    """Run Nuitka over the staged sources; its compiler is compiler.py, which also does the link."""
+    python = cpython.interpreter()
+    home = work / "python"  # a Python of this build's own: with the library where Nuitka looks for it
+    shutil.copytree(python, home, symlinks=True)
+    (home / "lib/libpython3.13.a").touch()
+    shutil.rmtree(home / "lib/python3.13/ctypes")
+    shutil.copytree(HERE / "shim", home / "lib/python3.13", dirs_exist_ok=True)
+    (work / "bin").mkdir()
+    (work / "bin/patchelf").write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo patchelf 0.18.0; true\n")  # asked for, never used
+    (work / "bin/patchelf").chmod(0o755)
+    left = tomllib.loads((HERE / "modules.toml").read_text())["left_out"]
+    wrapper = work / "clang"
+    for name in ("clang", "clang++"):
+        wrapper = work / name
+        wrapper.write_text(f'#!/bin/sh\nexec {home}/bin/python3.13 -I {HERE}/compiler.py "$@"\n')
+        wrapper.chmod(0o755)
+    more = {
+        "PATH": f"{work}/bin:" + environment()["PATH"], "CC": str(work / "clang"), "CXX": str(work / "clang++"), "CFLAGS": " ".join(SECTIONS), "LDFLAGS": "-static",
+        "PYTHONPATH": f"{work}/site:{work}/app:{fetch.unpacked('nuitka')}", "BRIDGE_COMPILED": COMPILED,
+        "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
+        "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
+        "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work),
+    }  # fmt: skip
+    (work / "objects").mkdir(exist_ok=True)
+    run(
+        [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
+         *(f"--nofollow-import-to={name}" for name in left),
+         f"--output-dir={work}/out", f"--report={work}/report.xml", work / "app/bridge_main.py"],
+        work / "log", cwd=work, **more,
+    )  # fmt: skip
+
+
+def key(mode: str) -> str:
+    """Return the key of a frozen program: all that is read above."""
+    scripts = [HERE / name for name in ("freeze.py", "plugin.py", "transform.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")]
+    sources = sorted((ROOT / "bridge").glob("*.py"))
+    made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *(fetch.unpacked(name).name for name in LIBRARIES)]
+    return digest(mode, ARCH, COMPILED, revision(), *scripts, *sources, *made)
+
+
+def objects(mode: str = "standalone") -> Path:
+    """Return the folder with the objects that Nuitka's C became (objects/), and Nuitka's report of what is frozen."""
+
+    def make(work: Path) -> None:
+        stage(work)
+        nuitka(work, mode)
+        for name in ("python", "zig", "cache", "site"):
+            shutil.rmtree(work / name, ignore_errors=True)
+
+    return cached(f"frozen-{ARCH}-{mode}", key(mode), make)
+
+
+if __name__ == "__main__":
+    main(objects)

@@ -1,0 +1,145 @@
+"""Step 6: libpython3.13.a as the binary wants it: no compiler, no frozen copies of the stdlib, only the builtins listed.
+
+It is cut from the tree that the interpreter was compiled in: the same objects, but for the ones made again here.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import cpython
+import fetch
+import recipe
+import toolchain
+from openssl import edit
+from recipe import ARCH, HERE, SECTIONS, SMALL, cached, digest, main, run
+
+# The extension modules of the binary. What is not named here is not linked in.
+BUILTINS = """
+_abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _md5 _operator _queue _random _sha1 _sha2 _signal _socket
+_sre _ssl _stat _string _struct _thread _typing _warnings _weakref array atexit binascii builtins errno fcntl gc grp itertools
+marshal math mmap posix pwd select sys time zlib
+""".split()
+
+# The objects of the parser and the compiler; c/nocompiler.c answers in their place.
+COMPILER = """
+pegen pegen_errors action_helpers parser string_parser peg_api buffer lexer state file_tokenizer readline_tokenizer string_tokenizer
+utf8_tokenizer helpers Python-ast Python-tokenize asdl assemble ast ast_opt ast_unparse compile flowgraph future
+instruction_sequence symtable
+""".split()
+
+FROZEN = {
+    "importlib._bootstrap": "Lib/importlib/_bootstrap.py",
+    "importlib._bootstrap_external": "Lib/importlib/_bootstrap_external.py",
+    "getpath": "Modules/getpath.py",
+}
+
+AGAIN = ("Python/frozen.o", "Python/pystate.o", "Modules/getpath.o")  # the objects whose sources are changed here
+
+
+def cut_frozen(tree: Path, log: Path) -> None:
+    """Empty frozen.c's lists (the binary brings its own bytecode) and freeze the rest again without docstrings and lines."""
+    path = tree / "Python/frozen.c"
+    for name in ("stdlib_modules", "test_modules"):
+        edit(path, rf"(?s:(_frozen {name}\[\] = \{{).*?(    \{{0, 0, 0\}}))", r"\g<1>\n\g<2>")
+    edit(path, r'^    \{"zipimport".*\n', "")
+    for name, source in FROZEN.items():
+        header = tree / f"Python/frozen_modules/{name}.h"
+        host = cpython_host()
+        run([host / "bin/python3.13", HERE / "bytecode.py", tree / source, f"<frozen {name}>", header], log)
+
+
+def cut_runtime(tree: Path) -> None:
+    """Keep one copy of the initial runtime state, not two: there are no subinterpreters and no second start."""
+    path = tree / "Python/pystate.c"
+    edit(path, r"^static const _PyRuntimeState initial = .*$", "static const _PyThreadStateImpl initial_thread = _PyThreadStateImpl_INIT;")
+    edit(path, r"memcpy\(runtime, &initial, sizeof\(\*runtime\)\);", 'Py_FatalError("no second start in this build");')
+    edit(path, r"memcpy\(interp, &initial\._main_interpreter, sizeof\(\*interp\)\);", 'Py_FatalError("no subinterpreters in this build");')
+    edit(path, r"&initial\._main_interpreter\._initial_thread", "&initial_thread")
+
+
+def config(tree: Path, extra: dict[str, str]) -> str:
+    """Return config.c with the table of builtins cut to BUILTINS, and `extra` (module name -> init function) added."""
+    kept = []
+    for line in (tree / "Modules/config.c").read_text().splitlines():
+        found = re.search(r'\{"(\w+)", PyInit|extern PyObject\* PyInit_(\w+)\(', line)
+        if found and (found[1] or found[2]) not in BUILTINS:
+            continue
+        if line.startswith("/* -- ADDMODULE MARKER 1"):
+            kept += [f"extern PyObject* {init}(void);" for init in extra.values()]
+        if line.startswith("/* -- ADDMODULE MARKER 2"):
+            kept += [f'    {{"{module}", {init}}},' for module, init in extra.items()]
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def startup(log: Path, tools: Path, out: Path) -> None:
+    """Write startup.h: the sources that Nuitka's start-up code compiles, and their bytecode."""
+    nuitka = fetch.unpacked("nuitka") / "nuitka/build/static_src"
+    wanted = {"CompiledFrameType.c": r'Py_CompileString\(\s*((?:"[^"]*"\s*)+), "<exec>"', "InspectPatcher.c": r"wrapper_enhancement_code = (.*?);\n\n"}
+    text = ""
+    for name, pattern in wanted.items():
+        found = re.search(pattern, (nuitka / name).read_text(), re.S)
+        if not found:
+            raise recipe.BuildError(f"{name}: Nuitka's start-up source is not where it was; look at a new version of it")
+        text += f"\n@@\n{found[1]}"
+    snippet = out.with_name("startup.c")
+    snippet.write_text(text)
+    run([tools / "cc", "-E", "-P", "-DPYTHON_VERSION=0x3d0", "-x", "c", snippet, "-o", out.with_suffix(".i")], log)
+    run([cpython_host() / "bin/python3.13", HERE / "bytecode.py", "--startup", out.with_suffix(".i"), out], log)
+
+
+def cpython_host() -> Path:
+    """Return the interpreter that runs on this machine, whatever ARCH is."""
+    return cpython.interpreter()
+
+
+def headers() -> Path:
+    """Return the folder of the target's headers."""
+    made = cpython.compile_tree()
+
+    def make(work: Path) -> None:
+        shutil.copytree(made / "Include", work, dirs_exist_ok=True)
+        shutil.copy(made / "pyconfig.h", work / "pyconfig.h")
+
+    return cached(f"headers-{ARCH}", digest(made.parent.name), make)
+
+
+def build() -> Path:
+    """Return the folder with libpython3.13.a and malloc.o."""
+    tools, made = toolchain.tools(), cpython.compile_tree()
+    parts = [HERE / name for name in ("library.py", "bytecode.py", "c")]
+
+    def make(work: Path) -> None:
+        tree, log = work / "tree", work / "log"
+        shutil.copytree(made, tree, symlinks=True, ignore=shutil.ignore_patterns("debian", "build"))
+        cut_frozen(tree, log)
+        cut_runtime(tree)
+        old = [word for name in ("Makefile", "Programs/_freeze_module", "_bootstrap_python") for word in ("-o", name)]
+        run(["make", *old, *AGAIN], log, tree)
+        startup(log, tools, work / "startup.h")
+        (tree / "config.c").write_text(config(tree, {"bridge._rsa": "PyInit__rsa"}))
+        include = [f"-I{work}", f"-I{tree}", f"-I{tree}/Include", f"-I{tree}/Include/internal", f"-I{tree}/Include/internal/mimalloc"]
+        flags = [*SECTIONS, "-std=gnu11", "-DNDEBUG", "-DPy_BUILD_CORE", *include, f"-ffile-prefix-map={work}=."]
+        run([tools / "cc", "-c", *SMALL, *flags, tree / "config.c", "-o", work / "config.o"], log)
+        run([tools / "cc", "-c", *SMALL, *flags, HERE / "c/nocompiler.c", "-o", work / "nocompiler.o"], log)
+        memory = ["-DMI_MALLOC_OVERRIDE", f"-I{tree}/Objects/mimalloc"]
+        run([tools / "cc", "-c", *SMALL, *flags, *memory, HERE / "c/malloc.c", "-o", work / "malloc.o"], log)
+        archive(tree, work, tools, log)
+        shutil.rmtree(tree)
+
+    return cached(f"libpython-{ARCH}", digest(made.parent.name, *parts), make)
+
+
+def archive(tree: Path, work: Path, tools: Path, log: Path) -> None:
+    """Write libpython3.13.a: the tree's, less the compiler, with the objects made again and HACL's SHA-2."""
+    library = work / "libpython3.13.a"
+    shutil.copy(tree / "libpython3.13.a", library)
+    run([tools / "ar", "d", library, "config.o", *(f"{name}.o" for name in COMPILER)], log)
+    again = [tree / name for name in AGAIN]
+    hashes = sorted((tree / "Modules/_hacl").glob("Hacl_Hash_SHA2.o"))
+    run([tools / "ar", "rcD", library, *again, *hashes, work / "config.o", work / "nocompiler.o"], log)
+
+
+if __name__ == "__main__":
+    main(build)

@@ -1,0 +1,54 @@
+"""Step 9: the link. Objects of Nuitka, the native verifier, mimalloc, libpython, OpenSSL, zlib, musl: one static program."""
+
+import subprocess
+from pathlib import Path
+
+import compression
+import freeze
+import library
+import openssl
+import runtime
+import toolchain
+from recipe import ARCH, HERE, ROOT, SECTIONS, BuildError, cached, digest, main, run
+
+WORDS = """
+-w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none --image-base=16777216
+--gc-sections -O2 -static
+""".split()
+
+
+def verifier(work: Path, log: Path) -> Path:
+    """Compile bridge/_rsa.c, the RSA verification that CPython gets as a builtin module."""
+    include = [f"-I{library.headers()}", f"-I{openssl.build()}/include"]
+    flags = [*SECTIONS, "-O2", "-DNDEBUG", *include, f"-ffile-prefix-map={ROOT}=."]
+    run([toolchain.tools() / "cc", "-c", *flags, ROOT / "bridge/_rsa.c", "-o", work / "_rsa.o"], log)
+    return work / "_rsa.o"
+
+
+def command(objects: list[Path], rest: list[Path], output: Path) -> list[str | Path]:
+    """Return lld's command for the objects in this order."""
+    parts = runtime.build()
+    python, crypto, zlib = library.build(), openssl.build() / "lib", compression.build() / "lib"
+    archives: list[str | Path] = ["--start-group", python / "libpython3.13.a", crypto / "libssl.a", crypto / "libcrypto.a", zlib / "libz.a", "--end-group"]
+    emulation = (parts / "link").read_text().split()
+    libc: list[str | Path] = ["--as-needed", *(parts / name for name in ("libc.a", "libzigc.a", "libcompiler_rt.a"))]
+    return [toolchain.zig(), "ld.lld", *WORDS, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
+
+
+def build() -> Path:
+    """Return the folder with `bridge` (stripped), `bridge.map` (what lies where)."""
+    frozen = freeze.objects()
+    made = [frozen.name, library.build().name, openssl.build().name, compression.build().name, runtime.build().name]
+    key = digest(*made, HERE / "link.py", ROOT / "bridge/_rsa.c")
+
+    def make(work: Path) -> None:
+        log = work / "log"
+        rest = [verifier(work, log), library.build() / "malloc.o"]
+        objects = sorted((frozen / "objects").glob("*.o"))
+        run([*command(objects, rest, work / "bridge"), "-s", f"--Map={work}/bridge.map"], log)
+
+    return cached(f"linked-{ARCH}", key, make)
+
+
+if __name__ == "__main__":
+    main(build)

@@ -1,0 +1,1 @@
+"""The C half of the stand-in for ctypes: nothing."""

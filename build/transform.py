@@ -1,0 +1,179 @@
+"""What becomes of a module's source on its way into the binary; modules.toml says which, and why.
+
+Every library module loses what only a reader or a type checker wants: docstrings, assertions, annotations, overloads,
+TYPE_CHECKING blocks. A module under [trimmed] loses definitions too (`drop`, or all but `keep`), has some replaced, and
+then the imports that nothing uses any more. A module under [stub] is a file of build/stubs. `quiet` packages lose their
+log calls: nothing reads that log in the binary.
+"""
+
+import ast
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODULES = tomllib.loads((HERE / "modules.toml").read_text())
+LOGGERS = {"LOGGER", "log", "_LOGGER", "logger"}
+LOG_CALLS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+ANNOTATED = {"NamedTuple", "TypedDict", "Protocol"}  # classes of these are made from their annotations
+
+Body = list[ast.stmt]
+
+
+def named(node: ast.expr, names: set[str]) -> bool:
+    """Tell whether the expression is one of the names, or an attribute of that name."""
+    return (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr in names)
+
+
+def is_log_call(node: ast.stmt) -> bool:
+    """Tell whether the statement is LOGGER.debug(...) or the like."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    return (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in LOG_CALLS
+        and named(call.func.value, LOGGERS)
+    )
+
+
+class Bare(ast.NodeTransformer):
+    """Takes out what no running program needs."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.keep_annotations = False
+
+    def body(self, statements: Body, module: bool = False) -> Body:
+        """Return the statements that stay; a body that would be empty gets a `pass`."""
+        kept: Body = []
+        for statement in statements:
+            if isinstance(statement, ast.Assert) or (self.quiet and is_log_call(statement)):
+                continue
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                continue  # a docstring, or any other string that stands alone
+            found = self.visit(statement)
+            kept += found if isinstance(found, list) else [found] if found else []
+        return kept if kept or module else [ast.Pass()]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list) and statements:
+                setattr(node, field, self.body(statements, isinstance(node, ast.Module) or field != "body"))
+        for handler in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+            handler.body = self.body(handler.body)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
+        if any(named(decorator, {"overload"}) for decorator in node.decorator_list):
+            return None
+        node.returns = None
+        arguments = node.args
+        for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
+            if argument:
+                argument.annotation = None
+        outer, self.keep_annotations = self.keep_annotations, False
+        node.body = self.body(node.body)
+        self.keep_annotations = outer
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer = self.keep_annotations
+        self.keep_annotations = bool(node.decorator_list) or any(named(base, ANNOTATED) for base in node.bases)
+        node.body = self.body(node.body)
+        self.keep_annotations = outer
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST | Body:
+        if named(node.test, {"TYPE_CHECKING"}):
+            return self.body(node.orelse, True)
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if self.keep_annotations:
+            return node
+        return ast.Assign([node.target], node.value) if node.value else None
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """Return the names that a top-level statement defines, if it is one that can be dropped by name."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def cut(body: Body, drop: set[str], keep: set[str] | None) -> Body:
+    """Return the body without the definitions named; `Class.method` names one inside a class; imports by their alias.
+
+    With `keep`, only those definitions stay, and of the rest only assignments and imports.
+    """
+    kept: Body = []
+    for node in body:
+        names = defined(node)
+        if names and set(names) <= drop:
+            continue
+        touched = node if isinstance(node, ast.Expr) else node.targets[0] if isinstance(node, ast.Assign) and not names else None
+        if touched and {part.id for part in ast.walk(touched) if isinstance(part, ast.Name)} & drop:
+            continue  # a call on what is dropped, or an attribute set on it
+        if keep is not None and not isinstance(node, ast.Assign | ast.Import | ast.ImportFrom) and not set(names) & keep:
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [alias for alias in node.names if (alias.asname or alias.name) not in drop]
+            if not node.names:
+                continue
+        if isinstance(node, ast.ClassDef):
+            inner = {name.removeprefix(node.name + ".") for name in drop if name.startswith(node.name + ".")}
+            node.body = cut(node.body, inner, None) or [ast.Pass()]
+        kept.append(node)
+    return kept
+
+
+def used(tree: ast.Module) -> set[str]:
+    """Return every name that is read in the module, and what __all__ lists."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names | {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def without_unused_imports(tree: ast.Module, before: set[str]) -> None:
+    """Take out the top-level imports whose names were read `before`, and nothing reads now."""
+    unused = before - used(tree)
+    for node in list(tree.body):
+        if isinstance(node, ast.Import | ast.ImportFrom) and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            node.names = [a for a in node.names if (a.asname or a.name).split(".")[0] not in unused]
+            if not node.names:
+                tree.body.remove(node)
+
+
+def trim(tree: ast.Module, rule: dict[str, object]) -> None:
+    """Apply one [trimmed] rule; a name in it that the module does not have is an error: the library has changed."""
+    drop = set(rule.get("drop", []))  # type: ignore[call-overload]
+    keep = set(rule["keep"]) if "keep" in rule else None  # type: ignore[call-overload]
+    replace = ast.parse(str(rule.get("replace", "")))
+    there = {name for node in tree.body for name in defined(node)}
+    anywhere = {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in defined(node)}
+    fresh = {name for node in replace.body for name in defined(node)}
+    missing = {name for name in (keep or set()) | fresh if name not in there and name not in anywhere}
+    if missing:
+        raise ValueError(f"modules.toml names what is not there: {', '.join(sorted(missing))}")
+    before = used(tree)
+    after: Body = []
+    for node in cut(tree.body, drop - fresh, None if keep is None else keep | fresh):
+        names = defined(node)
+        after += [new for new in replace.body if set(defined(new)) & set(names)] if set(names) & fresh else [node]
+    tree.body = after + [new for new in replace.body if not set(defined(new)) & there]
+    without_unused_imports(tree, before)
+
+
+def transform(module: str, source: str) -> str:
+    """Return the source as it goes into the binary. Our own package stays as it is written, but for annotations."""
+    if module in MODULES["stub"]:
+        source = (HERE / "stubs" / f"{module}.py").read_text()
+    tree = ast.parse(source)
+    quiet = module.split(".")[0] in MODULES["quiet"]["packages"]
+    tree.body = Bare(quiet).body(tree.body, True)
+    if module in MODULES["trimmed"]:
+        trim(tree, MODULES["trimmed"][module])
+    return ast.unparse(ast.fix_missing_locations(tree))
