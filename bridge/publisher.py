@@ -6,6 +6,7 @@ Notifications"; AMQP 0-9-1.
 
 import os
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pika
@@ -17,6 +18,7 @@ from bridge.log import Log
 from bridge.loop import Loop
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds before a reconnect
+FIRST_DOUBT, LONGEST_DOUBT = 2.0, 60.0  # seconds until a channel that nacks is replaced
 
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Publisher:
         self._methods: dict[tuple[str, str], bytes] = {}
         self._tries = 0
         self._pause = FIRST_PAUSE
+        self._doubt = FIRST_DOUBT
+        self._ready_at = 0.0
         self._closing = False
         self.blocked = False
 
@@ -66,6 +70,7 @@ class Publisher:
 
     def _opened(self, connection: pika.SelectConnection) -> None:
         self.blocked = False
+        self._doubt = FIRST_DOUBT
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._open_channel()
@@ -97,6 +102,7 @@ class Publisher:
         self._pending, self._last_tag = {}, 0
         self._methods.clear()
         self._pause = FIRST_PAUSE
+        self._ready_at = monotonic()
         self._came_up()
         self._log.info("broker_connected", broker=self._address)
 
@@ -181,6 +187,19 @@ class Publisher:
                 delivery.confirmed()
             else:
                 delivery.failed(Nacked("the broker refused the message (basic.nack)"))
+        if not acked:
+            self._doubt_channel()
+
+    def _doubt_channel(self) -> None:
+        """Replace a channel that nacks, now and then. One that opened while a quorum queue had no leader can nack for ever:
+        RabbitMQ 3.10's goes on asking the dead one. A queue that is full nacks on the next channel just the same.
+        """
+        channel = self._channel
+        if channel is None or not channel.is_open or monotonic() < self._ready_at + self._doubt:
+            return
+        self._doubt = min(self._doubt * 2, LONGEST_DOUBT)
+        self._give_up(BrokerLost("the channel is replaced, for the broker nacks on it"))
+        channel.close(reply_text="nacks on this channel, so the next is tried")
 
     def _on_return(self, _channel: pika.channel.Channel, method: spec.Basic.Return, properties: pika.BasicProperties, _body: bytes) -> None:
         """An unroutable message comes back, and then its ack, which proves nothing.

@@ -138,16 +138,16 @@ def test_a_deleted_queue(mortal_broker, start_bridge, sns, record):
 
 
 def test_a_full_queue_that_rejects(mortal_broker, start_bridge, sns, record):
-    mortal_broker.declare("full", **{"x-max-length": 200, "x-overflow": "reject-publish"})
+    mortal_broker.declare("full")
+    mortal_broker.ctl("set_policy", "full", "^full$", '{"max-length": 200, "overflow": "reject-publish"}')
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="full")
     taken = []
     with Load(sns, bridge.endpoint()) as load:
-        for _ in range(8):
+        for number in range(4):
             wait_for("a full queue", lambda: mortal_broker.count("full") >= 200)
-            bridge.wait_for("verdict", status=503, reason="nack")
+            bridge.wait_for("verdict", status=503, reason="nack", more_than=number)
             taken += mortal_broker.take("full")
-        mortal_broker.delete("full")
-        mortal_broker.declare("full")
+        mortal_broker.ctl("clear_policy", "full")
         load.over()
     record("queue full with reject-publish, emptied by and by", load, taken + mortal_broker.take("full"))
     mortal_broker.delete("full")
