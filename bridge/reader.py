@@ -41,6 +41,7 @@ class RequestReader:
 
     def _next_head(self) -> Request | None:
         buffer = self.buffer
+        self.announced = 0
         end = head_end(buffer)
         if end < 0:
             return None
