@@ -1,0 +1,199 @@
+"""The house's rules that a program can check: who may import whom, what the frozen binary need not carry, how long a file is."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools import settings_table
+
+ROOT = Path(__file__).parents[2]
+FILES = {path.stem: path for path in sorted((ROOT / "bridge").glob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
+
+MAX_LINES = 260
+
+# Without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
+PURE = {"errors", "framing", "reader", "message", "signature", "rsa", "der", "x509", "topic", "routing", "content", "settings", "version"}
+MODULES_OF_THE_NETWORK = {
+    "socket",
+    "ssl",
+    "select",
+    "selectors",
+    "http",
+    "socketserver",
+    "threading",
+    "subprocess",
+    "requests",
+    "urllib",
+    "signal",
+}
+# pika's encoder alone is pure
+PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
+
+# From the bottom up: a module imports from lines above its own only.
+LAYERS = [
+    {"_rsa", "_revision"},  # the extension module, and what a build writes
+    {"errors", "version", "settings", "der", "rsa", "counters", "log", "egress", "answers"},
+    {"framing", "message", "topic", "x509", "authentication", "transport", "broker", "policy", "processes"},
+    {"reader", "routing", "signature", "subscription", "loop"},
+    {"certificate", "content", "config"},
+    {"delivery", "publisher", "healthcheck", "tls"},
+    {"connection", "check", "verify"},
+    {"server"},
+    {"admin"},
+    {"serve"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+
+# Each of these costs the binary bytes and every start time.
+TOO_DEAR = {
+    "argparse",
+    "logging",
+    "dataclasses",
+    "asyncio",
+    "enum",
+    "uuid",
+    "datetime",
+    "concurrent",
+    "decimal",
+    "contextlib",
+    "inspect",
+    "multiprocessing",
+}
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(node, also_for_types=False):
+    """The modules that a tree imports, dotted, wherever the import stands."""
+    found = set()
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child) and not also_for_types:
+            for other in child.orelse:
+                found |= imports(ast.Module([other], []))
+        elif isinstance(child, ast.Import):
+            found |= {alias.name for alias in child.names}
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "relative import"
+            found |= {child.module, *(f"{child.module}.{alias.name}" for alias in child.names)}
+        else:
+            found |= imports(child, also_for_types)
+    return found
+
+
+def within(name):
+    """The modules of the bridge that one of them imports."""
+    return {
+        full.split(".")[1]
+        for full in imports(TREES[name])
+        if full.startswith("bridge.") and (full.split(".")[1] in FILES or full[7] == "_")
+    }
+
+
+def test_the_checks_see_an_import_wherever_it_stands():
+    tree = ast.parse("""
+import a.b
+from c import d
+if TYPE_CHECKING:
+    import types_only
+else:
+    import other
+def f():
+    try:
+        import inner
+    except ImportError:
+        pass
+""")
+    assert imports(tree) == {"a.b", "c", "c.d", "other", "inner"}
+    assert "types_only" in imports(tree, also_for_types=True)
+    assert {"message", "certificate", "egress"} <= within("delivery")
+
+
+def test_every_module_has_its_layer():
+    placed = [name for layer in LAYERS for name in layer]
+    assert len(placed) == len(set(placed))
+    assert set(FILES) <= set(placed)
+    assert set(placed) - set(FILES) == {"_rsa", "_revision"} - set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_one_way(name):
+    at = next(number for number, layer in enumerate(LAYERS) if name in layer)
+    below = set().union(*LAYERS[:at])
+    assert within(name) <= below, f"{name} may import only what stands below it"
+
+
+@pytest.mark.parametrize("name", sorted(PURE & set(FILES)))
+def test_what_is_pure_knows_no_socket_no_loop_and_no_thread(name):
+    assert within(name) <= PURE | {"_rsa", "_revision"}
+    for full in imports(TREES[name]):
+        assert full.split(".")[0] not in MODULES_OF_THE_NETWORK, full
+        if full.startswith("pika."):
+            assert full in PURE_OF_PIKA, full
+
+
+def test_pikas_encoder_is_all_that_content_takes_of_pika():
+    assert {full for full in imports(TREES["content"]) if full.split(".")[0] == "pika"} - {"pika"} <= PURE_OF_PIKA
+
+
+def test_only_delivery_knows_the_order_of_the_steps():
+    steps = {"message", "certificate", "signature", "content", "subscription", "authentication"}
+    for name in FILES:
+        if name not in ("delivery", "verify", "serve"):
+            assert len(within(name) & steps) <= 2, f"{name} knows {sorted(within(name) & steps)}"
+    callers = {
+        name: {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+        for name, tree in TREES.items()
+    }
+    for step in ("check_headers", "string_to_sign", "attribute_fields", "header_fields"):
+        assert [name for name, called in callers.items() if step in called] == ["delivery"], step
+    assert [name for name in FILES if "bridge.certificate.certificate_source" in imports(TREES[name])] == ["delivery"]
+    assert [name for name in FILES if "bridge.certificate.check_certificate" in imports(TREES[name])] == ["delivery"]
+
+
+def test_only_egress_opens_connections_to_sns():
+    assert [name for name in FILES if "requests" in imports(TREES[name])] == ["egress"]
+    for name in FILES:
+        assert not {"urllib.request", "http.client", "ftplib", "smtplib"} & imports(TREES[name]), name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_dear_is_imported(name):
+    dear = {full for full in imports(TREES[name]) if full.split(".")[0] in TOO_DEAR}
+    assert not dear
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_direct_dependencies_and_the_standard_library_are_imported(name):
+    for full in imports(TREES[name], also_for_types=True):
+        assert full.split(".")[0] in {"bridge", "pika", "requests", "certifi", *sys.stdlib_module_names}, full
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_file_is_too_long(name):
+    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_module_class_and_public_function_says_what_it_is(name):
+    tree = TREES[name]
+    assert ast.get_docstring(tree) or not tree.body, name
+    for node in [*tree.body, *(inner for outer in tree.body if isinstance(outer, ast.ClassDef) for inner in outer.body)]:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node) or node.end_lineno - node.lineno <= 5, f"{name}.{node.name}"
+
+
+def test_every_setting_is_read_by_the_code():
+    text = "".join(path.read_text(encoding="utf-8") for name, path in FILES.items() if name != "settings")
+    for setting in settings_table.SETTINGS:
+        assert f'"{setting.name}"' in text, setting.name
+
+
+def test_the_readmes_table_is_made_from_the_settings():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert settings_table.between_markers(text) == settings_table.table(), "python -m tests.tools.settings_table README.md"
