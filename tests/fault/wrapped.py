@@ -25,6 +25,7 @@ class Wrapped(Bridge):
             return super().start(wait)
         self._errors = tempfile.TemporaryFile("w+")
         self.log, self.not_json = [], []
+        self._asked = False
         words = [*self._prefix, *(self._words or command(self.settings, self.name, self._container))]
         self.process = subprocess.Popen(words, env=environment(self.settings), cwd=ROOT, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE if self._log is None else self._log, stderr=self._errors, text=True)
