@@ -1,0 +1,85 @@
+"""SNS stand-ins that no one here wrote, as real processes: LocalStack (signs v1 and v2) and moto (v2 only).
+
+localstack   its origin, http://localhost:PORT, from .venv-localstack (`make test` makes it)
+moto         its origin
+client       client(origin) -> a boto3 SNS client
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.tools.bridge import ROOT
+from tests.tools.ports import free_port, wait_for
+
+REGION = "us-east-1"
+LOCALSTACK = ROOT / ".venv-localstack/bin/python"
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(OSError):
+        return urllib.request.urlopen(url, timeout=2).status < 500
+    return False
+
+
+@contextlib.contextmanager
+def running(words: list[str], health: str, environment: dict[str, str]) -> Iterator[None]:
+    """Run a server until the block ends, from when it answers."""
+    with tempfile.TemporaryDirectory() as folder, open(f"{folder}/log", "w+b") as log:
+        base = {"PATH": os.environ["PATH"], "HOME": folder, "FILESYSTEM_ROOT": folder, "LANG": "C.UTF-8"}
+        process = subprocess.Popen(words, env=base | environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wait_for(f"{words[2]} (see its log below)", lambda: process.poll() is not None or answers(health), 90, 0.2)
+            if process.poll() is not None:
+                raise AssertionError(f"{' '.join(words)} ended: {Path(folder, 'log').read_text()[-2000:]}")
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="session")
+def localstack() -> Iterator[str]:
+    if not LOCALSTACK.exists():
+        pytest.skip("LocalStack is not installed: make .venv-localstack/.ready")
+    port = free_port()
+    origin = f"http://localhost:{port}"
+    settings = {
+        "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "LOCALSTACK_HOST": f"localhost:{port}",
+        "SERVICES": "sns",
+        "PROVIDER_OVERRIDE_SNS": "v2",  # the default one of this release is built on moto
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DNS_ADDRESS": "0",
+    }
+    with running([str(LOCALSTACK), "-m", "localstack.runtime.main"], origin + "/_localstack/health", settings):
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    port = free_port()
+    origin = f"http://localhost:{port}"
+    with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], origin + "/moto-api/", {}):
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def client() -> Callable[[str], Any]:
+    return lambda origin: boto3.client(
+        "sns", endpoint_url=origin, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+    )

@@ -1,0 +1,80 @@
+"""moto's SNS (a server of its own, driven by boto3) signs version 2: its messages arrive; those with a Subject, which it does not sign, are refused."""
+
+import json
+import secrets
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.contract.conftest import REGION
+from tests.tools.bridge import Bridge
+from tests.tools.ports import wait_for
+
+SCOPE = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/sns/aws4_request, SignedHeaders=host, Signature=0"
+
+
+@pytest.fixture
+def front(moto):
+    """moto tells its services apart by the scope of a request's signature, and a certificate is asked for without one: add it."""
+
+    class Front(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            request = urllib.request.Request(moto + self.path, headers={"Authorization": SCOPE})
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    status, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, body = error.code, b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Front)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def sns(moto, client):
+    return client(moto)
+
+
+@pytest.fixture
+def subscribed(sns, front, broker, queue):
+    """(topic, bridge): moto delivers the topic's messages to the bridge; it sends no SubscriptionConfirmation."""
+    topic = sns.create_topic(Name=f"topic-{secrets.token_hex(4)}", Attributes={"SignatureVersion": "2"})["TopicArn"]
+    settings = {"BRIDGE_TOPICS": topic, "BRIDGE_SNS_ENDPOINT": front, "BRIDGE_AMQP_URL": broker.url, "BRIDGE_ROUTING_KEY": queue}
+    with Bridge(**settings) as bridge:
+        bridge.wait_for("broker_connected")
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{bridge.port}/")
+        yield topic, bridge
+
+
+@pytest.mark.parametrize("text", ["hello", 'Größe ✓ \U0001f600 "quoted" \\ \n', "x" * 262_144], ids=["plain", "non-ASCII", "256 KiB"])
+def test_its_messages_arrive(sns, subscribed, broker, queue, text):
+    topic, bridge = subscribed
+    answer = sns.publish(TopicArn=topic, Message=text)
+    wait_for("the message or a verdict", lambda: broker.count(queue) or bridge.events("verdict"))
+    (stored,) = broker.take(queue)
+    fields = json.loads(stored.body)
+    assert (fields["MessageId"], fields["Message"], fields["SignatureVersion"]) == (answer["MessageId"], text, "2")
+    assert stored.properties.message_id == answer["MessageId"]
+
+
+def test_a_subject_that_is_not_signed_is_refused(sns, subscribed, broker, queue):
+    """Whoever stands between could put any Subject in."""
+    topic, bridge = subscribed
+    sns.publish(TopicArn=topic, Message="hello", Subject="not signed")
+    bridge.wait_for("verdict", status=403, reason="bad-signature")
+    assert broker.count(queue) == 0
