@@ -1,4 +1,4 @@
-"""moto's SNS (a server of its own, driven by boto3) signs version 2: its messages arrive; those with a Subject, which it does not sign, are refused."""
+"""moto's SNS, driven by boto3, signs version 2: its messages arrive; those with a Subject, which it does not sign, are refused."""
 
 import json
 import secrets
