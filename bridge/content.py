@@ -15,6 +15,7 @@ from bridge.errors import RoutingFailed
 from bridge.message import Notification
 
 APP_ID = "sns-to-rabbitmq"
+DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless the delivery policy sets another
 
 # Unsigned attributes must not take on a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's
 # own (and ours). Message attributes of these names stay in the envelope only.
@@ -30,6 +31,13 @@ _TIMESTAMP = struct.Struct(">Q")
 _INT64 = struct.Struct(">q")
 _END = b"\xce"
 _TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(APP_ID),)) + APP_ID.encode()
+
+
+def content_type(header: str | None) -> bytes:
+    """Return the content type to publish: that of the request's (unsigned) header, if a short string of UTF-8 can hold it."""
+    if header and len(header) <= 255 and header.isascii():
+        return header.encode()
+    return DEFAULT_CONTENT_TYPE
 
 
 def publish_method(channel: int, exchange: str, routing_key: str) -> bytes:
@@ -49,12 +57,15 @@ def topic_fields(topic_arn: str) -> bytes:
 
 
 def header_fields(message_id: str, subject: str | None, subscription_arn: str | None) -> bytes:
-    """Return the header fields of a message: its id for deduplication, Subject (signed), subscription (from an unsigned header)."""
+    """Return the header fields of a message: its id for deduplication, Subject (signed), subscription (from an unsigned header).
+
+    Consumers take a header for text and may fail on what is not UTF-8, hence no subscription that is no ASCII.
+    """
     fields = long_string(b"x-deduplication-header", message_id.encode())
     if subject is not None:
         fields += long_string(b"x-sns-subject", subject.encode())
-    if subscription_arn is not None:
-        fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode("latin-1"))
+    if subscription_arn is not None and subscription_arn.isascii():
+        fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode())
     return fields
 
 

@@ -213,7 +213,7 @@ class Deliveries:
         if received.attributes:
             fields += content.attribute_fields(received)
         published = body if route.body == "envelope" else received.message.encode()
-        content_type = headers.get("content-type", "text/plain; charset=UTF-8").encode("latin-1")[:255]
+        content_type = content.content_type(headers.get("content-type"))
         self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, delivery: Delivery) -> None:
@@ -241,5 +241,5 @@ class Deliveries:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
         self._publisher.check()
         fields = topic.fields + content.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"))
-        content_type = headers.get("content-type", "text/plain; charset=UTF-8").encode("latin-1")[:255]
+        content_type = content.content_type(headers.get("content-type"))
         self._publisher.publish(delivery, topic.exchange, topic.routing_key, body, content_type, int(time()), fields)

@@ -118,6 +118,25 @@ def test_what_is_not_there_is_no_header():
     assert headers(content.header_fields(ID, "", None)) == {"x-deduplication-header": ID, "x-sns-subject": ""}
 
 
+def test_a_subscription_that_is_no_text_is_no_header():
+    assert headers(content.header_fields(ID, None, "arn:\xff")) == {"x-deduplication-header": ID}
+
+
+@pytest.mark.parametrize(
+    ("header", "published"),
+    [
+        (None, b"text/plain; charset=UTF-8"),
+        ("", b"text/plain; charset=UTF-8"),
+        ("application/json", b"application/json"),
+        ("x" * 255, b"x" * 255),
+        ("x" * 256, b"text/plain; charset=UTF-8"),
+        ("text/\xff", b"text/plain; charset=UTF-8"),
+    ],
+)
+def test_the_content_type_is_the_requests_if_every_consumer_can_read_it(header, published):
+    assert content.content_type(header) == published
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "header"),
     [
