@@ -250,6 +250,12 @@ class TestCache:
         assert isinstance(found, Certificate)
         assert kept.at_hand(URL, NAME) is found
 
+    def test_it_stays_as_long_as_it_is_valid(self, kept, egress, clock, encoded):
+        found = fetched(kept, egress, encoded)
+        for now in (clock.now + 86400, found.not_after):
+            clock.now = now
+            assert kept.at_hand(URL, NAME) is found
+
     def test_a_thousand_deliveries_wait_for_one_fetch(self, kept, egress, encoded):
         results = []
         for _ in range(1000):
