@@ -158,6 +158,8 @@ class Publisher:
         transport = self._loop.services.transport
         if transport is None:
             raise BrokerUnavailable("the connection to the broker has just ended")
+        if transport.congested:
+            raise BrokerUnavailable("the broker does not read what it is sent")
         method = self._methods.get((exchange, routing_key))
         if method is None:
             if len(self._methods) >= 1000:

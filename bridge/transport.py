@@ -13,6 +13,7 @@ from typing import Any
 from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStreamProtocol, AbstractStreamTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
+MAX_UNSENT = 16 << 20  # bytes that may wait for a broker that does not read
 RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -74,6 +75,11 @@ class Transport(AbstractStreamTransport):
             return
         self._protocol.eof_received()
         self._end(None)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the broker has stopped reading and too much waits for it already; deliveries end, their bytes here do not."""
+        return bool(self._unsent) and self.get_write_buffer_size() > MAX_UNSENT
 
     def abort(self) -> None:
         """Close the socket without sending what is left; connection_lost follows in a later turn."""
