@@ -1,0 +1,62 @@
+"""This machine's clock is wrong by two days: 503, never 403; SNS keeps the messages until the clock is right again."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fault.load import Load
+from tests.tools.bridge import UNDER_TEST
+
+LIBRARY = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
+pytestmark = [pytest.mark.skipif(UNDER_TEST != "source", reason="libfaketime can't be loaded into a static binary"),
+              pytest.mark.skipif(not LIBRARY, reason="libfaketime is missing: apt-get install libfaketime")]
+
+
+@pytest.fixture
+def clock(folder: Path) -> Path:
+    """The file that says by how much the bridge's clock is wrong."""
+    path = folder / "clock"
+    path.write_text("+0\n")
+    return path
+
+
+def false_clock(clock: Path) -> dict[str, str]:
+    return {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def set_clock(clock: Path, offset: str) -> None:
+    fresh = clock.with_name("fresh")
+    fresh.write_text(f"{offset}\n")
+    os.replace(fresh, clock)
+
+
+@pytest.mark.parametrize("offset", ["+2d", "-2d"])
+def test_a_clock_that_is_wrong_by_two_days(offset, clock, broker, queue, start_bridge, sns, record):
+    bridge = start_bridge(**false_clock(clock))
+    with Load(sns, bridge.endpoint()) as load:
+        load.wait_for_sent(300)
+        set_clock(clock, offset)
+        bridge.wait_for("verdict", status=503, reason="timestamp")
+        load.wait_for_sent(300)
+        set_clock(clock, "+0")
+        load.over()
+    record(f"clock wrong by {offset.replace('d', ' days')}", load, broker.take(queue))
+    assert load.statuses() == {200, 403, 503}
+
+
+@pytest.mark.parametrize(("offset", "days"), [("+2d", 1), ("-70d", 30)], ids=["expired", "not yet valid"])
+def test_a_clock_outside_the_signing_certificate(offset, days, clock, broker, queue, start_bridge, sns, record):
+    """A genuine signature by a certificate that seems out of date: not the message's fault."""
+    sns.rotate(days=days)
+    bridge = start_bridge(**false_clock(clock))
+    with Load(sns, bridge.endpoint()) as load:
+        load.wait_for_sent(300)
+        set_clock(clock, offset)
+        bridge.wait_for("verdict", status=503, reason="certificate-not-valid")
+        load.wait_for_sent(300)
+        set_clock(clock, "+0")
+        load.over()
+    record(f"clock wrong by {offset.replace('d', ' days')}: the signing certificate seems {'expired' if days == 1 else 'not yet valid'}",
+           load, broker.take(queue))
+    assert load.statuses() == {200, 403, 503}
