@@ -49,10 +49,12 @@ class Process:
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
         self._complaint = ""
+        self._parent: int | None = None
 
     def run(self, parent: int | None = None) -> int:
         """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status."""
         self._loop.on_signal((signal.SIGTERM, signal.SIGINT), self._on_signal)
+        self._parent = parent
         if parent is not None:
             self._loop.add(parent, self._orphaned, READ)
         self._publisher.connect()
@@ -87,7 +89,8 @@ class Process:
 
     def _on_signal(self, number: int) -> None:
         if self._stop_by:
-            self._loop.stop()  # asked twice
+            if self._parent is None:  # else a whole process group was told, and then the parent told us too
+                self._loop.stop()  # asked twice
             return
         self._stop_by = monotonic() + self._config.deadline
         self._log.info("draining", in_flight=self._server.in_flight, signal=number)

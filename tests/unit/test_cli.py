@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit status."""
 
+import contextlib
 import json
 import os
 import signal
@@ -169,8 +170,9 @@ def test_both_ways_to_call_it_behave_alike(command):
     assert (done.returncode, done.stdout) == (2, b"") and done.stderr.startswith(b"bridge: BRIDGE_TOPICS: ")
 
 
-def serving(port, **options):
+def serving(port, more=None, **options):
     settings = environment(BRIDGE_TOPICS=TOPICS, BRIDGE_LISTEN=f"127.0.0.1:{port}", BRIDGE_AMQP_URL=f"amqp://127.0.0.1:{free_port()}")
+    settings |= more or {}
     return subprocess.Popen([sys.executable, "-m", "bridge"], env=settings, **options)
 
 
@@ -230,3 +232,44 @@ def test_standard_output_to_a_full_disk_stops_nothing():
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
+
+
+def test_a_signal_to_the_whole_group_still_drains(tmp_path):
+    """systemd and a terminal tell every process of a group; the parent tells its children once more."""
+    port = free_port()
+    message = {
+        "Type": "Notification",
+        "MessageId": "0f1c2a3b-0000-4000-8000-000000000001",
+        "TopicArn": TOPICS,
+        "Message": "text",
+        "Timestamp": "2026-03-06T19:55:38.903Z",
+        "SignatureVersion": "2",
+        "Signature": "AAAA",
+    }
+    with socket.create_server(("127.0.0.1", 0)) as sns, open(tmp_path / "log", "wb") as log, contextlib.ExitStack() as sockets:
+        sns.settimeout(PATIENCE)
+        endpoint = f"http://127.0.0.1:{sns.getsockname()[1]}"
+        message["SigningCertURL"] = f"{endpoint}/SimpleNotificationService-{'0' * 32}.pem"
+        body = json.dumps(message).encode()
+        more = {"BRIDGE_PROCESSES": "2", "BRIDGE_SNS_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        with serving(port, more, stdout=log, start_new_session=True) as process:
+            try:
+                healthy(port)
+                client = sockets.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+                client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                fetching = sockets.enter_context(sns.accept()[0])
+                assert fetching.recv(4096).startswith(b"GET /SimpleNotificationService-")
+                os.killpg(process.pid, signal.SIGTERM)
+                until = time.monotonic() + PATIENCE
+                while (tmp_path / "log").read_bytes().count(b'"draining"') < 2:
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+                time.sleep(0.3)  # for the parent's own signal
+                fetching.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+                answer = b""
+                while piece := client.recv(4096):
+                    answer += piece
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()
+    assert answer.startswith(b"HTTP/1.1 503 ") and answer.endswith(b"certificate-unavailable\n")
