@@ -2,9 +2,11 @@
 
 bytecode.py SOURCE.py FILENAME HEADER.h       refreezes one module into its header
 bytecode.py --startup SOURCES.i HEADER.h      compiles the sources (C string literals, each after a line @@)
+bytecode.py --sizes FOLDER                    prints the size of each module's bytecode there, as JSON
 """
 
 import ast
+import json
 import marshal
 import re
 import sys
@@ -49,8 +51,19 @@ def startup(sources: Path, header: Path) -> None:
     header.write_text(text + "".join(rows) + "};\n")
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    """Return module -> bytes."""
+    found = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = len(marshal.dumps(bare(compile(path.read_text(), str(path.name), "exec", dont_inherit=True, optimize=2))))
+    return found
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "--startup":
+    if sys.argv[1] == "--sizes":
+        print(json.dumps(sizes(Path(sys.argv[2]))))
+    elif sys.argv[1] == "--startup":
         startup(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
         refreeze(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -33,8 +33,8 @@ def link(arguments: list[str]) -> None:
     for number, name in enumerate(names):
         shutil.copy(name, folder / f"{number:03}-{Path(name).name}")
     output = Path(arguments[arguments.index("-o") + 1])
-    # Nuitka wants an ELF program here: its own interpreter will do.
-    shutil.copy(sys.executable, output)
+    # Nuitka wants an ELF program here: the one linked before, for --onefile; else its own interpreter will do.
+    shutil.copy(os.environ.get("BRIDGE_PROGRAM") or sys.executable, output)
     output.chmod(0o755)
 
 
@@ -43,7 +43,8 @@ def main() -> None:
     arguments = words(sys.argv[1:])
     compiling = "-c" in arguments
     linking = not compiling and any(word.endswith(".o") for word in arguments) and "-o" in arguments
-    if linking:
+    bootstrap = any("OnefileBootstrap" in word for word in arguments)
+    if linking and not bootstrap:
         link(arguments)
         return
     host, include = os.environ["BRIDGE_HOST_INCLUDE"], os.environ["BRIDGE_INCLUDE"]

@@ -6,14 +6,11 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import compression
 import cpython
 import fetch
 import library
-import link
-import openssl
 import toolchain
-from recipe import ARCH, EPOCH, HERE, JOBS, ROOT, SECTIONS, SMALL, cached, digest, environment, main, run
+from recipe import ARCH, EPOCH, HERE, JOBS, ROOT, SECTIONS, cached, digest, environment, main, run
 
 COMPILED = os.environ.get("BRIDGE_COMPILED", "")  # packages that become C; the rest is bytecode
 LIBRARIES = ("pika", "requests", "urllib3", "certifi", "idna")
@@ -52,8 +49,8 @@ def stage(work: Path) -> None:
         os.utime(path, (EPOCH, EPOCH))
 
 
-def nuitka(work: Path, mode: str) -> None:
-    """Run Nuitka over the staged sources; its compiler is compiler.py, which also does the link."""
+def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
+    """Run Nuitka over the staged sources. Its compiler is compiler.py, which only notes the link, or gives it `program`."""
     python = cpython.interpreter()
     home = work / "python"  # a Python of this build's own: with the library where Nuitka looks for it
     shutil.copytree(python, home, symlinks=True)
@@ -70,11 +67,12 @@ def nuitka(work: Path, mode: str) -> None:
         wrapper.write_text(f'#!/bin/sh\nexec {home}/bin/python3.13 -I {HERE}/compiler.py "$@"\n')
         wrapper.chmod(0o755)
     more = {
-        "PATH": f"{work}/bin:" + environment()["PATH"], "CC": str(work / "clang"), "CXX": str(work / "clang++"), "CFLAGS": " ".join(SECTIONS), "LDFLAGS": "-static",
+        "PATH": f"{work}/bin:" + environment()["PATH"],
+        "CC": str(work / "clang"), "CXX": str(work / "clang++"), "CFLAGS": " ".join(SECTIONS), "LDFLAGS": "-static",
         "PYTHONPATH": f"{work}/site:{work}/app:{fetch.unpacked('nuitka')}", "BRIDGE_COMPILED": COMPILED,
         "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
         "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
-        "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work),
+        "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work), "BRIDGE_PROGRAM": str(program or ""),
     }  # fmt: skip
     (work / "objects").mkdir(exist_ok=True)
     run(
@@ -87,9 +85,11 @@ def nuitka(work: Path, mode: str) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    scripts = [HERE / name for name in ("freeze.py", "plugin.py", "transform.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")]
+    names = ("freeze.py", "plugin.py", "transform.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")
+    scripts = [HERE / name for name in names]
     sources = sorted((ROOT / "bridge").glob("*.py"))
-    made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *(fetch.unpacked(name).name for name in LIBRARIES)]
+    libraries = [fetch.unpacked(name).name for name in LIBRARIES]
+    made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *libraries]
     return digest(mode, ARCH, COMPILED, revision(), *scripts, *sources, *made)
 
 

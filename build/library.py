@@ -16,15 +16,15 @@ from recipe import ARCH, HERE, SECTIONS, SMALL, cached, digest, main, run
 
 # The extension modules of the binary. What is not named here is not linked in.
 BUILTINS = """
-_abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _md5 _operator _queue _random _sha1 _sha2 _signal _socket
-_sre _ssl _stat _string _struct _thread _typing _warnings _weakref array atexit binascii builtins errno fcntl gc grp itertools
-marshal math mmap posix pwd select sys time zlib
+_abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _operator _queue _signal _socket _sre _ssl _stat
+_string _struct _thread _typing _warnings _weakref array atexit binascii builtins errno fcntl gc grp itertools marshal math mmap
+posix pwd select sys time zlib
 """.split()
 
 # The objects of the parser and the compiler; c/nocompiler.c answers in their place.
 COMPILER = """
-pegen pegen_errors action_helpers parser string_parser peg_api buffer lexer state file_tokenizer readline_tokenizer string_tokenizer
-utf8_tokenizer helpers Python-ast Python-tokenize asdl assemble ast ast_opt ast_unparse compile flowgraph future
+pegen pegen_errors action_helpers parser string_parser peg_api buffer lexer state file_tokenizer readline_tokenizer
+string_tokenizer utf8_tokenizer helpers Python-ast Python-tokenize asdl assemble ast ast_opt ast_unparse compile flowgraph future
 instruction_sequence symtable
 """.split()
 
@@ -76,7 +76,10 @@ def config(tree: Path, extra: dict[str, str]) -> str:
 def startup(log: Path, tools: Path, out: Path) -> None:
     """Write startup.h: the sources that Nuitka's start-up code compiles, and their bytecode."""
     nuitka = fetch.unpacked("nuitka") / "nuitka/build/static_src"
-    wanted = {"CompiledFrameType.c": r'Py_CompileString\(\s*((?:"[^"]*"\s*)+), "<exec>"', "InspectPatcher.c": r"wrapper_enhancement_code = (.*?);\n\n"}
+    wanted = {
+        "CompiledFrameType.c": r'Py_CompileString\(\s*((?:"[^"]*"\s*)+), "<exec>"',
+        "InspectPatcher.c": r"wrapper_enhancement_code = (.*?);\n\n",
+    }
     text = ""
     for name, pattern in wanted.items():
         found = re.search(pattern, (nuitka / name).read_text(), re.S)

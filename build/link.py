@@ -1,6 +1,5 @@
 """Step 9: the link. Objects of Nuitka, the native verifier, mimalloc, libpython, OpenSSL, zlib, musl: one static program."""
 
-import subprocess
 from pathlib import Path
 
 import compression
@@ -9,7 +8,7 @@ import library
 import openssl
 import runtime
 import toolchain
-from recipe import ARCH, HERE, ROOT, SECTIONS, BuildError, cached, digest, main, run
+from recipe import ARCH, HERE, ROOT, SECTIONS, cached, digest, main, run
 
 WORDS = """
 -w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none --image-base=16777216
@@ -29,7 +28,8 @@ def command(objects: list[Path], rest: list[Path], output: Path) -> list[str | P
     """Return lld's command for the objects in this order."""
     parts = runtime.build()
     python, crypto, zlib = library.build(), openssl.build() / "lib", compression.build() / "lib"
-    archives: list[str | Path] = ["--start-group", python / "libpython3.13.a", crypto / "libssl.a", crypto / "libcrypto.a", zlib / "libz.a", "--end-group"]
+    inside = [python / "libpython3.13.a", crypto / "libssl.a", crypto / "libcrypto.a", zlib / "libz.a"]
+    archives: list[str | Path] = ["--start-group", *inside, "--end-group"]
     emulation = (parts / "link").read_text().split()
     libc: list[str | Path] = ["--as-needed", *(parts / name for name in ("libc.a", "libzigc.a", "libcompiler_rt.a"))]
     return [toolchain.zig(), "ld.lld", *WORDS, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]

@@ -3,7 +3,6 @@ order there is none, and the result is 170 KB bigger. So the link is made again 
 """
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path

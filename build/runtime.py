@@ -17,7 +17,7 @@ def build() -> Path:
 
     def make(work: Path) -> None:
         (work / "empty.c").write_text("int main(void) { return 0; }\n")
-        command = [toolchain.zig(), "build-exe", "empty.c", "-lc", "-OReleaseSmall", "-target", triple, "--verbose-link", "-femit-bin=empty"]
+        command = [toolchain.zig(), "build-exe", "empty.c", "-lc", "-OReleaseSmall", "-target", triple, "--verbose-link"]
         places = {"ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig-cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "local")}
         found = subprocess.run(command, cwd=work, env=environment(**places), capture_output=True, text=True)
         line = next((line for line in found.stderr.splitlines() if line.startswith("ld.lld ")), "")

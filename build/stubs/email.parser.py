@@ -1,6 +1,5 @@
 # Header fields as RFC 9112 section 5 has them, obsolete folding joined; the first line that is none is a defect and ends them.
 import re
-
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from email.message import Message
 

@@ -1,0 +1,33 @@
+# The static binary and the image. The steps are build/*.py; what is done is kept in $XDG_CACHE_HOME (~/.cache).
+IMAGE_NAME = localhost/sns-to-rabbitmq-bridge:$(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' bridge/version.py)
+CONTAINERS ?= $(shell command -v podman || command -v docker)
+ifneq (,$(findstring podman,$(CONTAINERS)))
+RUNTIME = --runtime runc
+endif
+
+.PHONY: tools binary onefile image run size test-image
+
+tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
+	@missing=""; for pair in dpkg-source:dpkg-dev make:make perl:perl xz:xz-utils patch:patch; do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip"; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+		|| { echo "missing: apt-get install$$missing"; exit 1; }
+
+binary: tools ## the static binary: dist/bridge, dist/bridge.unpacked
+	@$(PYTHON) build/binary.py
+
+onefile: tools ## Nuitka's own --onefile of the same inputs, to compare: dist/bridge.onefile
+	@$(PYTHON) build/onefile.py
+
+image: binary ## the container image: dist/image.tar, and its sizes, bill of materials, digests
+	@$(PYTHON) build/image.py
+	@$(MAKE) --no-print-directory size
+
+size: ## the image's files against build/size-budget.toml
+	@$(PYTHON) build/size.py
+
+run: ## run the image, with the settings that the environment has (BRIDGE_...)
+	@[ -n "$(CONTAINERS)" ] || { echo "podman or docker is missing: apt-get install podman runc"; exit 1; }
+	$(CONTAINERS) load -q -i dist/image.tar
+	$(CONTAINERS) run --rm $(RUNTIME) --network host --read-only $(foreach name,$(filter BRIDGE_%,$(.VARIABLES)),--env $(name)) $(IMAGE_NAME)

@@ -1,0 +1,45 @@
+"""`make size`: the image's files against size-budget.toml; exit 1 when one has a byte too many."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from recipe import DIST, HERE, ROOT
+
+
+def before() -> dict[str, int]:
+    """Return what main's size-budget.toml says was measured, {} where there is no main to ask."""
+    found = subprocess.run(["git", "-C", str(ROOT), "show", "main:build/size-budget.toml"], capture_output=True, text=True)
+    return dict(tomllib.loads(found.stdout).get("measured", {})) if found.returncode == 0 else {}
+
+
+def rows(sizes: dict[str, int], budget: dict[str, int], old: dict[str, int]) -> tuple[list[str], bool]:
+    """Return the table's lines and whether all is within the budget."""
+    lines, good = [f"{'':36}{'bytes':>12}{'budget':>12}{'main':>10}"], True
+    for name, size in sizes.items():
+        limit = budget.get(name, 0)
+        good &= size <= limit
+        change = f"{size - old[name]:+}" if name in old else "new"
+        lines.append(f"{name:36}{size:>12,}{limit:>12,}{change:>10}{'' if size <= limit else '  TOO MANY'}")
+    return lines, good
+
+
+def main(place: Path = DIST / "size.json") -> int:
+    """Print the table; return the exit status."""
+    if not place.exists():
+        print(f"{place} is missing: make image", file=sys.stderr)
+        return 2
+    told = json.loads(place.read_text())
+    sizes = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
+    budget = tomllib.loads((HERE / "size-budget.toml").read_text())["budget"]
+    lines, good = rows(sizes, budget, before())
+    print("\n".join(lines))
+    if "--record" in sys.argv:
+        print("\n[measured]\n" + "\n".join(f"{json.dumps(name)} = {size}" for name, size in sizes.items()))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

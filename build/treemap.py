@@ -1,0 +1,55 @@
+"""A treemap as SVG: squarified (Bruls, Huizing, van Wijk), every rectangle's area its bytes."""
+
+from html import escape
+
+WIDTH, HEIGHT, FONT = 960, 540, 12
+COLOURS = {
+    "CPython": "#4c78a8", "OpenSSL": "#f58518", "bytecode": "#54a24b", "bridge": "#e45756", "musl": "#b279a2", "mimalloc": "#9d755d",
+    "zlib": "#bab0ac", "Nuitka": "#72b7b2",
+}  # fmt: skip
+
+Box = tuple[float, float, float, float]
+
+
+def worst(row: list[float], side: float) -> float:
+    """Return the worst ratio of sides in a row of areas laid along a side."""
+    total = sum(row)
+    return max(side * side * max(row) / total**2, total**2 / (side * side * min(row)))
+
+
+def squarify(areas: list[float], box: Box) -> list[Box]:
+    """Return a box for each area (largest first) that together fill the given box."""
+    placed: list[Box] = []
+    x, y, width, height = box
+    rest = list(areas)
+    while rest:
+        side = min(width, height)
+        row = [rest.pop(0)]
+        while rest and worst([*row, rest[0]], side) <= worst(row, side):
+            row.append(rest.pop(0))
+        depth, at = sum(row) / side, 0.0
+        for area in row:
+            length = area / depth
+            placed.append((x, y + at, depth, length) if width >= height else (x + at, y, length, depth))
+            at += length
+        x, y, width, height = (x + depth, y, width - depth, height) if width >= height else (x, y + depth, width, height - depth)
+    return placed
+
+
+def svg(title: str, values: dict[str, int]) -> str:
+    """Return the picture of the values."""
+    items = sorted(((size, name) for name, size in values.items() if size > 0), reverse=True)
+    scale = WIDTH * HEIGHT / sum(size for size, _ in items)
+    boxes = squarify([size * scale for size, _ in items], (0, 0, WIDTH, HEIGHT))
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + 24}" font-family="sans-serif" font-size="{FONT}">']
+    lines.append(f'<text x="4" y="{HEIGHT + 17}">{escape(title)}</text>')
+    for (size, name), (x, y, width, height) in zip(items, boxes, strict=True):
+        colour = next((colour for key, colour in COLOURS.items() if name.startswith(key)), "#d4d4d4")
+        label = f"{name} {size:,}"
+        shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}" stroke="#fff"'
+        lines.append(f"<g><title>{escape(label)} bytes</title><rect {shape}/>")
+        for number, text in enumerate((name, f"{size:,}")):
+            if len(text) * FONT * 0.6 < width and (number + 1) * FONT * 1.3 < height:
+                lines.append(f'<text x="{x + 4:.1f}" y="{y + (number + 1) * FONT * 1.3:.1f}" fill="#fff">{escape(text)}</text>')
+        lines.append("</g>")
+    return "\n".join([*lines, "</svg>"]) + "\n"
