@@ -176,20 +176,26 @@ def serving(port, more=None, **options):
     return subprocess.Popen([sys.executable, "-m", "bridge"], env=settings, **options)
 
 
-def healthy(port):
+def wait_until_it_listens(port):
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as sock:
-                sock.sendall(b"GET /healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                sock.settimeout(PATIENCE)
-                answer = b""
-                while piece := sock.recv(4096):
-                    answer += piece
-                return answer
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
         except OSError:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def healthy(port):
+    """The answer to GET /healthy, once somebody listens."""
+    wait_until_it_listens(port)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+        sock.sendall(b"GET /healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while piece := sock.recv(4096):
+            answer += piece
+        return answer
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
