@@ -6,6 +6,7 @@ writes docs/benchmark.md and docs/bench.svg; a quick one takes two and writes to
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -63,7 +64,12 @@ def measured(wanted: argparse.Namespace) -> dict[str, object]:
     return {"about": about | report.machine() | prepare.versions(), "rows": rows}
 
 
+def _end(*_: object) -> None:
+    raise SystemExit(143)
+
+
 def main() -> int:
+    signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped
     wanted = arguments()
     found = json.loads(wanted.again.read_text()) if wanted.again else measured(wanted)
     out = wanted.out or (CACHE if wanted.quick or wanted.only or wanted.again or wanted.sizes or wanted.connections else ROOT / "docs")
