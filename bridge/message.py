@@ -21,6 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
 MAX_ATTRIBUTES = 256
+MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
 
 _epoch_days: dict[str, int] = {}
 
@@ -135,6 +136,8 @@ def parse(body: bytes) -> Message:
         raise MalformedMessage("there is more in the body than one JSON value")
     if type(members) is not dict:
         raise MalformedMessage("the body is not a JSON object")
+    if body.count(b"[") + body.count(b"{") >= MAX_DEPTH and _nested_too_deeply(members):
+        raise MalformedMessage(f"the body is nested deeper than {MAX_DEPTH} levels")
     kind = members.get("Type")
     cls = _TYPES.get(kind) if type(kind) is str else None
     if cls is None:
@@ -192,6 +195,20 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) != len(pairs):
         raise MalformedMessage("a JSON member is there twice")
     return members
+
+
+def _nested_too_deeply(value: object) -> bool:
+    """Level by level: how deep Python itself goes before it raises RecursionError differs between its versions."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict | list):
+                inner += one.values() if isinstance(one, dict) else one
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _no_constant(name: str) -> object:

@@ -451,3 +451,13 @@ def test_a_message_of_two_mebibytes():
     assert isinstance(received, Notification) and received.message == '\\"\u0000' * 300_000
     with pytest.raises(BadSignature):
         judge(body)
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(98, False), (99, True)])
+def test_nesting_ends_at_the_same_depth_on_every_python(depth, refused):
+    body = spliced(b'"a": ' + b"[" * depth + b"1" + b"]" * depth)
+    if refused:
+        with pytest.raises(MalformedMessage, match="nested"):
+            parse(body)
+    else:
+        assert parse(body).type == "Notification"
