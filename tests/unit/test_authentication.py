@@ -131,3 +131,14 @@ def test_while_the_file_cant_be_used_the_old_lines_stay_and_it_is_told(path, con
     replace(path, b"sns:new\n")
     credentials.reread()
     credentials.check(basic("sns", "new"))
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(path):
+    credentials = Credentials(str(path))
+    before = path.stat()
+    path.write_bytes(b"garbage")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    credentials.reread()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(SettingError):
+        credentials.reread()
