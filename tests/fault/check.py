@@ -35,7 +35,10 @@ class Verdict(NamedTuple):
         return {name: sorted(getattr(self, name))[:3] for name in EXPLANATIONS if getattr(self, name)}
 
     def __str__(self) -> str:
-        return "; ".join(f"{len(getattr(self, name))} {EXPLANATIONS[name]}, such as {', '.join(ids)}" for name, ids in self.faults.items()) or "nothing lost"
+        return (
+            "; ".join(f"{len(getattr(self, name))} {EXPLANATIONS[name]}, such as {', '.join(ids)}" for name, ids in self.faults.items())
+            or "nothing lost"
+        )
 
 
 EXPLANATIONS = {
@@ -58,13 +61,22 @@ def judge(sent: Mapping[str, bytes], answers: Mapping[str, Sequence[int]], queue
     copies = Counter(identity for identity, _ in stored)
     answered = {identity for identity, statuses in answers.items() if any(200 <= status < 300 for status in statuses)}
     refused = {identity for identity, statuses in answers.items() if any(400 <= status < 500 for status in statuses)}
-    doubtful = {identity for identity, statuses in answers.items() if any(status == NO_ANSWER or status >= 500 or 300 <= status < 400 for status in statuses)}
+    doubtful = {
+        identity
+        for identity, statuses in answers.items()
+        if any(status == NO_ANSWER or status >= 500 or 300 <= status < 400 for status in statuses)
+    }
     queued = set(copies)
     return Verdict(
-        sent=len(sent), answered=len(answered), queued=len(stored), duplicates=len(stored) - len(copies),
+        sent=len(sent),
+        answered=len(answered),
+        queued=len(stored),
+        duplicates=len(stored) - len(copies),
         lost=frozenset(answered - queued),
         invented=frozenset(queued - (answered | doubtful)) - frozenset(refused),
         refused=frozenset(refused & sent.keys()),
         let_in=frozenset(refused & queued),
-        changed=frozenset(identity for identity, body in stored if body != sent.get(identity, body)) | frozenset(queued - sent.keys()) - frozenset(refused),
-        multiplied=frozenset(identity for identity, count in copies.items() if count > len(answers.get(identity, ()))))
+        changed=frozenset(identity for identity, body in stored if body != sent.get(identity, body))
+        | frozenset(queued - sent.keys()) - frozenset(refused),
+        multiplied=frozenset(identity for identity, count in copies.items() if count > len(answers.get(identity, ()))),
+    )

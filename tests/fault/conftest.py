@@ -25,9 +25,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if os.environ.get("FAULT") == "all" or any("tests/fault" in word for word in config.args):
         return
-    ours = [item for item in items if "tests/fault/" in item.nodeid and "_check.py" not in item.nodeid and not item.get_closest_marker("quick")]
+    ours = [
+        item for item in items if "tests/fault/" in item.nodeid and "_check.py" not in item.nodeid and not item.get_closest_marker("quick")
+    ]
     config.hook.pytest_deselected(items=ours)
     items[:] = [item for item in items if item not in ours]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.failed and "tests/fault/" in report.nodeid:
+        rows.keep_failure(report.nodeid)
 
 
 @pytest.fixture
@@ -38,8 +45,15 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
         one = rows.row(fault, load, stored)
         rows.keep(one)
         with capture.global_and_fixture_disabled():
-            print("\n  " + " | ".join(f"{name} {cell}" if place else cell for place, (name, cell) in
-                                      enumerate(zip(rows.COLUMNS, rows.cells(one), strict=True)) if cell), flush=True)
+            print(
+                "\n  "
+                + " | ".join(
+                    f"{name} {cell}" if place else cell
+                    for place, (name, cell) in enumerate(zip(rows.COLUMNS, rows.cells(one), strict=True))
+                    if cell
+                ),
+                flush=True,
+            )
         return one
 
     yield show

@@ -1,6 +1,6 @@
 """The control build: a bridge that answers 200 at once, without waiting for the confirm. The check has to find it out.
 
-    python -m tests.fault.control           # settings as those of the bridge
+python -m tests.fault.control           # settings as those of the bridge
 """
 
 import sys

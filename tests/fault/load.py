@@ -1,10 +1,10 @@
 """The load under which the faults happen: genuine messages at a steady rate, a forged one now and then, retried as SNS does it.
 
-    with Load(sns, bridge.endpoint()) as load:       # leaving: at least `least` were sent, and SNS is done with every one
-        load.wait_for_sent(300)
-        broker.kill(); ...; broker.start()
-        load.over()                                  # the fault is over: from here the recovery is measured
-    verdict = load.verdict(broker.take(queue))
+with Load(sns, bridge.endpoint()) as load:       # leaving: at least `least` were sent, and SNS is done with every one
+    load.wait_for_sent(300)
+    broker.kill(); ...; broker.start()
+    load.over()                                  # the fault is over: from here the recovery is measured
+verdict = load.verdict(broker.take(queue))
 """
 
 import json
@@ -35,11 +35,26 @@ def forged(sent: Post) -> Post:
 class Load:
     """`sent`: the genuine messages so far, id -> body. `outcomes`: what became of each message, once the load has ended."""
 
-    def __init__(self, sns: SNS, endpoint: Endpoint, *, rate: float = 200, connections: int = 48, least: int = 1000, policy: Policy = PATIENT,
-                 scale: float = 1, timeout: float = SNS_TIMEOUT, make: Callable[[int], Post] | None = None) -> None:
+    def __init__(
+        self,
+        sns: SNS,
+        endpoint: Endpoint,
+        *,
+        rate: float = 200,
+        connections: int = 48,
+        least: int = 1000,
+        policy: Policy = PATIENT,
+        scale: float = 1,
+        timeout: float = SNS_TIMEOUT,
+        make: Callable[[int], Post] | None = None,
+    ) -> None:
         """rate: new messages a second. make(number) makes a genuine message."""
         self._sns, self._rate, self._least = sns, rate, least
-        self._make = make or (lambda number: sns.notification(f"message {number} äöü ✓", version="12"[number % 2], subject="A subject" if number % 3 else None))
+        self._make = make or (
+            lambda number: sns.notification(
+                f"message {number} äöü ✓", version="12"[number % 2], subject="A subject" if number % 3 else None
+            )
+        )
         self.sent: dict[str, bytes] = {}
         self.outcomes: list[Outcome] = []
         self.beside: list[Attempt] = []  # POSTs made beside this load; they count for the worst answer

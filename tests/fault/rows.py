@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.fault.load import Load
-from tests.tools.bridge import UNDER_TEST
 from tests.tools.node import Stored
 
 COLUMNS = ("fault", "sent", "answered 200", "in the queue", "lost", "duplicates", "worst answer", "recovers within")
@@ -19,8 +18,16 @@ def row(fault: str, load: Load, stored: list[Stored]) -> Row:
     assert not verdict.faults, f"{fault}: {verdict}"
     gave_up = [outcome for outcome in load.outcomes if outcome.post.message_id in load.sent and not outcome.delivered]
     assert not gave_up, f"{fault}: {len(gave_up)} never delivered, such as {gave_up[0].attempts[-3:]}"
-    return {"fault": fault, "sent": verdict.sent, "answered 200": verdict.answered, "in the queue": verdict.queued, "lost": len(verdict.lost),
-            "duplicates": verdict.duplicates, "worst answer": round(load.worst(), 2), "recovers within": load.recovery()}
+    return {
+        "fault": fault,
+        "sent": verdict.sent,
+        "answered 200": verdict.answered,
+        "in the queue": verdict.queued,
+        "lost": len(verdict.lost),
+        "duplicates": verdict.duplicates,
+        "worst answer": round(load.worst(), 2),
+        "recovers within": load.recovery(),
+    }
 
 
 def keep(one: Row) -> None:
@@ -28,29 +35,40 @@ def keep(one: Row) -> None:
     path = os.environ.get("FAULT_RESULTS")
     if path:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(one | {"under test": UNDER_TEST}) + "\n")
+            file.write(json.dumps(one) + "\n")
 
 
-def kept(path: Path) -> list[Row]:
-    """The rows of a file, the last of each fault, in the order of their first."""
-    rows: dict[str, Row] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        one = json.loads(line)
-        rows[one["fault"]] = one
-    return list(rows.values())
+def keep_failure(test: str) -> None:
+    """Note the name of a test that failed."""
+    keep({"failed": test})
+
+
+def kept(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a file, and the tests that failed."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return [line for line in lines if "fault" in line], list(dict.fromkeys(line["failed"] for line in lines if "failed" in line))
 
 
 def cells(one: Row) -> list[str]:
     """A row as text."""
     recovery = one["recovers within"]
-    return [str(one["fault"]), *(f"{one[name]:,}" for name in COLUMNS[1:6]), f"{one['worst answer']:.2f} s", "" if recovery is None else f"{recovery:.2f} s"]
+    return [
+        str(one["fault"]),
+        *(f"{one[name]:,}" for name in COLUMNS[1:6]),
+        f"{one['worst answer']:.2f} s",
+        "" if recovery is None else f"{recovery:.2f} s",
+    ]
 
 
 def table(rows: list[Row]) -> str:
     """The rows in Markdown, laid out so that a terminal shows them well."""
     lines = [list(COLUMNS), *map(cells, rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
-    out = [" | ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(line, widths, strict=True)))
-           for line in lines]
+    out = [
+        " | ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
     out.insert(1, " | ".join("-" * width if place == 0 else "-" * (width - 1) + ":" for place, width in enumerate(widths)))
     return "\n".join(f"| {line} |" for line in out)

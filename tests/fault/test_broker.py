@@ -1,4 +1,4 @@
-"""What happens to the broker while messages come in: it dies, freezes, raises an alarm, loses a queue. Nothing is lost, nothing needs a restart."""
+"""The broker dies, freezes, raises an alarm or loses a queue while messages come in. Nothing is lost, and nothing needs a restart."""
 
 import time
 from collections.abc import Callable
@@ -24,8 +24,13 @@ class Scene:
 
     def refused(self, reason: str = "", seconds: float = 15) -> None:
         """Wait until a genuine message was answered 503 (for this reason): the fault has arrived."""
-        self.bridge.wait_for("verdict", seconds, more_than=len(self.bridge.events("verdict", status=503)) if not reason else 0, status=503,
-                             **({"reason": reason} if reason else {}))
+        self.bridge.wait_for(
+            "verdict",
+            seconds,
+            more_than=len(self.bridge.events("verdict", status=503)) if not reason else 0,
+            status=503,
+            **({"reason": reason} if reason else {}),
+        )
 
 
 def killed(scene: Scene) -> None:

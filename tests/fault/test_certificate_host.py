@@ -110,9 +110,19 @@ def answers(behaviour: object) -> Callable[[Scene], None]:
 
 
 FAULTS: dict[str, Callable[[Scene], None]] = {
-    "refuses": refuses, "hangs before TLS": black_hole, "hangs before its answer": answers(hangs), "500": answers((500, b"")), "redirect": answers(redirect),
-    "10 MB": answers(ten_megabytes), "endless body": answers(endless), "garbage": answers((200, b"\x00garbage")), "empty": answers((200, b"")),
-    "wrong name": wrong_name, "wrong CA": wrong_ca, "slow drip of the body": answers(drips), "slow drip of the head": answers(drips_head),
+    "refuses": refuses,
+    "hangs before TLS": black_hole,
+    "hangs before its answer": answers(hangs),
+    "500": answers((500, b"")),
+    "redirect": answers(redirect),
+    "10 MB": answers(ten_megabytes),
+    "endless body": answers(endless),
+    "garbage": answers((200, b"\x00garbage")),
+    "empty": answers((200, b"")),
+    "wrong name": wrong_name,
+    "wrong CA": wrong_ca,
+    "slow drip of the body": answers(drips),
+    "slow drip of the head": answers(drips_head),
 }
 QUICK = {"redirect", "10 MB"}
 

@@ -9,8 +9,10 @@ from tests.fault.load import Load
 from tests.tools.bridge import UNDER_TEST
 
 LIBRARY = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
-pytestmark = [pytest.mark.skipif(UNDER_TEST != "source", reason="libfaketime can't be loaded into a static binary"),
-              pytest.mark.skipif(not LIBRARY, reason="libfaketime is missing: apt-get install libfaketime")]
+pytestmark = [
+    pytest.mark.skipif(UNDER_TEST != "source", reason="libfaketime can't be loaded into a static binary"),
+    pytest.mark.skipif(not LIBRARY, reason="libfaketime is missing: apt-get install libfaketime"),
+]
 
 
 @pytest.fixture
@@ -57,6 +59,9 @@ def test_a_clock_outside_the_signing_certificate(offset, days, clock, broker, qu
         load.wait_for_sent(300)
         set_clock(clock, "+0")
         load.over()
-    record(f"clock wrong by {offset.replace('d', ' days')}: the signing certificate seems {'expired' if days == 1 else 'not yet valid'}",
-           load, broker.take(queue))
+    record(
+        f"clock wrong by {offset.replace('d', ' days')}: the signing certificate seems {'expired' if days == 1 else 'not yet valid'}",
+        load,
+        broker.take(queue),
+    )
     assert load.statuses() == {200, 403, 503}

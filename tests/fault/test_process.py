@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.conftest import settings_for
-from tests.fault.load import Load
-from tests.fault.wrapped import PID_1, Wrapped
+from tests.fault.load import PATIENT, Load
+from tests.fault.wrapped import PID_1, Wrapped, processor_seconds
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.ports import free_port
 from tests.tools.post import Connection
@@ -17,40 +17,41 @@ from tests.tools.post import Connection
 PROCESSES = pytest.mark.parametrize("processes", ["1", "2"])
 
 
-def listens(port: int) -> float:
-    """Wait until something accepts connections there; return the seconds it took."""
+def start_and_listen(bridge: Wrapped) -> tuple[float, float]:
+    """Start it and wait until it accepts connections; return the seconds it took, by the clock and of processor time."""
     start = time.monotonic()
-    while time.monotonic() < start + 30:
+    bridge.start(wait=False)
+    while time.monotonic() < start + 60:
         try:
-            Connection("127.0.0.1", port, timeout=2).close()
+            Connection("127.0.0.1", bridge.port, timeout=2).close()
         except OSError:
             time.sleep(0.005)
         else:
-            return time.monotonic() - start
-    raise AssertionError("not listening within 30 s")
+            return time.monotonic() - start, processor_seconds(bridge.pid())
+    raise AssertionError("not listening within 60 s")
 
 
 @pytest.mark.parametrize("lives", [pytest.param(25, marks=pytest.mark.quick), 500])
 def test_kill_9_at_random_moments(lives, broker, queue, sns, record):
-    """Each life ends at a random moment of its first half second: while starting, connecting, publishing, waiting for confirms."""
+    """Each life ends within its first second: while starting, connecting, publishing, waiting for confirms. FAULT_SEED repeats a run."""
     seed = int(os.environ.get("FAULT_SEED", time.time()))
     moments = random.Random(seed)
-    port = free_port()
-    bridge = Wrapped(BRIDGE_LISTEN=f"127.0.0.1:{port}", **settings_for(sns, broker.url, queue))
+    bridge = Wrapped(BRIDGE_LISTEN=f"127.0.0.1:{free_port()}", **settings_for(sns, broker.url, queue))
     starts = []
-    with Load(sns, bridge.endpoint(), rate=100, connections=24) as load:
+    with Load(sns, bridge.endpoint(), rate=max(5, 1000 / lives), connections=24, policy=PATIENT._replace(numRetries=5000)) as load:
         for _ in range(lives):
-            bridge.start(wait=False)
-            starts.append(listens(port))
-            time.sleep(moments.uniform(0, 0.5))
+            starts.append(start_and_listen(bridge))
+            time.sleep(moments.uniform(0, 1))
             bridge.kill()
         bridge.start()
         load.over()
     bridge.stop()
-    starts.sort()
-    print(f"seed {seed}; listening after {starts[len(starts) // 2]:.2f} s, 95 % within {starts[int(len(starts) * 0.95)]:.2f} s, at worst {starts[-1]:.2f} s")
-    record(f"bridge: kill -9 at {lives} random moments", load, broker.take(queue))
-    assert starts[len(starts) // 2] <= 1
+    by_clock = sorted(seconds for seconds, _ in starts)
+    median, most = by_clock[lives // 2], by_clock[int(lives * 0.95)]
+    print(f"seed {seed}; listening after {median:.2f} s, 95 % within {most:.2f} s, at worst {by_clock[-1]:.2f} s")
+    record(f"bridge: kill -9 at {lives} random moments; listening again after {median:.2f} s (median)", load, broker.take(queue))
+    # Processor time: how long the clock takes depends on what else the machine does.
+    assert max(processor for _, processor in starts) <= 1
     assert load.statuses() <= {0, 200, 403, 503}
 
 

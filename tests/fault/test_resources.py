@@ -1,4 +1,4 @@
-"""The machine runs short: of descriptors, of memory, of connections. 503 or refused, never a 200 without a confirm; and all is well again by itself."""
+"""The machine runs short of descriptors, memory, connections: 503 or refused, never a 200 without a confirm; and well again by itself."""
 
 import contextlib
 import os
@@ -83,7 +83,9 @@ def test_ten_thousand_connections(broker, queue, start_bridge, sns, record):
     assert load.statuses() <= {0, 200, 403, 503}
 
 
-@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < HOLD + 2000, reason="the limit on open files is too low: ulimit -n 20000")
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_NOFILE)[1] < HOLD + 2000, reason="the limit on open files is too low: ulimit -n 20000"
+)
 @pytest.mark.skipif(UNDER_TEST == "image", reason="the container's limits are podman's")
 def test_ten_thousand_connections_that_are_allowed(broker, queue, start_bridge, sns, record):
     """Each costs a buffer, no thread; genuine deliveries go on."""

@@ -66,13 +66,23 @@ def test_every_certificate_between_bridge_and_broker(start_bridge, sns, folder, 
     with Broker(tls=Trusted, require_client_certificate=True) as broker:
         broker.add_user(USER, "unused")
         broker.declare("tls")
-        bridge = start_bridge(BRIDGE_AMQP_URL=broker.tls_url, BRIDGE_ROUTING_KEY="tls", BRIDGE_AMQP_CA_FILE=str(both),
-                              BRIDGE_AMQP_CERT=str(client.certificate), BRIDGE_AMQP_KEY=str(client.key))
+        bridge = start_bridge(
+            BRIDGE_AMQP_URL=broker.tls_url,
+            BRIDGE_ROUTING_KEY="tls",
+            BRIDGE_AMQP_CA_FILE=str(both),
+            BRIDGE_AMQP_CERT=str(client.certificate),
+            BRIDGE_AMQP_KEY=str(client.key),
+        )
         with Load(sns, bridge.endpoint()) as load:
-            for number, step in enumerate((lambda: replace(both, old.ca_file.read_bytes() + new.ca_file.read_bytes()),
-                                           lambda: new.issue(broker.folder / "tls", "localhost", "127.0.0.1"),
-                                           lambda: new.issue(folder / "client", USER),
-                                           lambda: replace(both, new.ca_file.read_bytes())), 1):
+            for number, step in enumerate(
+                (
+                    lambda: replace(both, old.ca_file.read_bytes() + new.ca_file.read_bytes()),
+                    lambda: new.issue(broker.folder / "tls", "localhost", "127.0.0.1"),
+                    lambda: new.issue(folder / "client", USER),
+                    lambda: replace(both, new.ca_file.read_bytes()),
+                ),
+                1,
+            ):
                 load.wait_for_sent(200)
                 step()
                 broker.ctl("eval", "ssl:clear_pem_cache().")
@@ -131,5 +141,11 @@ def test_basic_credentials(broker, queue, start_bridge, sns, folder, record):
 
 def accepted(bridge: Bridge, credentials: str) -> bool:
     with bridge.connect() as connection:
-        return connection.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n"
-                                   + "".join(f"{k}: {v}\r\n" for k, v in basic(credentials).items()).encode() + b"\r\n").status != 401
+        return (
+            connection.exchange(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n"
+                + "".join(f"{k}: {v}\r\n" for k, v in basic(credentials).items()).encode()
+                + b"\r\n"
+            ).status
+            != 401
+        )

@@ -1,4 +1,4 @@
-"""Hours in small: half the maximum rate, a fault every 20 seconds, SOAK seconds (60 by default). Nothing lost; memory and descriptors flat."""
+"""Half the maximum rate and a fault every 20 s, for SOAK seconds (60 by default): nothing lost, memory and descriptors flat."""
 
 import itertools
 import os
@@ -30,16 +30,18 @@ def restart(broker: Broker) -> None:
 
 def faults(broker: Broker, proxy: FaultProxy):
     """One after the other, for ever; each has mended itself when it returns."""
-    return itertools.cycle((
-        lambda: briefly(lambda: proxy.reset_publish(3), 2, proxy.heal),
-        lambda: briefly(broker.freeze, 3, broker.thaw),
-        lambda: briefly(proxy.refuse, 2, proxy.heal),
-        lambda: briefly(lambda: broker.memory_alarm(True), 2, lambda: broker.memory_alarm(False)),
-        lambda: restart(broker),
-        lambda: briefly(proxy.black_hole, 5, proxy.heal),
-        lambda: briefly(lambda: proxy.reset_frame(3), 2, proxy.heal),
-        lambda: briefly(lambda: proxy.delay(0.3), 4, proxy.heal),
-    ))
+    return itertools.cycle(
+        (
+            lambda: briefly(lambda: proxy.reset_publish(3), 2, proxy.heal),
+            lambda: briefly(broker.freeze, 3, broker.thaw),
+            lambda: briefly(proxy.refuse, 2, proxy.heal),
+            lambda: briefly(lambda: broker.memory_alarm(True), 2, lambda: broker.memory_alarm(False)),
+            lambda: restart(broker),
+            lambda: briefly(proxy.black_hole, 5, proxy.heal),
+            lambda: briefly(lambda: proxy.reset_frame(3), 2, proxy.heal),
+            lambda: briefly(lambda: proxy.delay(0.3), 4, proxy.heal),
+        )
+    )
 
 
 class Gauge:
@@ -67,7 +69,7 @@ class Gauge:
     def flat(self, values: list[int], slack: float) -> tuple[float, float]:
         """The medians of the second and of the last quarter; fails when the last is more than slack above."""
         quarter = max(1, len(values) // 4)
-        early, late = statistics.median(values[quarter:2 * quarter]), statistics.median(values[-quarter:])
+        early, late = statistics.median(values[quarter : 2 * quarter]), statistics.median(values[-quarter:])
         assert late <= early + slack, f"grew from {early} to {late}"
         return early, late
 
@@ -98,7 +100,7 @@ def test_soak(mortal_broker, start_bridge, sns, record):
             load.over()
         stored += mortal_broker.take("soak")
     early, late = gauge.flat(gauge.memory, 4096 + 0.1 * gauge.memory[0])
-    files = gauge.flat(gauge.descriptors, 8)
-    print(f"{rate:.0f} a second, {happened} faults; memory {early / 1024:.1f} -> {late / 1024:.1f} MiB; descriptors {files[0]:.0f} -> {files[1]:.0f}")
-    record(f"soak: {SECONDS / 60:.0f} min at {rate:.0f} a second, {happened} faults; memory {early / 1024:.1f} then {late / 1024:.1f} MiB", load, stored)
+    gauge.flat(gauge.descriptors, 8)
+    what = f"soak: {SECONDS / 60:.0f} min at {rate:.0f} a second, {happened} faults; memory {early / 1024:.1f} then {late / 1024:.1f} MiB"
+    record(what, load, stored)
     assert load.statuses() <= {0, 200, 403, 503}

@@ -14,21 +14,30 @@ PID_1 = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Wrapped(Bridge):
-    """prefix: the words before the bridge's own. words: in place of those. log: a file or descriptor that takes standard output; nobody reads it here."""
+    """prefix: words before the bridge's own; words: in place of those. log: a file or descriptor that takes standard output, unread here."""
 
-    def __init__(self, *, prefix: tuple[str, ...] = (), words: tuple[str, ...] = (), log: "IO[Any] | int | None" = None, **settings: str) -> None:
+    def __init__(
+        self, *, prefix: tuple[str, ...] = (), words: tuple[str, ...] = (), log: "IO[Any] | int | None" = None, **settings: str
+    ) -> None:
         super().__init__(**settings)
         self._prefix, self._words, self._log = prefix, words, log
 
     def start(self, wait: bool = True) -> Self:
         if self._log is None and not self._prefix and not self._words:
             return super().start(wait)
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read until the end of the test
         self.log, self.not_json = [], []
         self._asked = False
         words = [*self._prefix, *(self._words or command(self.settings, self.name, self._container))]
-        self.process = subprocess.Popen(words, env=environment(self.settings), cwd=ROOT, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE if self._log is None else self._log, stderr=self._errors, text=True)
+        self.process = subprocess.Popen(
+            words,
+            env=environment(self.settings),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self._log is None else self._log,
+            stderr=self._errors,
+            text=True,
+        )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
         if wait:
@@ -60,3 +69,9 @@ class Wrapped(Bridge):
 def descriptors(bridge: Bridge) -> int:
     """How many files it has open."""
     return len(os.listdir(f"/proc/{bridge.pid()}/fd"))
+
+
+def processor_seconds(pid: int) -> float:
+    """Seconds of processor time so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

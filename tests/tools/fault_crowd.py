@@ -1,6 +1,6 @@
 """A thousand clients at once, without a thousand threads.
 
-    attempts = post_at_once(posts, "127.0.0.1", port)      # one connection and one POST each, all at the same time
+attempts = post_at_once(posts, "127.0.0.1", port)      # one connection and one POST each, all at the same time
 """
 
 import selectors
@@ -25,7 +25,7 @@ class _Client:
         """Send or receive what can be; tell whether it is over."""
         try:
             if self.unsent:
-                self.unsent = self.unsent[self.socket.send(self.unsent):]
+                self.unsent = self.unsent[self.socket.send(self.unsent) :]
                 return False
             data = self.socket.recv(4096)
         except BlockingIOError:

@@ -60,7 +60,7 @@ class Frames:
             kind, _channel, size = struct.unpack_from(">BHI", self._data, at)
             if len(self._data) < at + size + 8:
                 break
-            payload = self._data[at + 7:at + 7 + size]
+            payload = self._data[at + 7 : at + 7 + size]
             if kind == 1 and payload[:4] == PUBLISH:
                 begun, missing, kept = True, 1, at
             elif kind == 2 and missing > 0:
@@ -71,7 +71,7 @@ class Frames:
             at += size + 8
             if missing <= 0:
                 missing, kept = -1, at
-        del self._data[:kept if missing > 0 else at]
+        del self._data[: kept if missing > 0 else at]
         return begun, whole
 
 
@@ -121,8 +121,8 @@ class Link:
             return
         piece = max(1, rate // 20)
         for at in range(0, len(data), piece):
-            target.sendall(data[at:at + piece])
-            time.sleep(len(data[at:at + piece]) / rate)
+            target.sendall(data[at : at + piece])
+            time.sleep(len(data[at : at + piece]) / rate)
 
     def _fire(self, data: bytes) -> bool:
         """Cut the connection if this is the moment that was asked for."""
@@ -136,7 +136,7 @@ class Link:
             self.cut(gently=True)
             return True
         if self._proxy.armed == "frame" and begun and self._proxy.take_shot():
-            self.server.sendall(data[:len(data) // 2])
+            self.server.sendall(data[: len(data) // 2])
             time.sleep(0.01)
             self.cut()
             return True
