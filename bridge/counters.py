@@ -29,6 +29,10 @@ class Counters:
         for gauge in ("connections", "in_flight", "ready", "started"):
             self._all[process * self._width + self._at[gauge]] = 0
 
+    def own(self, name: str) -> int:
+        """Return this process's part."""
+        return self.row[self._at[name]]
+
     def add(self, name: str) -> None:
         """Count one more."""
         self.row[self._at[name]] += 1

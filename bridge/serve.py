@@ -150,6 +150,7 @@ def serve(config: Config) -> int:
 
     def start(number: int, parent: int) -> int:
         counters.use(number)
+        log.dropped = counters.own("log_lines_dropped_total")
         return Process(config, counters, log).run(parent)
 
     return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log)

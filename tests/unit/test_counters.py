@@ -74,6 +74,19 @@ def test_what_a_dead_process_counted_stays_and_what_it_held_does_not():
     assert [counters.total(name) for name in ("connections", "in_flight", "ready", "started")] == [0, 0, 0, 0]
 
 
+def test_a_successor_goes_on_where_its_predecessor_was():
+    counters = Counters(2, REASONS)
+
+    def work():
+        counters.use(1)
+        counters.put("log_lines_dropped_total", counters.own("log_lines_dropped_total") + 5)
+
+    in_a_fork(work)
+    in_a_fork(work)
+    assert counters.own("log_lines_dropped_total") == 0
+    assert counters.total("log_lines_dropped_total") == 10
+
+
 # ---- /metrics: Prometheus text exposition format 0.0.4
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{status="([0-9]{3})",reason="([a-z0-9-]+)"\})? ([0-9]+)')
