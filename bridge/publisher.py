@@ -6,6 +6,7 @@ Notifications"; AMQP 0-9-1.
 
 import os
 from collections.abc import Callable
+from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -180,7 +181,7 @@ class Publisher:
         pending = self._pending
         tags = [last]
         if method.multiple:  # tags only grow, and a dict keeps their order; 0 means all
-            tags = [tag for tag in pending if tag <= last or last == 0]
+            tags = list(pending) if last == 0 else list(takewhile(last.__ge__, pending))
         for tag in tags:
             delivery = pending.pop(tag, None)
             if delivery is None:
@@ -239,7 +240,7 @@ def words(error: BaseException) -> str:
     code, text = getattr(error, "reply_code", None), getattr(error, "reply_text", None)
     if text:
         return f"{code} {text}"
-    for inner in error.args:
+    for inner in (getattr(error, "exception", None), *error.args):  # the first is where pika keeps what failed in a phase of connecting
         if isinstance(inner, BaseException):
             return words(inner)
     nested = getattr(error, "exceptions", None)
