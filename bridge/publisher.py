@@ -74,11 +74,13 @@ class Publisher:
         self._doubt = FIRST_DOUBT
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        self._open_channel()
+        self._open_channel(connection)
 
-    def _open_channel(self) -> None:
-        if self._connection is not None and self._connection.is_open and not self._closing:
-            self._connection.channel(on_open_callback=self._channel_opened)
+    def _open_channel(self, connection: pika.SelectConnection) -> None:
+        # a pause may outlast its connection; a second channel on the next one would mix up two series of delivery tags
+        outlasted = connection is not self._connection
+        if connection.is_open and not outlasted and not self._closing:
+            connection.channel(on_open_callback=self._channel_opened)
 
     def _channel_opened(self, channel: pika.channel.Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
@@ -114,7 +116,8 @@ class Publisher:
             return  # the connection's own end follows, or was asked for
         self._log.error("channel_closed", broker=self._address, explanation=words(error))
         self._give_up(BrokerLost("the broker closed the channel before the confirm"))
-        self._later(self._open_channel)
+        connection = self._connection
+        self._later(lambda: self._open_channel(connection))
 
     def _lost(self, error: BaseException) -> None:
         self._connection = None
