@@ -66,6 +66,8 @@ class Process:
                 "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
             )
         self._loop.run()
+        for number in (signal.SIGTERM, signal.SIGINT):  # the interpreter's own end would give them back their deadly default
+            signal.signal(number, signal.SIG_IGN)
         self._counters.put("started", 0)
         self._log.info("stopped")
         return 0
