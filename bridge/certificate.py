@@ -49,10 +49,7 @@ def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, 
         raise CertificateNotValid("the signing certificate has expired or is not yet valid; is this machine's clock right?")
     if endpoint:
         return
-    names = {"sns.amazonaws.com"}
-    for host in ("sns", f"sns.{topic.region}", f"sns-signing.{topic.region}"):
-        names.add(f"{host}.{topic.suffix}")
-    if not names.intersection(certificate.names):
+    if topic.signers.isdisjoint(certificate.names):
         raise CertificateNotValid("the signing certificate does not bear SNS's name")
 
 

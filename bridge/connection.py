@@ -127,7 +127,10 @@ class Connection(BaseHTTPRequestHandler):
     def _begin(self, request: Request, body: bytes) -> None:
         # the answer to HEAD would need its body left out; ending the connection does as well
         delivery = self.delivery = Delivery(self, request.keep_alive and request.method != "HEAD")
-        delivery.attempt(lambda: self._dispatch(request, body, delivery))
+        try:
+            self._dispatch(request, body, delivery)
+        except Exception as error:
+            delivery.broke(error)
 
     def _dispatch(self, request: Request, body: bytes, delivery: Delivery) -> None:
         self.site.admit(delivery)

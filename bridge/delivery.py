@@ -74,12 +74,17 @@ class Delivery:
         """Take a step; what it raises is the delivery's end."""
         try:
             step()
-        except BridgeError as error:
-            self.failed(error)
         except Exception as error:
-            if self.connection is not None:
-                self.connection.site.bug(error)
-            self.failed(BridgeError("a bug in the bridge; the log says where"))
+            self.broke(error)
+
+    def broke(self, error: Exception) -> None:
+        """Answer with what a step has raised."""
+        if isinstance(error, BridgeError):
+            self.failed(error)
+            return
+        if self.connection is not None:
+            self.connection.site.bug(error)
+        self.failed(BridgeError("a bug in the bridge; the log says where"))
 
     def expired(self) -> None:
         """Its time is up."""

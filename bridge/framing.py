@@ -14,10 +14,8 @@ MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
 
 # RFC 9112 section 3 (request line, origin-form only) and section 5 (field lines), RFC 9110 section 5.6.2 (token).
 # Possessive repeats: no input makes this backtrack.
-_HEAD = re.compile(
-    rb"([A-Z]{1,20}) (/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*+) HTTP/1\.([01])"
-    rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+)*+"
-)
+_START = re.compile(r"([A-Z]{1,20}) (/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*+) HTTP/1\.([01])")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+([\t -~\x80-\xff]*+)")
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
@@ -61,25 +59,54 @@ def _has_bare_lf(buffer: bytes | bytearray, end: int) -> bool:
     return buffer.count(b"\n", 0, end) != buffer.count(b"\r\n", 0, end)
 
 
+# Lines that were met before. All but two or three of a head's lines are the same in every message of a subscription.
+_starts: dict[str, tuple[str, str, bool]] = {}
+_fields: dict[str, tuple[str, str]] = {}
+MAX_KEPT, MAX_KEPT_LINE = 500, 300
+_NEVER_KEPT = frozenset(("authorization", "x-amz-sns-message-id"))
+
+
+def _start(line: str) -> tuple[str, str, bool]:
+    match = _START.fullmatch(line)
+    if match is None:
+        raise MalformedRequest("the request line is not well-formed HTTP/1.1")
+    start = match[1], match[2], match[3] == "1"
+    if len(line) <= MAX_KEPT_LINE:
+        if len(_starts) >= MAX_KEPT:
+            _starts.clear()
+        _starts[line] = start
+    return start
+
+
+def _field(line: str) -> tuple[str, str]:
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise MalformedRequest("a header is not well-formed HTTP/1.1")
+    name = match[1].lower()
+    field = name, match[2].rstrip(" ")
+    if field[1].endswith("\t"):  # parsers differ on whether "chunked<tab>" is chunked
+        raise MalformedRequest("a header ends in a tab")
+    if len(line) <= MAX_KEPT_LINE and name not in _NEVER_KEPT:
+        if len(_fields) >= MAX_KEPT:
+            _fields.clear()
+        _fields[line] = field
+    return field
+
+
 def parse_head(head: bytes | bytearray) -> Request:
     """Return the Request of a head (bytes, without the final CRLF CRLF). Raises MalformedRequest."""
-    match = _HEAD.fullmatch(head)
-    if match is None:
-        raise MalformedRequest("the request line or a header is not well-formed HTTP/1.1")
-    method, target, minor = match.groups()
-    headers: dict[str, str] = {}
     lines = iter(head.decode("latin-1").split("\r\n"))
-    next(lines)
+    start = next(lines)
+    method, target, version_1_1 = _starts.get(start) or _start(start)
+    headers: dict[str, str] = {}
+    known = _fields.get
     for line in lines:
-        name, _, value = line.partition(":")
-        name = name.lower()
-        value = value.strip(" \t")
+        name, value = known(line) or _field(line)
         if name in headers:
             if name in _ONCE or name.startswith("x-amz-sns-"):
                 raise MalformedRequest(f"{name} is there twice")
             value = f"{headers[name]}, {value}"
         headers[name] = value
-    version_1_1 = minor == b"1"
     host = headers.get("host")
     if host is None:
         if version_1_1:
@@ -88,7 +115,7 @@ def parse_head(head: bytes | bytearray) -> Request:
         raise MalformedRequest("Host is not a host")
     if "expect" in headers and headers["expect"].lower() != "100-continue":
         raise MalformedRequest("Expect is not 100-continue")
-    return Request(method.decode(), target.decode(), headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1))
+    return Request(method, target, headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1))
 
 
 def _length(headers: dict[str, str], version_1_1: bool) -> int | None:

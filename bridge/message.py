@@ -6,6 +6,7 @@ Source: SNS developer guide, "Parsing Amazon SNS message formats" and "Verifying
 import binascii
 import json
 import re
+from operator import itemgetter
 
 from bridge.errors import HeadersDisagree, MalformedMessage
 
@@ -24,6 +25,7 @@ MAX_ATTRIBUTES = 256
 MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
 
 _epoch_days: dict[str, int] = {}
+_common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "SignatureVersion", "SigningCertURL", "Signature")
 
 
 class Message:
@@ -34,17 +36,19 @@ class Message:
 
     def __init__(self, members: dict[str, object]) -> None:
         """Raises MalformedMessage."""
-        self.message_id = message_id = _text(members, "MessageId")
-        self.timestamp_text = timestamp = _text(members, "Timestamp")
+        try:
+            values = _common(members)
+        except KeyError as error:
+            raise MalformedMessage(f"{error.args[0]} is missing or not a string") from None
+        if set(map(type, values)) != {str}:
+            raise MalformedMessage("a member that must be a string is not one")
+        message_id, timestamp, self.message, self.topic_arn, self.signature_version, self.signing_cert_url, signature = values
+        self.message_id, self.timestamp_text = message_id, timestamp
         if not _UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
             raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
         self.timestamp = unix_seconds(timestamp)
-        self.message = _text(members, "Message")
-        self.topic_arn = _text(members, "TopicArn")
-        self.signature_version = _text(members, "SignatureVersion")
-        self.signing_cert_url = _text(members, "SigningCertURL")
         try:
-            self.signature = binascii.a2b_base64(_text(members, "Signature"), strict_mode=True)
+            self.signature = binascii.a2b_base64(signature, strict_mode=True)
         except ValueError:
             raise MalformedMessage("Signature is not base64") from None
 
@@ -250,5 +254,8 @@ def _attributes(value: object) -> dict[str, tuple[str, str]]:
     for name, attribute in value.items():
         if type(attribute) is not dict:
             raise MalformedMessage("a message attribute is not an object")
-        attributes[name] = _text(attribute, "Type"), _text(attribute, "Value")
+        kind, text = attribute.get("Type"), attribute.get("Value")
+        if type(kind) is not str or type(text) is not str:
+            raise MalformedMessage("a message attribute's Type or Value is missing or not a string")
+        attributes[name] = kind, text
     return attributes

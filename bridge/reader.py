@@ -64,6 +64,10 @@ class RequestReader:
         length = head.length or 0
         if len(self.buffer) < length:
             return None
+        if len(self.buffer) == length:  # nothing was sent ahead
+            body = bytes(self.buffer)
+            self.buffer.clear()
+            return body
         with memoryview(self.buffer) as view:
             body = bytes(view[:length])
         del self.buffer[:length]

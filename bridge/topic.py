@@ -25,7 +25,7 @@ MAX_KNOWN = 10_000  # topics kept; only a list with * can let so many in
 class TopicArn:
     """An allowed topic's name, taken apart. `origin` is the https origin of the SNS that it lives in."""
 
-    __slots__ = ("account", "arn", "name", "origin", "partition", "region", "suffix")
+    __slots__ = ("account", "arn", "name", "origin", "partition", "region", "signers", "suffix")
 
     def __init__(self, arn: str) -> None:
         match = _ARN.fullmatch(arn)
@@ -35,6 +35,8 @@ class TopicArn:
         self.partition, self.region, self.account, self.name = match.groups()
         self.suffix = SUFFIXES[self.partition]
         self.origin = f"https://sns.{self.region}.{self.suffix}"
+        hosts = "sns", f"sns.{self.region}", f"sns-signing.{self.region}"
+        self.signers = frozenset(("sns.amazonaws.com", *(f"{host}.{self.suffix}" for host in hosts)))  # names a certificate may bear
 
 
 class TopicPattern:

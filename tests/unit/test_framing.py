@@ -68,6 +68,7 @@ LENGTHS = {
     "two lengths in different case": b"Content-Length: 5\r\ncontent-length: 0\r\n",
 }
 CODINGS = {
+    "a tab after chunked": post(b"Transfer-Encoding: chunked\t\r\n", OVER_ZERO),
     "CL.TE": b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
     "TE.CL": b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
     "CL.0 with chunked": b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
