@@ -35,6 +35,7 @@ class Connection(BaseHTTPRequestHandler):
         self.site = server
         self.descriptor = sock.fileno()  # -1 once closed
         self.since = monotonic()  # when the request under way began, or the idling
+        self.proven = False  # whether a message that came over it was published
         self.reader = RequestReader(server.limits.max_body)
         self.delivery: Delivery | None = None
         self._reserved = 0

@@ -60,6 +60,8 @@ class Delivery:
 
     def confirmed(self) -> None:
         """The broker has confirmed the message into a queue."""
+        if self.connection is not None:
+            self.connection.proven = True
         self.done("published")
 
     def failed(self, error: BridgeError) -> None:

@@ -9,6 +9,7 @@ import re
 from operator import itemgetter
 
 from bridge.errors import HeadersDisagree, MalformedMessage
+from bridge.timestamp import unix_seconds
 
 # The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
 # A strict grammar for every field but Message closes that.
@@ -16,15 +17,12 @@ _UUID_AND_TIMESTAMP = re.compile(
     r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\n[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NO_UUID = "00000000-0000-0000-0000-000000000000"
 _TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
 MAX_ATTRIBUTES = 256
 MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
 
-_epoch_days: dict[str, int] = {}
 _common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "SignatureVersion", "SigningCertURL", "Signature")
 
 
@@ -163,34 +161,6 @@ def check_headers(headers: dict[str, str], message: Message) -> None:
 def is_uuid(text: str) -> bool:
     """Tell whether a text is a UUID, as every MessageId is."""
     return _UUID.fullmatch(text) is not None
-
-
-def is_timestamp(text: str) -> bool:
-    """Tell whether a text has a Timestamp's form."""
-    return _UUID_AND_TIMESTAMP.fullmatch(f"{_NO_UUID}\n{text}") is not None
-
-
-def unix_seconds(timestamp: str) -> int:
-    """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day that is none."""
-    day = timestamp[:10]
-    days = _epoch_days.get(day)
-    if days is None:
-        if len(_epoch_days) > 1000:
-            _epoch_days.clear()
-        days = _epoch_days[day] = _days_since_epoch(int(day[:4]), int(day[5:7]), int(day[8:]))
-    hour, minute, second = int(timestamp[11:13]), int(timestamp[14:16]), int(timestamp[17:19])
-    if hour > 23 or minute > 59 or second > 60:
-        raise MalformedMessage("Timestamp is no time of day")
-    return days * 86400 + hour * 3600 + minute * 60 + second
-
-
-def _days_since_epoch(year: int, month: int, day: int) -> int:
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] + (leap and month == 2)):
-        raise MalformedMessage("Timestamp is no day since 1970")
-    before = year - 1
-    years = before * 365 + before // 4 - before // 100 + before // 400 - 719162  # days from year 1 to 1970
-    return years + sum(_DAYS[: month - 1]) + (leap and month > 2) + day - 1
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -90,7 +90,7 @@ class Server(HTTPServer):
             self.process_request(sock, address)
 
     def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
-        """Take a new connection, at the cost of the one that is idle longest if there are too many."""
+        """Take a new connection, if there are too many at the cost of the one that waits longest among those that published nothing."""
         if len(self.connections) >= self.limits.max_connections and not self._evict():
             sock.close()
             self.counters.add(Overloaded.reason)
@@ -109,7 +109,7 @@ class Server(HTTPServer):
         waiting = [connection for connection in self.connections if connection.delivery is None]
         if not waiting:
             return False
-        min(waiting, key=lambda connection: (not connection.idle, connection.since)).close()
+        min(waiting, key=lambda connection: (connection.proven, connection.since)).close()
         return True
 
     def _cannot_accept(self, error: OSError) -> None:

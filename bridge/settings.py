@@ -144,7 +144,7 @@ SETTINGS = (
     Setting("DEADLINE", "10s", DURATION, "For a delivery in all. SNS itself gives up after 15 s."),
     Setting("MAX_BODY", "2MiB", SIZE, "Of a request's body. SNS sends at most 256 KiB of message, which JSON can multiply."),
     Setting("MAX_BUFFERED", "64MiB", SIZE, "Of all large bodies together that are being received or delivered; above it, 503."),
-    Setting("MAX_CONNECTIONS", "1000", COUNT, "Of open connections; above it the one that is idle longest is closed."),
+    Setting("MAX_CONNECTIONS", "1000", COUNT, "Of open connections; above it the one that has waited longest is closed, those that delivered nothing first."),
     Setting("MAX_IN_FLIGHT", "1000", COUNT, "Of deliveries that wait for their confirm; above it, 503."),
     Setting("CERTIFICATES", "", ("FOLDER", str), "Signing certificates by their file name, looked in before the network: for hosts without egress."),
     Setting("CA_FILE", "", FILE, "The roots (PEM) that SNS's own hosts are trusted by; else certifi's, in the image Amazon's."),

@@ -8,8 +8,9 @@ from bridge.config import Config, given, load
 from bridge.delivery import Judge
 from bridge.egress import Egress
 from bridge.errors import BridgeError, MalformedMessage, SettingError
-from bridge.message import Message, is_timestamp, parse, unix_seconds
+from bridge.message import Message, parse
 from bridge.signature import Certificate
+from bridge.timestamp import is_timestamp, unix_seconds
 
 ANY_TOPIC = "arn:*:sns:*:*:*"
 
