@@ -14,7 +14,7 @@ PID_1 = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Wrapped(Bridge):
-    """prefix: words before the bridge's own; words: in place of those. log: a file or descriptor that takes standard output, unread here."""
+    """prefix: words before the bridge's own; words: in place of those. log: a file or descriptor that takes standard output, unread."""
 
     def __init__(
         self, *, prefix: tuple[str, ...] = (), words: tuple[str, ...] = (), log: "IO[Any] | int | None" = None, **settings: str
