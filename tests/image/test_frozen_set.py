@@ -1,0 +1,120 @@
+"""The modules that are frozen, read as sources: no module asks another for a name that it no longer has."""
+
+import ast
+import builtins
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "build"))
+
+import closure  # noqa: E402
+import transform  # noqa: E402
+from library import BUILTINS  # noqa: E402
+
+# Imported where it is used, in a branch that the bridge does not take on Linux or with these settings; or inside a try.
+OPTIONAL = re.compile(r"^_?(winreg|winapi|nt|msvcrt|overlapped|_scproxy|org|java|vms_lib|_overlapped|_winapi|android|_ios_support)\b")
+
+# By expression, not by ast: the library's sources may be newer than the Python that runs the tests.
+DEFINED = re.compile(r"^(?:async def |def |class )?(\w+)(?=\(|:| = |\[)", re.M)
+
+
+@pytest.fixture(scope="module")
+def reached() -> dict[str, tuple[Path, str]]:
+    return closure.closure()
+
+
+@pytest.fixture(scope="module")
+def sources(reached: dict[str, tuple[Path, str]]) -> dict[str, str]:
+    return {module: source for module, (_, source) in reached.items()}
+
+
+def names(source: str) -> set[str] | None:
+    """Every name that a module has once it is imported; None when `import *` or __getattr__ makes that unknowable."""
+    tree, found = ast.parse(source), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return None if "__getattr__" in found else found
+
+
+def asked(source: str) -> list[tuple[str, str]]:
+    """(module, name) of each absolute `from module import name` and of each `alias.name` where alias is an imported module."""
+    tree, aliases, found = ast.parse(source), dict[str, str](), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {(alias.asname or alias.name): alias.name for alias in node.names if alias.asname or "." not in alias.name}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found += [(node.module, alias.name) for alias in node.names if alias.name != "*"]
+    local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+            if node.value.id in aliases and node.value.id not in local:
+                found.append((aliases[node.value.id], node.attr))
+    return found
+
+
+def test_no_module_asks_for_what_was_taken_out_of_another(reached: dict[str, tuple[Path, str]], sources: dict[str, str]) -> None:
+    changed = [module for module in (*transform.MODULES["trimmed"], *transform.MODULES["stub"]) if module in sources]
+    gone = {}
+    for module in changed:
+        had, has = set(DEFINED.findall(reached[module][0].read_text())), names(sources[module])
+        if has is not None:
+            gone[module] = had - has
+    missing = {
+        f"{module}: {other}.{name}"
+        for module, source in sources.items()
+        for other, name in asked(source)
+        if name in gone.get(other, ()) and f"{other}.{name}" not in sources
+    }
+    left = sorted(missing - set(transform.MODULES["never_asked"]))
+    assert not left, "\n".join(left)
+
+
+def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict[str, str]) -> None:
+    unknown = set()
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            wanted = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                wanted = [node.module]
+            for name in wanted:
+                if name in sources or name in BUILTINS or closure.left_out(name) or OPTIONAL.match(name):
+                    continue
+                if name in ("_frozen_importlib", "_frozen_importlib_external", "sys", "builtins", "__main__", "bridge._rsa", "bridge._revision", "collections.abc"):
+                    continue
+                unknown.add(f"{module}: {name}")
+    left = sorted(unknown - set(transform.MODULES["never_asked"]))
+    assert not left, "\n".join(left)
+
+
+def test_every_rule_names_a_module_and_a_reason() -> None:
+    for module, reason in {**transform.MODULES["left_out"], **transform.MODULES["stub"]}.items():
+        assert module and len(reason) > 5
+    for rule in transform.MODULES["trimmed"].values():
+        assert len(rule["reason"]) > 5
+
+
+def test_a_stub_stands_for_each_name_in_the_list_and_no_other() -> None:
+    files = {path.name.removesuffix(".py") for path in (ROOT / "build/stubs").glob("*.py")}
+    assert files == set(transform.MODULES["stub"])
+
+
+def test_no_frozen_source_needs_the_compiler(sources: dict[str, str]) -> None:
+    """eval, exec and compile raise in the binary."""
+    found = set()
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec", "compile"):
+                found.add(f"{module}: {node.func.id}")
+    assert found <= set(transform.MODULES["never_asked"]), sorted(found)
+    assert hasattr(builtins, "exec")

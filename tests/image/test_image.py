@@ -1,0 +1,117 @@
+"""The archive: eight files and nothing else, the same for everybody, described as OCI asks."""
+
+import hashlib
+import json
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.image.archive import DIST, PROMISES, Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return Image()
+
+
+def test_it_holds_exactly_the_eight_files(image: Image) -> None:
+    assert sorted(image.files) == sorted(promise["path"] for promise in PROMISES["file"])
+    assert len(image.files) == 8
+
+
+@pytest.mark.parametrize("promise", PROMISES["file"], ids=lambda promise: promise["path"])
+def test_a_file_is_as_promised(image: Image, promise: dict[str, object]) -> None:
+    path = str(promise["path"])
+    (entry,) = [entry for entry in image.entries if "/" + entry.name == path]
+    assert entry.mode == promise["mode"]
+    for text in promise.get("contains", []):  # type: ignore[attr-defined]
+        assert text in image.files[path].decode()
+
+
+def program_headers(elf: bytes) -> set[int]:
+    """The types of the program headers of a 64-bit little-endian ELF file."""
+    assert elf[:6] == b"\x7fELF\x02\x01"
+    (offset,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    return {struct.unpack_from("<I", elf, offset + number * size)[0] for number in range(count)}
+
+
+@pytest.mark.parametrize("path", [promise["path"] for promise in PROMISES["file"] if promise.get("static")])
+def test_a_program_is_static(image: Image, path: str) -> None:
+    dynamic, interpreter = 2, 3
+    assert not program_headers(image.files[path]) & {dynamic, interpreter}
+
+
+def test_nothing_of_the_builder_is_in_the_layer(image: Image) -> None:
+    for entry in image.entries:
+        assert (entry.uid, entry.gid, entry.uname, entry.gname) == (0, 0, "", "")
+        assert entry.mtime == 1700000000
+        assert entry.mode in (0o755, 0o644)
+    assert [entry.name for entry in image.entries if entry.isfile()] == sorted(e.name for e in image.entries if e.isfile())
+
+
+def test_the_unpacked_binary_names_no_folder_of_the_builder() -> None:
+    program = (DIST / "bridge.unpacked").read_bytes()
+    found = set(re.findall(rb"/(?:root|home|work|tmp|build)/[\w./-]{3,60}", program))
+    assert not found
+
+
+def test_the_configuration(image: Image) -> None:
+    config = image.config["config"]
+    assert config["Entrypoint"] == ["/sbin/dumb-init"]
+    assert config["Cmd"] == ["/sbin/su-exec", "bridge", "/bin/bridge"]
+    assert config["ExposedPorts"] == {"3000/tcp": {}}
+    assert config["Healthcheck"]["Test"] == ["CMD", "/bin/bridge", "healthcheck"]
+    assert image.config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(image.layer).hexdigest()}"]
+    for key in ("source", "revision", "version", "licenses", "base.name"):
+        assert image.manifest["annotations"][f"org.opencontainers.image.{key}"]
+    assert image.manifest["annotations"] == config["Labels"]
+
+
+def test_docker_finds_the_same_blobs(image: Image) -> None:
+    (docker,) = json.loads(image.members["manifest.json"])
+    assert json.loads(image.members[docker["Config"]]) == image.config
+    assert [image.members[name] for name in docker["Layers"]] == [image.packed]
+    assert docker["RepoTags"]
+
+
+def test_the_sizes_are_the_truth_and_in_the_budget(image: Image) -> None:
+    told = json.loads((DIST / "size.json").read_text())
+    assert told["files"] == {path: len(data) for path, data in image.files.items()}
+    assert told["sum"] == sum(map(len, image.files.values())) <= 2_000_000
+    assert told["layer"] == len(image.packed) <= 1_950_000
+    done = subprocess.run([sys.executable, ROOT / "build/size.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_byte_too_many_is_refused(tmp_path: Path) -> None:
+    told = json.loads((DIST / "size.json").read_text())
+    told["files"]["/bin/bridge"] = 10_000_000
+    (tmp_path / "size.json").write_text(json.dumps(told))
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'build')!r}); import size, pathlib; sys.exit(size.main(pathlib.Path({str(tmp_path / 'size.json')!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "TOO MANY" in done.stdout
+
+
+def test_the_bill_of_materials_names_the_files_and_modules(image: Image) -> None:
+    bill = json.loads((DIST / "sbom.spdx.json").read_text())
+    assert bill["spdxVersion"] == "SPDX-2.3"
+    hashes = {file["fileName"].removeprefix("."): file["checksums"][1]["checksumValue"] for file in bill["files"]}
+    assert hashes == {path: hashlib.sha256(data).hexdigest() for path, data in image.files.items()}
+    whole, *parts = bill["packages"]
+    modules = whole["comment"].split()
+    assert {"bridge.delivery", "pika.connection", "requests.sessions", "ssl", "tomllib"} <= set(modules)
+    assert {part["name"] for part in parts} >= {"CPython", "OpenSSL", "musl", "pika", "requests", "urllib3", "dumb-init", "Nuitka"}
+
+
+def test_the_digests_beside_it() -> None:
+    for line in (DIST / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((DIST / name).read_bytes()).hexdigest() == digest
