@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pika.exceptions
+
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
 from tests.tools.delivery import Outcome, deliver_all
@@ -47,7 +49,12 @@ def some_broker() -> Iterator[Node]:
     if url:
         node = Node()
         node.url = url
-        say("RabbitMQ", "the one that BRIDGE_AMQP_URL names")
+        try:
+            with node.channel():
+                say("RabbitMQ", "the one that BRIDGE_AMQP_URL names")
+        except (pika.exceptions.AMQPError, OSError) as error:
+            words = str(error) or "no connection; does it run there, are user and password right?"
+            raise SystemExit(f"BRIDGE_AMQP_URL: {words}") from None
         yield node
         return
     say("RabbitMQ", "starting a private node (own name, ports and data) ...")
