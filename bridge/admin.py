@@ -42,19 +42,19 @@ class AdminConnection(Connection):
 
     def do_GET(self, request: Request, _body: bytes, delivery: "Delivery") -> None:
         """Raises NotFound."""
-        counters = self.site.shown
+        counters, headers = self.site.shown, ""
         if request.target == "/livez":
             status, text = 200, "alive\n"
         elif request.target == "/readyz":
             ready, processes = counters.total("ready"), self.site.processes
             status, text = (200 if ready == processes else 503), f"{ready} of {processes} ready\n"
         elif request.target == "/metrics":
-            status, text = 200, metrics(counters, self.site.statuses)
+            status, text, headers = 200, metrics(counters, self.site.statuses), "Content-Type: text/plain; version=0.0.4\r\n"
         else:
             raise NotFound("there are /livez, /readyz and /metrics")
         delivery.connection = None
         self.site.leave(delivery, "")
-        self.answer_text(status, text, delivery.keep_alive)
+        self.answer_text(status, text, headers, delivery.keep_alive)
 
     do_HEAD = do_GET
     do_POST = None  # type: ignore[assignment]

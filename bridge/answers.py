@@ -29,7 +29,7 @@ class Answers:
         return self._bytes(status, text, headers, keep_alive)
 
     def _bytes(self, status: int, text: str, headers: str, keep_alive: bool) -> bytes:
-        kind = "Content-Type: text/plain\r\n" if text else ""
+        kind = "Content-Type: text/plain\r\n" if text and "Content-Type" not in headers else ""
         end = "" if keep_alive else "Connection: close\r\n"
         phrase = BaseHTTPRequestHandler.responses[status][0]
         head = f"HTTP/1.1 {status} {phrase}\r\nDate: {self._date}\r\n{headers}{end}{kind}Content-Length: {len(text)}\r\n\r\n"

@@ -50,4 +50,4 @@ class Credentials:
         encoded = given.strip(" ").encode("latin-1", "replace")
         matches = [hmac.compare_digest(encoded, accepted) for accepted in self._accepted]
         if scheme.lower() != "basic" or not any(matches):
-            raise Unauthorized("no Basic credentials, or wrong ones (BRIDGE_BASIC_AUTH_FILE)")
+            raise Unauthorized("no Basic credentials, or wrong ones (BRIDGE_BASIC_AUTH_FILE)", authorization is not None)

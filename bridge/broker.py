@@ -49,7 +49,8 @@ def _whole(url: str) -> str:
 def where(url: str) -> str:
     """Return an AMQP URL as host:port/vhost, fit for a log."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
 
 
 def parameters(settings: BrokerSettings, url: str) -> pika.URLParameters:

@@ -107,7 +107,7 @@ class Certificates:
             self._failed[url] = self._now(), text
             result = CertificateUnavailable(text)
         for waiter in self._waiters.pop(url):
-            waiter(result)
+            waiter(result)  # a delivery's own, which raises nothing
 
     def _keep(self, url: str, encoded: bytes) -> Certificate:
         certificate = load_certificate(encoded)

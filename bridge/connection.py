@@ -122,6 +122,9 @@ class Connection(BaseHTTPRequestHandler):
         except BridgeError as error:
             self.site.verdict(error, client=self.client_address[0])
             self.answer(error, False)
+        except Exception as error:
+            self.site.bug(error)
+            self.close()
         finally:
             self._advancing = False
 
@@ -177,9 +180,9 @@ class Connection(BaseHTTPRequestHandler):
         answer = self.site.answers.make(error.status, error.reason + "\n", error.headers, keep_alive)
         self._answered(answer, keep_alive, error.close)
 
-    def answer_text(self, status: int, text: str, keep_alive: bool) -> None:
-        """An answer with a text of its own."""
-        self._answered(self.site.answers.make(status, text, "", keep_alive), keep_alive, False)
+    def answer_text(self, status: int, text: str, headers: str, keep_alive: bool) -> None:
+        """An answer with a text and header lines of its own."""
+        self._answered(self.site.answers.make(status, text, headers, keep_alive), keep_alive, False)
 
     def _answered(self, answer: bytes, keep_alive: bool, more_may_come: bool) -> None:
         self.delivery = None

@@ -11,7 +11,7 @@ import struct
 
 from pika import frame, spec
 
-from bridge.errors import RoutingFailed
+from bridge.errors import MalformedMessage, RoutingFailed
 from bridge.message import Notification
 
 APP_ID = "sns-to-rabbitmq"
@@ -72,7 +72,7 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
 def attribute_fields(message: Notification) -> bytes:
     """Return the MessageAttributes (unsigned) as header fields: a Number that is whole as int64, Binary as bytes, all else as text.
 
-    Raises RoutingFailed when one of them is not text or not base64.
+    Raises MalformedMessage when one of them is not text or not base64.
     """
     fields = b""
     for name, (kind, value) in message.attributes.items():
@@ -88,7 +88,7 @@ def attribute_fields(message: Notification) -> bytes:
             else:
                 fields += long_string(key, value.encode())
         except ValueError:
-            raise RoutingFailed("a message attribute is neither text nor base64") from None
+            raise MalformedMessage("a message attribute is neither text nor base64") from None
     return fields
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 DIGESTS = {"1": "sha1", "2": "sha256"}  # SignatureVersion
 MAX_TOPICS = 10_000  # topics known at a time; only a list with * lets so many in
+MAX_ATTRIBUTES = 100_000  # bytes of MessageAttributes that become headers: those of a message must fit in one frame
 MAX_URLS = 8  # certificates a topic remembers
 
 
@@ -218,7 +219,9 @@ class Deliveries:
             routing_key = route.routing_key.fill(topic.arn, received)
         fields = topic.fields + content.header_fields(received.message_id, received.subject, headers.get("x-amz-sns-subscription-arn"))
         if received.attributes:
-            fields += content.attribute_fields(received)
+            attributes = content.attribute_fields(received)
+            if len(attributes) <= MAX_ATTRIBUTES or route.body == "message":  # the envelope has them all the same
+                fields += attributes
         published = body if route.body == "envelope" else received.message.encode()
         content_type = content.content_type(headers.get("content-type"))
         self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields)

@@ -7,6 +7,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
@@ -35,6 +39,7 @@ def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
                 timeout=(CONNECT, READ),
                 verify=ca_file,
                 stream=True,
+                auth=_no_auth,
                 allow_redirects=False,
                 headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity"},
             ) as response,
@@ -56,6 +61,11 @@ def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
         raise
     except Exception as error:  # urllib3 has a few that requests does not wrap when the body is read raw
         raise EgressError(type(error).__name__) from None
+
+
+def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
+    """requests would look into ~/.netrc if it were given nothing."""
+    return request
 
 
 def _sentence(error: Exception) -> str:

@@ -11,6 +11,7 @@ class BridgeError(Exception):
 
     status = 500
     reason = "bug"
+    expected = False  # whether it belongs to every day, and the log need not show it
     close = False  # whether the connection ends with this answer
     headers = ""  # further lines of the answer's head, each with its CRLF
 
@@ -63,6 +64,11 @@ class Unauthorized(BridgeError):
     reason = "unauthorized"
     headers = 'WWW-Authenticate: Basic realm="SNS", charset="UTF-8"\r\n'
 
+    def __init__(self, explanation: str, credentials: bool) -> None:
+        """credentials: whether the client sent some. Without any it is SNS's first try, which is not worth a line."""
+        super().__init__(explanation)
+        self.expected = not credentials
+
 
 class NotFound(BridgeError):
     """BRIDGE_PATH names another path."""
@@ -76,7 +82,7 @@ class MethodNotAllowed(BridgeError):
 
     status = 405
     reason = "method-not-allowed"
-    headers = "Allow: POST\r\n"
+    headers = "Allow: GET, HEAD, POST\r\n"
 
 
 # ---- 403: well-formed, and refused for good

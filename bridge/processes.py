@@ -18,10 +18,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 class Child:
     """One of the processes, or its place while it is dead."""
 
-    __slots__ = ("pause", "pid", "started", "wait_until")
+    __slots__ = ("deaths", "pause", "pid", "started", "wait_until")
 
     def __init__(self) -> None:
-        self.pid = 0
+        self.pid = self.deaths = 0
         self.started = self.wait_until = 0.0
         self.pause = FIRST_PAUSE
 
@@ -31,7 +31,7 @@ def supervise(number: int, start: Callable[[int, int], int], died: Callable[[int
 
     parent is a pipe's end that reads as ended when this process is gone, however it went. died(process) hears of each end.
     patience is how many seconds a child may take to drain before it is killed. A child that exits with 2 could not use its
-    settings: all end with 2.
+    settings: all end with 2, unless it takes the place of one that could.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     ours, theirs = os.pipe()
@@ -46,7 +46,7 @@ def supervise(number: int, start: Callable[[int, int], int], died: Callable[[int
             return status
         got = signal.sigtimedwait(SIGNALS, 0.1 if kill_at else min([1.0, *(c.wait_until - now for c in children if not c.pid)]))
         stop = got is not None and got.si_signo != signal.SIGCHLD
-        if 2 in _reap(children, bool(kill_at or stop), died, log) and not kill_at:
+        if _reap(children, bool(kill_at or stop), died, log) and not kill_at:
             status, stop = 2, True
         if stop and not kill_at:
             kill_at = monotonic() + patience
@@ -80,22 +80,23 @@ def _fork(start: Callable[[int, int], int], place: int, ours: int, theirs: int) 
         os._exit(status)
 
 
-def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], log: Log) -> list[int]:
-    """Take note of the dead, our children and, as PID 1, anybody's; return the exit statuses of ours."""
-    statuses: list[int] = []
+def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], log: Log) -> bool:
+    """Take note of the dead, our children and, as PID 1, anybody's; return whether one could not use its settings at its first start."""
+    unusable = False
     while True:
         try:
             pid, wait_status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return statuses
+            return unusable
         if not pid:
-            return statuses
+            return unusable
         for place, child in enumerate(children):
             if child.pid == pid:
                 status = os.waitstatus_to_exitcode(wait_status)
-                statuses.append(status)
+                unusable = unusable or (status == 2 and not child.deaths)
                 now = monotonic()
                 child.pid = 0
+                child.deaths += 1
                 child.pause = FIRST_PAUSE if now - child.started > WELL else min(child.pause * 2, LONGEST_PAUSE)
                 child.wait_until = now + child.pause
                 died(place)

@@ -163,7 +163,7 @@ class Server(HTTPServer):
         """Log and count what was not answered with 200."""
         self.counters.add(error.reason)
         known = {name: value for name, value in (("message_id", message_id), ("topic_arn", topic_arn), ("client", client)) if value}
-        say = self.log.error if error.status in (413, 500) else self.log.warning
+        say = self.log.error if error.status in (413, 500) else self.log.debug if error.expected else self.log.warning
         say("verdict", status=error.status, reason=error.reason, explanation=str(error), **known)
 
     def bug(self, error: Exception) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pika import frame, spec
 
 from bridge import content
-from bridge.errors import RoutingFailed
+from bridge.errors import MalformedMessage, RoutingFailed
 from bridge.message import Notification
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
@@ -211,10 +211,10 @@ def test_a_name_of_255_bytes_is_a_header_and_a_longer_one_stays_in_the_envelope(
         ("a", "Binary", "AA==\n"),
     ],
 )
-def test_an_attribute_that_is_neither_text_nor_base64_is_a_clear_503(name, kind, value):
-    with pytest.raises(RoutingFailed, match="attribute") as caught:
+def test_an_attribute_that_is_neither_text_nor_base64_is_refused(name, kind, value):
+    with pytest.raises(MalformedMessage, match="attribute") as caught:
         content.attribute_fields(notification({name: (kind, value)}))
-    assert caught.value.status == 503
+    assert caught.value.status == 400
 
 
 # ---- frames
