@@ -13,6 +13,7 @@ import contextlib
 import logging
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
 from tests.tools.sns import SNS
 
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
 StartBridge = Callable[..., Bridge]
 
