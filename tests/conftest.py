@@ -84,11 +84,13 @@ def settings_for(sns: SNS, amqp_url: str, queue: str) -> dict[str, str]:
 def start_bridge(sns: SNS, broker: Broker, queue: str) -> Iterator[StartBridge]:
     with contextlib.ExitStack() as started:
 
-        def start(*arguments: str, connected: bool = True, **settings: str) -> Bridge:
-            """A setting given as None is left out; connected=False does not wait for the broker."""
+        def start(*arguments: str, connected: bool = True, wait: bool = True, **settings: str | None) -> Bridge:
+            """A setting given as None is left out; connected=False does not wait for the broker, wait=False not even for the listener."""
             merged = {name: value for name, value in (settings_for(sns, broker.url, queue) | settings).items() if value is not None}
-            bridge = started.enter_context(Bridge(*arguments, **merged))
-            if connected:
+            bridge = Bridge(*arguments, **merged)
+            started.push(bridge)
+            bridge.start(wait)
+            if connected and wait:
                 bridge.wait_for("broker_connected")
             return bridge
 
