@@ -170,3 +170,12 @@ def test_20_000_messages_over_64_connections(start_bridge, broker, queue, sns):
     assert {message.properties.message_id: message.body for message in stored} == bodies
     assert all(message.properties.delivery_mode == 2 and message.properties.timestamp for message in stored)
     assert all(message.properties.headers["x-deduplication-header"] == message.properties.message_id for message in stored)
+
+
+def test_attributes_that_fit_into_no_frame_stay_in_the_envelope(start_bridge, broker, queue, sns):
+    bridge = start_bridge()
+    sent = sns.notification(attributes={f"large{number}": ("String", "x" * 50_000) for number in range(4)})
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    assert stored.body == sent.body
+    assert not any(name.startswith("large") for name in stored.properties.headers)

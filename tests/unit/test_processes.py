@@ -243,3 +243,24 @@ while True: time.sleep(10)
     assert gone(pid)
     supervisor.process.terminate()
     assert supervisor.end()[0] == 0
+
+
+def test_a_restarted_process_that_cannot_use_its_settings_does_not_end_the_others(supervise, tmp_path):
+    supervisor = supervise(
+        f"""
+lives = "{tmp_path}/lives"
+with open(lives, "a") as file:
+    file.write("x")
+if os.path.getsize(lives) == 1:
+    os._exit(1)
+if os.path.getsize(lives) == 2:
+    raise SettingError("BRIDGE_TLS_CERT", "is bad for a moment")
+on_term()
+say("serving", place)
+time.sleep(60)
+""",
+        number=1,
+    )
+    supervisor.wait_for("serving")
+    supervisor.process.send_signal(signal.SIGTERM)
+    assert supervisor.end()[0] == 0

@@ -1,11 +1,13 @@
-"""A connection that is idle or slow costs no thread and delays nobody."""
+"""Connections: idle or slow ones cost no thread and delay nobody; HTTP as clients and proxies speak it."""
 
 import os
+import socket
 import threading
 import time
 
 import pytest
 
+from tests.tools.ports import wait_for
 from tests.tools.post import Connection, request
 
 
@@ -116,3 +118,42 @@ def test_more_connections_than_allowed_close_the_idle_ones(start_bridge, sns):
     assert bridge.deliver(sns.notification()).status == 200
     for connection in idle:
         connection.close()
+
+
+def test_a_client_that_waits_for_100_continue(start_bridge, sns):
+    bridge = start_bridge()
+    sent = sns.notification()
+    with bridge.connect() as connection:
+        head = request(sent._replace(body=b""), connection.host, extra={"Expect": "100-continue"})
+        connection.send(head.replace(b"Content-Length: 0", b"Content-Length: %d" % len(sent.body)))
+        assert connection.receive().status == 100
+        assert connection.exchange(sent.body).status == 200
+
+
+def test_a_client_that_asks_for_it_has_its_connection_closed(start_bridge, sns):
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        answer = connection.deliver(sns.notification(), extra={"Connection": "close"})
+        assert (answer.status, answer.headers["connection"].lower()) == (200, "close")
+        assert connection.ended()
+
+
+def test_a_client_that_stops_sending_still_gets_its_answer(start_bridge, sns):
+    """It has shut down its sending side: half a connection is enough for an answer."""
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        connection.send(request(sns.notification(), connection.host))
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.receive().status == 200
+
+
+def test_bodies_beyond_the_buffer_limit_are_503(start_bridge, sns):
+    """Memory is bounded whatever clients announce: 503 for what does not fit, and the rest goes on."""
+    bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
+    with bridge.connect() as first, bridge.connect() as second:
+        first.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+        time.sleep(0.3)
+        answer = second.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+        assert (answer.status, answer.body) == (503, b"overloaded\n")
+        assert bridge.deliver(sns.notification()).status == 200
+    wait_for("room again", lambda: bridge.deliver(sns.notification("x" * 200_000)).status == 200, 5)
