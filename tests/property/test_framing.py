@@ -15,7 +15,7 @@ RESERVED = {"host", "content-length", "transfer-encoding", "connection", "expect
 names = st.text(TOKEN, min_size=1, max_size=20).filter(
     lambda name: name.lower() not in RESERVED and not name.lower().startswith("x-amz-sns-")
 )
-values = st.text([chr(i) for i in (9, *range(0x20, 0x7F), *range(0x80, 0x100))], max_size=30)
+values = st.text([chr(i) for i in (9, *range(0x20, 0x7F), *range(0x80, 0x100))], max_size=30).map(lambda text: text.rstrip(" \t"))
 targets = st.text("abcXYZ019-._~!$&'()*+,;=:@%/?", max_size=30).map(lambda text: f"/{text}")
 bodies = st.binary(max_size=200)
 
@@ -35,9 +35,9 @@ def requests(draw):
         pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True) if a < b]
         sent = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    head = f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(
-        b"%b:%b%b\r\n" % (name, draw(st.sampled_from([b"", b" ", b"\t "])), value) for name, value in pairs
-    )
+    before, behind = st.sampled_from([b"", b" ", b"\t "]), st.sampled_from([b"", b" ", b"   "])
+    lines = [b"%b:%b%b%b\r\n" % (name, draw(before), value, draw(behind)) for name, value in pairs]
+    head = f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(lines)
     return head + b"\r\n" + sent, (method, target, joined(pairs), body)
 
 

@@ -259,6 +259,11 @@ def test_chunked_in_upper_case():
     assert one(post(b"TRANSFER-ENCODING: CHUNKED\r\n", b"2\r\nhi\r\n0\r\n\r\n"))[3] == b"hi"
 
 
+def test_blanks_behind_the_coding_and_the_length():
+    assert one(post(b"Transfer-Encoding: \t chunked  \r\n", b"2\r\nhi\r\n0\r\n\r\n"))[3] == b"hi"
+    assert one(post(b"Content-Length: \t 2  \r\n", b"hi"))[3] == b"hi"
+
+
 def test_no_length_is_no_body():
     found, end = read_all_ways(post() + SECOND)
     assert [request[1] for request in found] == ["/", "/smuggled"] and end == ""
