@@ -227,7 +227,8 @@ def test_another_method_is_405(shared, method):
     bridge, _sns, _queue = shared
     with bridge.connect() as connection:
         answer = connection.exchange(f"{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".encode())
-    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert answer.status == 405
+    assert "POST" in answer.headers["allow"]
 
 
 def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
