@@ -104,17 +104,15 @@ def test_ten_thousand_connections_that_are_allowed(broker, queue, start_bridge, 
     assert load.statuses() == {200, 403}
 
 
-# ---- memory
-
-CGROUP = Path("/sys/fs/cgroup/memory")
+# ---- memory, threads
 
 
-def own_group() -> Path | None:
-    """A memory cgroup (v1) below our own, if one can be made."""
+def make_group(controller: str) -> Path | None:
+    """A cgroup (v1) of this controller below our own, if one can be made."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            group = CGROUP / path.strip("/") / f"fault-{os.getpid()}"
+        if controller in controllers.split(","):
+            group = Path("/sys/fs/cgroup") / controller / path.strip("/") / f"fault-{os.getpid()}"
             with contextlib.suppress(OSError):
                 group.mkdir()
                 return group
@@ -122,10 +120,10 @@ def own_group() -> Path | None:
 
 
 @pytest.fixture
-def group():
-    path = own_group()
+def group(request: pytest.FixtureRequest) -> Iterator[Path]:
+    path = make_group(request.param)
     if path is None:
-        pytest.skip("no memory cgroup (v1) can be made here")
+        pytest.skip(f"no cgroup (v1) of {request.param} can be made here")
     yield path
     wait_for("an empty cgroup", lambda: not (path / "cgroup.procs").read_text().strip())
     path.rmdir()
@@ -136,6 +134,7 @@ def big(sns, number):
 
 
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman's own memory limit is the image tests' matter")
+@pytest.mark.parametrize("group", ["memory"], indirect=True)
 def test_a_memory_limit(group, mortal_broker, start_bridge, sns, record):
     """64 MiB, large messages on many connections, and a broker that stops reading. BRIDGE_MAX_BUFFERED keeps the bridge within it."""
     mortal_broker.declare("memory")
@@ -153,4 +152,23 @@ def test_a_memory_limit(group, mortal_broker, start_bridge, sns, record):
     record("memory limit of 64 MiB, 200 KB messages, a frozen broker", load, mortal_broker.take("memory"))
     assert bridge.running()
     assert load.statuses() <= {0, 200, 403, 503}
+    bridge.stop()
+
+
+@pytest.mark.quick
+@pytest.mark.skipif(UNDER_TEST == "image", reason="the container's limits are podman's")
+@pytest.mark.parametrize("group", ["pids"], indirect=True)
+def test_no_thread_can_be_started(group, broker, queue, start_bridge, sns, record):
+    """The certificate is fetched in a thread. Without one it is 503, however often; with one again, all is well."""
+    bridge = start_bridge()
+    (group / "cgroup.procs").write_text(str(bridge.pid()))
+    (group / "pids.max").write_text(str(bridge.threads()))
+    with Load(sns, bridge.endpoint(), rate=100) as load:
+        for number in range(20):
+            bridge.wait_for("verdict", status=503, reason="certificate-unavailable", more_than=20 * number)
+        time.sleep(4)
+        (group / "pids.max").write_text("max")
+        load.over()
+    record("no thread can be started for the certificate", load, broker.take(queue))
+    assert load.statuses() <= {200, 403, 503}
     bridge.stop()
