@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import closure
-import library
+import cpython
 from recipe import HERE
 
 # A line of lld's map: address, load address, size, alignment, then an input section "file:(section)".
@@ -49,7 +49,7 @@ def bytecode(total: int) -> Counter[str]:
     """Return `total` divided among the packages of the frozen modules by the size of their bytecode."""
     with tempfile.TemporaryDirectory() as folder:
         closure.write(Path(folder))
-        command = [library.cpython_host() / "bin/python3.13", "-I", HERE / "bytecode.py", "--sizes", folder]
+        command = [cpython.interpreter() / "bin/python3.13", "-I", HERE / "bytecode.py", "--sizes", folder]
         sizes = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     found: Counter[str] = Counter()
     for module, size in sizes.items():

@@ -1,6 +1,10 @@
 """Step 5: CPython, twice from one compilation: a whole interpreter that runs Nuitka, and a library cut for the binary."""
 
+import os
 import shutil
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import compression
@@ -8,11 +12,11 @@ import fetch
 import openssl
 import toolchain
 from openssl import edit
-from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, cached, digest, main, needs, run, target
+from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cached, digest, main, needs, run, target
 
 # Where the interpreter spends the time of a delivery; everything else is built for size.
 HOT = """
-Python/ceval.o Python/call.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
+Python/ceval.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
 Objects/object.o Objects/obmalloc.o Objects/typeobject.o Objects/tupleobject.o Objects/listobject.o Objects/frameobject.o
 Objects/methodobject.o Objects/descrobject.o Python/gc.o Modules/_json.o
 """.split()
@@ -66,10 +70,10 @@ def configure(tree: Path, log: Path) -> None:
         more |= {"ac_cv_file__dev_ptmx": "yes", "ac_cv_file__dev_ptc": "no"}
     run(["./configure", *OPTIONS, *place], log, tree, **more)
     with (tree / "Makefile").open("a") as out:
-        # A hot file that this version does not have is not an error of make: such a rule is never used.
         out.write(f"\n{' '.join(HOT)}: private CONFIGURE_CFLAGS_NODIST += {' '.join(FAST)}\n")
 
 
+@cache
 def compile_tree() -> Path:
     """Return the configured and compiled source tree."""
     needs("make")
@@ -83,16 +87,21 @@ def compile_tree() -> Path:
         shutil.rmtree(tree / "Doc")
         patch(tree)
         configure(tree, work / "log")
-        wanted = ["libpython3.13.a", "Modules/_hacl/libHacl_Hash_SHA2.a", "pybuilddir.txt" if ARCH == "amd64" else "python-config"]
+        wanted = ["libpython3.13.a", *(["pybuilddir.txt"] if ARCH == "amd64" else [])]
         run(["make", f"-j{JOBS}", *wanted], work / "log", tree)
 
     return cached(f"cpython-{ARCH}", key, make) / "tree"
 
 
+@cache
 def interpreter() -> Path:
     """Return a folder laid out like an installed Python (bin, include, lib) that runs on this machine."""
     if ARCH != "amd64":
-        raise NotImplementedError("the interpreter that runs Nuitka is the amd64 one")
+        environ = os.environ | {"ARCH": "amd64"}
+        found = subprocess.run([sys.executable, HERE / "cpython.py"], env=environ, stdout=subprocess.PIPE, text=True)
+        if found.returncode:
+            raise BuildError("the amd64 interpreter, which runs Nuitka, could not be built")
+        return Path(found.stdout.strip())
     tree = compile_tree()
 
     def make(work: Path) -> None:

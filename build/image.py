@@ -12,10 +12,10 @@ import tarfile
 import tomllib
 from pathlib import Path
 
+import cpython
 import fetch
 import freeze
 import init
-import library
 import pack
 from attribution import groups
 from components import components, notice
@@ -88,7 +88,7 @@ def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
 def gzipped(data: bytes) -> bytes:
     """Return the data in gzip's format, by the pinned zlib of the interpreter that was built, so that its bytes are fixed too."""
     program = "import sys,zlib;c=zlib.compressobj(9,8,31);sys.stdout.buffer.write(c.compress(sys.stdin.buffer.read())+c.flush())"
-    command = [library.cpython_host() / "bin/python3.13", "-I", "-c", program]
+    command = [cpython.interpreter() / "bin/python3.13", "-I", "-c", program]
     return subprocess.run(command, input=data, capture_output=True, check=True).stdout
 
 

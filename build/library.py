@@ -45,8 +45,7 @@ def cut_frozen(tree: Path, log: Path) -> None:
     edit(path, r'^    \{"zipimport".*\n', "")
     for name, source in FROZEN.items():
         header = tree / f"Python/frozen_modules/{name}.h"
-        host = cpython_host()
-        run([host / "bin/python3.13", HERE / "bytecode.py", tree / source, f"<frozen {name}>", header], log)
+        run([cpython.interpreter() / "bin/python3.13", HERE / "bytecode.py", tree / source, f"<frozen {name}>", header], log)
 
 
 def cut_runtime(tree: Path) -> None:
@@ -89,12 +88,7 @@ def startup(log: Path, tools: Path, out: Path) -> None:
     snippet = out.with_name("startup.c")
     snippet.write_text(text)
     run([tools / "cc", "-E", "-P", "-DPYTHON_VERSION=0x3d0", "-x", "c", snippet, "-o", out.with_suffix(".i")], log)
-    run([cpython_host() / "bin/python3.13", HERE / "bytecode.py", "--startup", out.with_suffix(".i"), out], log)
-
-
-def cpython_host() -> Path:
-    """Return the interpreter that runs on this machine, whatever ARCH is."""
-    return cpython.interpreter()
+    run([cpython.interpreter() / "bin/python3.13", HERE / "bytecode.py", "--startup", out.with_suffix(".i"), out], log)
 
 
 def headers() -> Path:
@@ -135,13 +129,12 @@ def build() -> Path:
 
 
 def archive(tree: Path, work: Path, tools: Path, log: Path) -> None:
-    """Write libpython3.13.a: the tree's, less the compiler, with the objects made again and HACL's SHA-2."""
+    """Write libpython3.13.a: the tree's, less the compiler, with the objects made again."""
     library = work / "libpython3.13.a"
     shutil.copy(tree / "libpython3.13.a", library)
     run([tools / "ar", "d", library, "config.o", *(f"{name}.o" for name in COMPILER)], log)
     again = [tree / name for name in AGAIN]
-    hashes = sorted((tree / "Modules/_hacl").glob("Hacl_Hash_SHA2.o"))
-    run([tools / "ar", "rcD", library, *again, *hashes, work / "config.o", work / "nocompiler.o"], log)
+    run([tools / "ar", "rcD", library, *again, work / "config.o", work / "nocompiler.o"], log)
 
 
 if __name__ == "__main__":

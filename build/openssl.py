@@ -58,6 +58,11 @@ def select_assembly(tree: Path) -> None:
     edit(tree / "crypto/modes/gcm128.c", r"\(defined\(GHASH_ASM\) \|\| defined\(OPENSSL_CPUID_OBJ\)\)", "defined(GHASH_ASM)")
 
 
+def say_nothing_of_the_builder(tree: Path) -> None:
+    """Leave the compiler's path and flags out of what OpenSSL_version() can tell: they name the folder of this build."""
+    edit(tree / "util/mkbuildinf.pl", r"^my \$cflags = join\(' ', @ARGV\);", 'my $cflags = "cc";')
+
+
 def keep_reasons(tree: Path) -> None:
     """Leave only the tables of REASONS in the list of error strings that is loaded."""
     path = tree / "crypto/err/err_all.c"
@@ -78,6 +83,7 @@ def build() -> Path:
         shutil.copytree(fetch.source("openssl"), tree, symlinks=True)
         select_assembly(tree)
         keep_reasons(tree)
+        say_nothing_of_the_builder(tree)
         log = work / "log"
         cc = {"CC": f"{tools}/cc", "AR": f"{tools}/ar", "RANLIB": f"{tools}/ranlib"}
         place = ["--prefix=/usr", "--openssldir=/etc/ssl", "--libdir=lib"]

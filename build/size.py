@@ -26,8 +26,10 @@ def rows(sizes: dict[str, int], budget: dict[str, int], old: dict[str, int]) -> 
     return lines, good
 
 
-def main(place: Path = DIST / "size.json") -> int:
-    """Print the table; return the exit status."""
+def main(arguments: list[str]) -> int:
+    """Print the table of dist/size.json, or of the file named; return the exit status."""
+    places = [Path(word) for word in arguments if not word.startswith("-")]
+    place = places[0] if places else DIST / "size.json"
     if not place.exists():
         print(f"{place} is missing: make image", file=sys.stderr)
         return 2
@@ -36,10 +38,10 @@ def main(place: Path = DIST / "size.json") -> int:
     budget = tomllib.loads((HERE / "size-budget.toml").read_text())["budget"]
     lines, good = rows(sizes, budget, before())
     print("\n".join(lines))
-    if "--record" in sys.argv:
+    if "--record" in arguments:
         print("\n[measured]\n" + "\n".join(f"{json.dumps(name)} = {size}" for name, size in sizes.items()))
     return 0 if good else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

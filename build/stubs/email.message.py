@@ -4,7 +4,7 @@
 class Message:
     def __init__(self, policy=None):
         self._headers = []
-        self.defects = []
+        self.policy, self.defects = policy, []
         self._payload = ""
 
     def __len__(self):

@@ -10,7 +10,8 @@ class _Address:
     def __init__(self, address):
         try:
             if not isinstance(address, bytes):
-                address = socket.inet_pton(self.family, str(address))
+                text, zone, _ = str(address).partition("%")
+                address = socket.inet_pton(self.family, text) if self.size == 16 or not zone else b""
         except OSError:
             address = b""
         if len(address) != self.size:

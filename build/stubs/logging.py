@@ -6,6 +6,8 @@ class Handler:
     def __init__(self, *args):
         pass
 
+    setFormatter = setLevel = __init__
+
 
 class NullHandler(Handler):
     pass

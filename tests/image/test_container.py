@@ -62,7 +62,8 @@ def test_it_serves_as_an_unprivileged_user_is_healthy_and_stops_in_order() -> No
 
 def test_podman_reads_what_was_written() -> None:
     wanted = Image().config["config"]
-    told = subprocess.run(["podman", "inspect", "--format", "{{json .Config}}", under_test.image()], capture_output=True, text=True, check=True)
+    command = ["podman", "inspect", "--format", "{{json .Config}}", under_test.image()]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert wanted["Labels"]["org.opencontainers.image.title"] in told.stdout
     assert "/bin/bridge" in told.stdout
 

@@ -18,6 +18,11 @@ from library import BUILTINS  # noqa: E402
 # Imported where it is used, in a branch that the bridge does not take on Linux or with these settings; or inside a try.
 OPTIONAL = re.compile(r"^_?(winreg|winapi|nt|msvcrt|overlapped|_scproxy|org|java|vms_lib|_overlapped|_winapi|android|_ios_support)\b")
 
+INTERPRETERS_OWN = {
+    *("_frozen_importlib", "_frozen_importlib_external", "sys", "builtins", "__main__", "collections.abc", "os.path"),
+    *("bridge._rsa", "bridge._revision"),
+}
+
 # By expression, not by ast: the library's sources may be newer than the Python that runs the tests.
 DEFINED = re.compile(r"^(?:async def |def |class )?(\w+)(?=\(|:| = |\[)", re.M)
 
@@ -57,9 +62,9 @@ def asked(source: str) -> list[tuple[str, str]]:
             found += [(node.module, alias.name) for alias in node.names if alias.name != "*"]
     local = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
-            if node.value.id in aliases and node.value.id not in local:
-                found.append((aliases[node.value.id], node.attr))
+        reads = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load)
+        if reads and node.value.id in aliases and node.value.id not in local:
+            found.append((aliases[node.value.id], node.attr))
     return found
 
 
@@ -90,7 +95,7 @@ def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict
             for name in wanted:
                 if name in sources or name in BUILTINS or closure.left_out(name) or OPTIONAL.match(name):
                     continue
-                if name in ("_frozen_importlib", "_frozen_importlib_external", "sys", "builtins", "__main__", "bridge._rsa", "bridge._revision", "collections.abc"):
+                if name in INTERPRETERS_OWN:
                     continue
                 unknown.add(f"{module}: {name}")
     left = sorted(unknown - set(transform.MODULES["never_asked"]))
