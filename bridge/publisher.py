@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, BrokerBlocked, BrokerLost, BrokerUnavaila
 from bridge.log import Log
 from bridge.loop import Loop
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds before a reconnect
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 4.5  # seconds before a reconnect: back within five of the broker
 FIRST_DOUBT, LONGEST_DOUBT = 2.0, 60.0  # seconds until a channel that nacks is replaced
 
 
