@@ -31,30 +31,46 @@ waiting for the confirm fails the same check.
 
 *Worst answer* is the longest time from POST to answer, of all attempts; *recovers within* is the time from the fault's end to the
 first 200. Duplicates are what at-least-once delivery means: published, and the confirm did not come in time.
+
+The same run sends mixed requests through haproxy and looks whether each gets the answer that is its own; lets sslscan and testssl.sh
+judge the TLS listener; tries hostile messages in a network where every name and address leads to a canary, which must stay silent;
+and looks for known secrets in log, standard error, command line, metrics and answers. They have no row; what fails is listed below
+the table of its run.
 """
 
 
-def section(results: Path, seconds: float) -> str:
-    """The part of the document that this run makes."""
+def section(results: Path, before: str) -> str:
+    """The part of the document that this run makes. before: what stood there, of which rows that this run did not make again stay."""
     rows, failed = kept(results)
-    lines = [
-        f"## {UNDER_TEST.capitalize()}",
-        "",
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes.",
-        "",
-        table(rows),
-        "",
-    ]
+    lines = {line.split("|")[1].strip(): line for line in before.splitlines() if line.startswith("| ")}
+    made = table(rows).splitlines()
+    lines |= {line.split("|")[1].strip(): line for line in made[2:]}
+    text = [f"## {UNDER_TEST.capitalize()}", "", f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores.", ""]
+    text += aligned([made[0], made[1], *(line for name, line in lines.items() if name != "fault" and name.strip("-"))])
     if failed:
-        lines += ["These tests failed in this run:", "", *(f"- `{name}`" for name in failed), ""]
-    return "\n".join(lines)
+        text += ["", "These tests failed in the last run:", "", *(f"- `{name}`" for name in failed)]
+    return "\n".join([*text, ""])
 
 
-def write(text: str) -> None:
-    """Put a section into the document, in the place of its former self."""
+def aligned(lines: list[str]) -> list[str]:
+    """The lines of a table that were laid out in different runs, in one layout."""
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    widths = [max(len(row[place]) for number, row in enumerate(cells) if number != 1) for place in range(len(cells[0]))]
+    cells[1] = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [
+        "| "
+        + " | ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        + " |"
+        for row in cells
+    ]
+
+
+def write(results: Path, again: bool) -> None:
+    """Put this run's section into the document, in the place of its former self; again: keep the rows of earlier runs."""
     document = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
     sections = {found.splitlines()[0]: found for found in re.split(r"^(?=## )", document, flags=re.MULTILINE) if found.startswith("## ")}
-    sections[text.splitlines()[0]] = text
+    name = f"## {UNDER_TEST.capitalize()}"
+    sections[name] = section(results, sections.get(name, "") if again else "")
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text("\n".join([HEAD, *(sections[name].strip() + "\n" for name in sorted(sections, reverse=True))]), encoding="utf-8")
 
@@ -63,20 +79,19 @@ def main() -> int:
     """Returns pytest's exit status."""
     parser = argparse.ArgumentParser(prog="make fault")
     parser.add_argument("--quick", action="store_true", help="only the part that `make test` runs")
-    parser.add_argument("--only", default="", help="pytest's -k")
+    parser.add_argument("--only", default="", help="pytest's -k; the other rows of the document stay")
     parser.add_argument("--no-docs", action="store_true", help="leave docs/faults.md as it is")
     options = parser.parse_args()
-    start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "rows"
         words = [sys.executable, "-m", "pytest", "tests/fault", "-v", "--no-header", "--tb=short", "--show-capture=no"]
         words += ["-m", "quick"] if options.quick else []
         words += ["-k", options.only] if options.only else []
-        status = subprocess.run(words, cwd=ROOT, env=os.environ | {"FAULT": "all", "FAULT_RESULTS": str(results)}, check=False).returncode
+        status = subprocess.run(words, cwd=ROOT, env=os.environ | {"FAULT_RESULTS": str(results)}, check=False).returncode
         rows, failed = kept(results)
         print(f"\n{table(rows)}\n\n{len(rows)} faults survived, {len(failed)} tests failed: {', '.join(failed) or 'none'}")
         if not options.no_docs:
-            write(section(results, time.monotonic() - start))
+            write(results, bool(options.only))
             print(f"written to {DOCUMENT.relative_to(ROOT)}")
     return status
 

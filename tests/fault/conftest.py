@@ -1,12 +1,11 @@
 """What the fault tests share.
 
-Without FAULT in the environment only the tests marked `quick` run (that is `make test`); FAULT=all runs every one (`make fault`).
+A run of all tests leaves them out: `make test` runs those marked `quick` by themselves (-m quick tests/fault), `make fault` every one.
 BRIDGE_UNDER_TEST chooses source or binary, as everywhere.
 
 record   record(fault, load, stored) asserts the one check, shows the row and keeps it
 """
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,11 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("FAULT") == "all" or any("tests/fault" in word for word in config.args):
+    if any("tests/fault" in word for word in config.args):
         return
-    ours = [
-        item for item in items if "tests/fault/" in item.nodeid and "_check.py" not in item.nodeid and not item.get_closest_marker("quick")
-    ]
+    ours = [item for item in items if "tests/fault/" in item.nodeid and "_check.py" not in item.nodeid]
     config.hook.pytest_deselected(items=ours)
     items[:] = [item for item in items if item not in ours]
 
