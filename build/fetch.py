@@ -47,9 +47,17 @@ def apt() -> Path:
         (work / "apt.conf").write_text(options + more)
 
     home = cached("apt", digest(*lines), make)
-    if not list((home / "lists").glob("*Sources*")):
-        run(["apt-get", "update"], home / "log", APT_CONFIG=str(home / "apt.conf"))
     return home / "apt.conf"
+
+
+def get(words: list[str], work: Path) -> None:
+    """Run apt-get with our configuration in the folder; when it does not find the thing, update the lists and try again."""
+    command: list[str | Path] = ["apt-get", *words]
+    try:
+        run(command, work / "log", cwd=work, APT_CONFIG=str(apt()))
+    except BuildError:
+        run(["apt-get", "update"], work / "log", APT_CONFIG=str(apt()))
+        run(command, work / "log", cwd=work, APT_CONFIG=str(apt()))
 
 
 def checked(path: Path, expected: str) -> None:
@@ -66,10 +74,7 @@ def source(name: str) -> Path:
 
     def make(work: Path) -> None:
         try:
-            run(
-                ["apt-get", "source", "--download-only", "--only-source", f"{package}={version}"],
-                work / "log", cwd=work, APT_CONFIG=str(apt()),
-            )  # fmt: skip
+            get(["source", "--download-only", "--only-source", f"{package}={version}"], work)
         except BuildError as error:
             raise BuildError(f"{error}\n{package} {version} is not to be had: see sources.toml") from error
         (dsc,) = work.glob("*.dsc")
@@ -86,7 +91,7 @@ def package(name: str) -> Path:
     wanted = SOURCES["package"][name]
 
     def make(work: Path) -> None:
-        run(["apt-get", "download", f"{name}={wanted['version']}"], work / "log", cwd=work, APT_CONFIG=str(apt()))
+        get(["download", f"{name}={wanted['version']}"], work)
         (deb,) = work.glob("*.deb")
         checked(deb, wanted["amd64"])
         run(["dpkg-deb", "-x", deb, work / "tree"], work / "log")

@@ -5,7 +5,7 @@ ifneq (,$(findstring podman,$(CONTAINERS)))
 RUNTIME = --runtime runc
 endif
 
-.PHONY: tools binary onefile image run size test-image
+.PHONY: tools test-tools binary onefile image run size test-binary test-image test-reproducible
 
 tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
 	@missing=""; for pair in dpkg-source:dpkg-dev make:make perl:perl xz:xz-utils patch:patch; do \
@@ -31,3 +31,18 @@ run: ## run the image, with the settings that the environment has (BRIDGE_...)
 	@[ -n "$(CONTAINERS)" ] || { echo "podman or docker is missing: apt-get install podman runc"; exit 1; }
 	$(CONTAINERS) load -q -i dist/image.tar
 	$(CONTAINERS) run --rm $(RUNTIME) --network host --read-only $(foreach name,$(filter BRIDGE_%,$(.VARIABLES)),--env $(name)) $(IMAGE_NAME)
+
+test-tools: tools
+	@missing=""; for name in podman runc; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+		|| { echo "missing: apt-get install$$missing"; exit 1; }
+
+test-binary: binary venv ## the integration tests against dist/bridge
+	BRIDGE_UNDER_TEST=binary $(VENV)/bin/python -m pytest -m "not long" tests/integration
+
+test-image: image venv test-tools ## what the image promises, the libraries' own tests on the frozen modules, deliveries through the container
+	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/image
+	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/integration/test_publishing.py tests/integration/test_stopping.py
+
+test-reproducible: image venv ## build all again in another folder, umask, locale and time zone, and compare the digests (10 minutes)
+	$(VENV)/bin/python -m pytest -m long tests/image
