@@ -23,7 +23,8 @@ def child(name: str, options: list[str]) -> None:
 
     with atheris.instrument_imports(include=["bridge"]):
         from tests.fuzz.targets import TARGETS
-    atheris.Setup([name, *options], TARGETS[name])
+    # libFuzzer's -merge starts itself again by what stands first, through a shell.
+    atheris.Setup([f"{sys.executable} -m tests.fuzz.run {name} --child", *options], TARGETS[name])
     atheris.Fuzz()
 
 

@@ -54,7 +54,7 @@ def message(data: bytes) -> None:
         for step in (lambda: attribute_fields(found), lambda: TEMPLATE.fill(TOPIC, found)):
             try:
                 step()
-            except RoutingFailed:
+            except (RoutingFailed, MalformedMessage):
                 pass
 
 
