@@ -13,8 +13,6 @@ delay           seconds on every byte, each way
 throttle        bytes a second, each way
 reset_publish   so many times: a whole publish reaches the broker, then the bridge gets a RST and never the ack
 reset_frame     so many times: half of a frame reaches the broker, then both sides get a RST
-
-Source of the frame layout: AMQP 0-9-1 section 4.2.3.
 """
 
 import contextlib
@@ -26,10 +24,10 @@ import time
 from types import TracebackType
 from typing import Self
 
+from tests.tools.fault_frames import Frames
 from tests.tools.ports import free_port
 
 CHUNK = 16384
-PUBLISH = b"\x00\x3c\x00\x28"  # class basic, method publish
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a RST
 
 
@@ -38,41 +36,6 @@ def reset(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         sock.shutdown(socket.SHUT_RD)  # wakes the thread that waits in recv
     sock.close()
-
-
-class Frames:
-    """Finds the publishes in what a client sends, in whatever pieces it comes."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-        self._greeted = False
-
-    def feed(self, data: bytes) -> tuple[bool, bool]:
-        """Return whether a publish begins in what came so far, and whether one is whole (method, header and all of its body)."""
-        self._data += data
-        if not self._greeted and len(self._data) >= 8:
-            del self._data[:8]
-            self._greeted = True
-        begun = whole = False
-        missing = -1  # bytes of body; -1: no publish under way
-        at = kept = 0
-        while self._greeted and len(self._data) >= at + 7:
-            kind, _channel, size = struct.unpack_from(">BHI", self._data, at)
-            if len(self._data) < at + size + 8:
-                break
-            payload = self._data[at + 7 : at + 7 + size]
-            if kind == 1 and payload[:4] == PUBLISH:
-                begun, missing, kept = True, 1, at
-            elif kind == 2 and missing > 0:
-                missing = int.from_bytes(payload[4:12], "big")
-            elif kind == 3 and missing > 0:
-                missing -= size
-            whole |= missing == 0
-            at += size + 8
-            if missing <= 0:
-                missing, kept = -1, at
-        del self._data[: kept if missing > 0 else at]
-        return begun, whole
 
 
 class Link:
