@@ -113,3 +113,18 @@ def test_a_process_of_several_killed(broker, queue, start_bridge, sns, record):
             bridge.wait_for("process_died", more_than=number - 1)
         load.over()
     record("bridge: one of two processes killed, three times", load, broker.take(queue))
+
+
+def test_the_parent_of_several_killed(broker, queue, sns, record):
+    """Its processes see it, finish what is in flight and go; the next ones already listen on the same port."""
+    bridge = Wrapped(BRIDGE_LISTEN=f"127.0.0.1:{free_port()}", BRIDGE_PROCESSES="2", **settings_for(sns, broker.url, queue))
+    with Load(sns, bridge.endpoint()) as load:
+        for _ in range(5):
+            bridge.start()
+            load.wait_for_sent(150)
+            bridge.kill()
+        bridge.start()
+        load.over()
+    bridge.stop()
+    record("bridge: the parent of two processes killed, five times", load, broker.take(queue))
+    assert load.statuses() <= {0, 200, 403, 503}
