@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from bridge import rsa
 from bridge.certificate import certificate_source
 from bridge.content import attribute_fields, header_fields
-from bridge.errors import BridgeError, MalformedMessage, RoutingFailed, SigningCertURLRefused
+from bridge.errors import BridgeError, MalformedMessage, RoutingFailed, SigningCertURLRefused, TopicNotAllowed
 from bridge.message import Notification, check_headers, parse
 from bridge.routing import Route, Template, find_route, parse_routes
 from bridge.signature import BadCertificate, load_certificate
@@ -40,7 +40,8 @@ def message(data: bytes) -> None:
     try:
         found = parse(data)
         signed = found.string_to_sign().decode()
-    except MalformedMessage:
+        TopicArn(found.topic_arn)
+    except (MalformedMessage, TopicNotAllowed):
         return
     members = json.loads(data)
     names = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
