@@ -11,6 +11,7 @@ BRIDGE_UNDER_TEST  source (default): sys.executable -m bridge
     done = run("verify", "FILE")                                        # a command that ends: a CompletedProcess
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -199,8 +200,11 @@ class Bridge:
         assert self.process is not None
         if UNDER_TEST != "image":
             return self.process.pid
-        done = subprocess.run(["podman", "inspect", "--format", "{{.State.Pid}}", self.name], capture_output=True, text=True, check=True)
-        return int(done.stdout)
+        done = subprocess.run(["podman", "inspect", "--format", "{{.State.Pid}}", self.name], capture_output=True, text=True, check=False)
+        pid = int(done.stdout.strip() or 0)
+        if pid <= 0:  # and a signal to 0 would go to ourselves
+            raise ProcessLookupError(f"the container {self.name} does not run")
+        return pid
 
     def threads(self) -> int:
         return len(os.listdir(f"/proc/{self.pid()}/task"))
@@ -211,9 +215,10 @@ class Bridge:
         return self.process is not None and self.process.poll() is None
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the bridge itself."""
+        """Send a signal to the bridge itself, if it still runs."""
         self._asked = self._asked or number in (signal.SIGTERM, signal.SIGINT)
-        os.kill(self.pid(), number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid(), number)
 
     def kill(self) -> None:
         """kill -9."""
