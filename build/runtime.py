@@ -20,7 +20,7 @@ def build() -> Path:
         command = [toolchain.zig(), "build-exe", "empty.c", "-lc", "-OReleaseSmall", "-target", triple, "--verbose-link"]
         places = {"ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig-cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "local")}
         found = subprocess.run(command, cwd=work, env=environment(**places), capture_output=True, text=True)
-        line = next((line for line in found.stderr.splitlines() if line.startswith("ld.lld ")), "")
+        line = next((line for line in found.stderr.splitlines() if line.startswith("ld.lld ") and " -o empty " in line), "")
         for part in PARTS:
             place = re.search(rf"\S+/{re.escape(part)}(?= |$)", line)
             if not place:
