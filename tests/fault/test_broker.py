@@ -105,7 +105,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], dict[str, int]]] = {
     "permission to write taken away, given back": (permission_taken, {}),
 }
 WITHIN = {"broker: kill -9 and restart": 5.0}
-QUICK = {"broker: kill -9 and restart", "broker: memory alarm", "exchange deleted, declared again"}
+QUICK = {"broker: kill -9 and restart", "exchange deleted, declared again"}
 
 
 @pytest.mark.parametrize("fault", [pytest.param(name, marks=pytest.mark.quick) if name in QUICK else name for name in FAULTS])
