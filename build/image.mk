@@ -11,7 +11,7 @@ tools: ## what the image's build needs on a Debian machine (as root: installed; 
 	@missing=""; for pair in dpkg-source:dpkg-dev make:make perl:perl xz:xz-utils patch:patch; do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip"; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
 		|| { echo "missing: apt-get install$$missing"; exit 1; }
 
 binary: tools ## the static binary: dist/bridge, dist/bridge.unpacked
@@ -34,7 +34,7 @@ run: ## run the image, with the settings that the environment has (BRIDGE_...)
 
 test-tools: tools
 	@missing=""; for name in podman runc; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
 		|| { echo "missing: apt-get install$$missing"; exit 1; }
 
 test-binary: binary venv ## the integration tests against dist/bridge
