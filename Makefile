@@ -4,7 +4,7 @@ VENV ?= .venv
 TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
 
 .DEFAULT_GOAL := list
-.PHONY: list venv test lint types pytest size-if-built clean
+.PHONY: list venv test lint types pytest size-if-built audit clean
 
 list:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ pytest: venv .venv-localstack/.ready
 
 size-if-built:
 	@if [ -e dist/size.json ]; then $(MAKE) --no-print-directory size; else echo "size: no image is built here (make image)"; fi
+
+audit: venv ## known vulnerabilities of what is installed and frozen, asked of PyPI's advisories (needs the internet)
+	$(VENV)/bin/pip-audit --disable-pip --no-deps -r build/requirements.txt
 
 clean: ## remove what was built in this folder; the caches of the image's build stay
 	rm -rf dist $(VENV) .venv-bench .venv-localstack .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -127,7 +127,7 @@ SETTINGS = (
     Setting("AMQP_CA_FILE", "", FILE, "The roots (PEM) that `amqps://` trusts; else certifi's, in the image Amazon's."),
     Setting("AMQP_CERT", "", FILE, "A client certificate (PEM) for `amqps://`. When the URL names no user, the mechanism is EXTERNAL."),
     Setting("AMQP_KEY", "", FILE, "Its key (PEM), when it is not in the same file."),
-    Setting("AMQP_HEARTBEAT", "10s", DURATION, "Heartbeat with the broker; a dead connection is noticed after about two."),
+    Setting("AMQP_HEARTBEAT", "10s", DURATION, "Heartbeat with the broker; a dead connection is noticed within about three."),
     Setting("EXCHANGE", "", TEXT, "Where to publish; empty is the default exchange. A template, see Routing."),
     Setting("ROUTING_KEY", "", TEXT, "With which key; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`."),
     Setting("ROUTES", "", FILE, "A TOML file of rules per topic, see Routing."),

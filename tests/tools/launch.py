@@ -25,6 +25,8 @@ PODMAN = (
     "ALL",
     "--security-opt",
     "no-new-privileges",
+    "--security-opt",
+    f"seccomp={ROOT / 'docker/seccomp.json'}",
     "--user",
     "65534",
     "--ulimit",
