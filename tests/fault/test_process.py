@@ -25,6 +25,7 @@ def start_and_listen(bridge: Wrapped) -> tuple[float, float]:
         try:
             Connection("127.0.0.1", bridge.port, timeout=2).close()
         except OSError:
+            assert bridge.running(), f"it ended with {bridge.process and bridge.process.returncode}: {bridge.errors()}{bridge.log[-3:]}"
             time.sleep(0.005)
         else:
             return time.monotonic() - start, processor_seconds(bridge.pid())
