@@ -24,6 +24,7 @@ OWNERS = (
     ("libcompiler_rt.a", "musl"),
     ("crt1.o", "musl"),
     ("malloc.o", "mimalloc"),
+    ("memory.o", "bridge: C"),
     ("_rsa.o", "bridge: C"),
     ("__constants_data", "bytecode"),
     ("objects/", "Nuitka: run time"),

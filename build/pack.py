@@ -42,7 +42,7 @@ def build() -> Path:
 
     def make(work: Path) -> None:
         log = work / "log"
-        rest = [linked / "_rsa.o", library.build() / "malloc.o"]
+        rest = [linked / "_rsa.o", linked / "memory.o", library.build() / "malloc.o"]
         for objects in orders(sorted((frozen / "objects").glob("*.o"))):
             program = work / "bridge.unpacked"
             run([*link.command(objects, rest, program), "-s", f"--Map={work}/bridge.map"], log)
