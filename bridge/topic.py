@@ -19,7 +19,6 @@ SUFFIXES = {
 # SNS API reference, CreateTopic: a name has 1 to 256 of these characters. FIFO topics can't have HTTP subscribers.
 _ARN = re.compile(r"arn:([a-z-]{3,12}):sns:([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):([0-9]{12}):([A-Za-z0-9_-]{1,256})")
 _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
-MAX_KNOWN = 10_000  # topics kept; only a list with * can let so many in
 
 
 class TopicArn:

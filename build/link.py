@@ -16,20 +16,23 @@ WORDS = """
 """.split()
 
 
-def verifier(work: Path, log: Path) -> Path:
+def others(folder: Path) -> list[Path]:
+    """Return the objects that go in beside Nuitka's; folder is where a link has compiled its own."""
+    return [folder / "_rsa.o", folder / "memory.o", library.build() / "malloc.o"]
+
+
+def verifier(work: Path, log: Path) -> None:
     """Compile bridge/_rsa.c, the RSA verification that CPython gets as a builtin module."""
     include = [f"-I{library.headers()}", f"-I{openssl.build()}/include"]
     flags = [*SECTIONS, "-O2", "-DNDEBUG", *include, f"-ffile-prefix-map={ROOT}=."]
     run([toolchain.tools() / "cc", "-c", *flags, ROOT / "bridge/_rsa.c", "-o", work / "_rsa.o"], log)
-    return work / "_rsa.o"
 
 
-def memory(work: Path, log: Path) -> Path:
+def memory(work: Path, log: Path) -> None:
     """Compile c/memory.c, which takes the place of a memcpy that moves one byte at a time."""
     source = HERE / "c/memory.c"
     flags = [*SECTIONS, "-O2", "-fno-builtin", f"-ffile-prefix-map={ROOT}=."]
     run([toolchain.tools() / "cc", "-c", *flags, source, "-o", work / "memory.o"], log)
-    return work / "memory.o"
 
 
 def command(objects: list[Path], rest: list[Path], output: Path) -> list[str | Path]:
@@ -51,7 +54,9 @@ def build() -> Path:
 
     def make(work: Path) -> None:
         log = work / "log"
-        rest = [verifier(work, log), memory(work, log), library.build() / "malloc.o"]
+        verifier(work, log)
+        memory(work, log)
+        rest = others(work)
         objects = sorted((frozen / "objects").glob("*.o"))
         run([*command(objects, rest, work / "bridge"), "-s", f"--Map={work}/bridge.map"], log)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import fetch
 import freeze
-import library
 import link
 from recipe import ARCH, HERE, BuildError, cached, digest, environment, main, run
 
@@ -42,7 +41,7 @@ def build() -> Path:
 
     def make(work: Path) -> None:
         log = work / "log"
-        rest = [linked / "_rsa.o", linked / "memory.o", library.build() / "malloc.o"]
+        rest = link.others(linked)
         for objects in orders(sorted((frozen / "objects").glob("*.o"))):
             program = work / "bridge.unpacked"
             run([*link.command(objects, rest, program), "-s", f"--Map={work}/bridge.map"], log)
