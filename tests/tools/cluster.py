@@ -24,8 +24,8 @@ class Cluster:
                 node.wait_until_ready()
             for node in self.nodes[1:]:
                 node.ctl("stop_app")
-                node.ctl("join_cluster", self.nodes[0].node)
-                node.ctl("start_app")
+                node.ctl("join_cluster", self.nodes[0].node, timeout=180)
+                node.ctl("start_app", timeout=180)
         except BaseException:
             self.close()
             raise
