@@ -29,6 +29,7 @@ class Config:
         self.routes: list[Route] = values["ROUTES"]  # the last one is the default
         self.broker: BrokerSettings = values["BROKER"]
         self.queue: str = values["QUEUE"]
+        self.trace_attribute: str = values["TRACE_ATTRIBUTE"]
         self.raw: bool = values["RAW"]
         self.listen: tuple[str, int] = values["LISTEN"]
         self.admin_listen: tuple[str, int] | None = values["ADMIN_LISTEN"]

@@ -13,13 +13,14 @@ from pika import frame, spec
 
 from bridge.errors import MalformedMessage, RoutingFailed
 from bridge.message import Notification
+from bridge.tracing import Trace
 
 APP_ID = "sns-to-rabbitmq"
 DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless the delivery policy sets another
 
 # Unsigned attributes must not take on a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's
-# own (and ours). Message attributes of these names stay in the envelope only.
-_RESERVED = re.compile(r"CC|BCC|x-.*", re.IGNORECASE | re.DOTALL)
+# own (and ours); the trace's two are checked first (tracing.py). Message attributes of these names stay in the envelope only.
+_RESERVED = re.compile(r"CC|BCC|x-.*|trace(?:parent|state)", re.IGNORECASE | re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 # content_type, headers, delivery_mode, message_id, timestamp, type, app_id (section 4.2.6.1: one bit each, from the top)
@@ -56,8 +57,8 @@ def topic_fields(topic_arn: str) -> bytes:
     return long_string(b"x-sns-topic-arn", topic_arn.encode())
 
 
-def header_fields(message_id: str, subject: str | None, subscription_arn: str | None) -> bytes:
-    """Return the header fields of a message: its id for deduplication, Subject (signed), subscription (from an unsigned header).
+def header_fields(message_id: str, subject: str | None, subscription_arn: str | None, trace: Trace | None = None) -> bytes:
+    """Return the header fields of a message: its id for deduplication, Subject (signed), subscription (from an unsigned header), trace.
 
     Consumers take a header for text and may fail on what is not UTF-8, hence no subscription that is no ASCII.
     """
@@ -66,6 +67,10 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
         fields += long_string(b"x-sns-subject", subject.encode())
     if subscription_arn is not None and subscription_arn.isascii():
         fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode())
+    if trace is not None:
+        fields += long_string(b"traceparent", trace.parent.encode())
+        if trace.state:
+            fields += long_string(b"tracestate", trace.state.encode())
     return fields
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import time
 from typing import TYPE_CHECKING
 
-from bridge import content, message, subscription
+from bridge import cloudevents, content, message, subscription, tracing
 from bridge.authentication import Credentials
 from bridge.certificate import Certificates, certificate_source, check_certificate
 from bridge.config import Config
@@ -44,13 +44,14 @@ MAX_URLS = 8  # certificates a topic remembers
 class Delivery:
     """One request that is being answered: once, by whoever speaks first. What comes later (a confirm after the deadline) is nobody's."""
 
-    __slots__ = ("admitted", "connection", "keep_alive", "message_id", "topic_arn")
+    __slots__ = ("admitted", "connection", "keep_alive", "message_id", "topic_arn", "trace")
 
     def __init__(self, connection: "Connection", keep_alive: bool) -> None:
         self.connection: Connection | None = connection
         self.keep_alive = keep_alive
         self.admitted = False
         self.message_id = self.topic_arn = ""
+        self.trace: tracing.Trace | None = None
 
     def done(self, reason: str) -> None:
         """Answer 200."""
@@ -70,7 +71,7 @@ class Delivery:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.site.leave(self, "")
-            connection.site.verdict(error, self.message_id, self.topic_arn, connection.client_address[0])
+            connection.site.verdict(error, self.message_id, self.topic_arn, connection.client_address[0], self.trace)
             connection.answer(error, self.keep_alive)
 
     def attempt(self, step: Callable[[], None]) -> None:
@@ -132,10 +133,7 @@ class Judge:
         return topic
 
     def certificate(self, topic: Topic, received: Message) -> Certificate | str:
-        """Return the certificate to verify with, or the URL to fetch it from.
-
-        Raises BridgeError for all that is hostile, before anything is fetched.
-        """
+        """Return the certificate to verify with, or the URL to fetch it from. Raises BridgeError for what is hostile, before a fetch."""
         if received.signature_version not in DIGESTS:
             raise UnknownSignatureVersion("SignatureVersion is neither 1 nor 2")
         url = received.signing_cert_url
@@ -182,6 +180,7 @@ class Deliveries:
             return
         received = message.parse(body)
         delivery.message_id, delivery.topic_arn = received.message_id, received.topic_arn
+        delivery.trace = tracing.find(headers, received, self._config.trace_attribute)
         message.check_headers(headers, received)
         topic = self._judge.topic(received.topic_arn)
         certificate = self._judge.certificate(topic, received)
@@ -217,13 +216,16 @@ class Deliveries:
             exchange = route.exchange.fill(topic.arn, received)
         if routing_key is None:
             routing_key = route.routing_key.fill(topic.arn, received)
-        fields = topic.fields + content.header_fields(received.message_id, received.subject, headers.get("x-amz-sns-subscription-arn"))
+        subscription_arn = headers.get("x-amz-sns-subscription-arn")
+        fields = topic.fields + content.header_fields(received.message_id, received.subject, subscription_arn, delivery.trace)
         if received.attributes:
             attributes = content.attribute_fields(received)
-            if len(attributes) <= MAX_ATTRIBUTES or route.body == "message":  # the envelope has them all the same
+            if len(attributes) <= MAX_ATTRIBUTES or route.body != "envelope":  # the envelope has them all the same
                 fields += attributes
-        published = body if route.body == "envelope" else received.message.encode()
+        published = received.message.encode() if route.body == "message" else body
         content_type = content.content_type(headers.get("content-type"))
+        if route.body == "cloudevents":
+            published, content_type = cloudevents.of_notification(received, delivery.trace), cloudevents.CONTENT_TYPE
         self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, delivery: Delivery) -> None:
@@ -246,10 +248,13 @@ class Deliveries:
         if headers.get("x-amz-sns-message-type", "Notification") != "Notification":
             raise HeadersDisagree("only Notifications are delivered raw")
         delivery.message_id, delivery.topic_arn = message_id, arn
+        delivery.trace = tracing.find(headers, None, "")
         topic = self._judge.topic(arn)
         if topic.exchange is None or topic.routing_key is None:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
         self._publisher.check()
-        fields = topic.fields + content.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"))
+        fields = topic.fields + content.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), delivery.trace)
         content_type = content.content_type(headers.get("content-type"))
+        if topic.route.body == "cloudevents":
+            body, content_type = cloudevents.of_raw(message_id, arn, body, delivery.trace), cloudevents.CONTENT_TYPE
         self._publisher.publish(delivery, topic.exchange, topic.routing_key, body, content_type, int(time()), fields)

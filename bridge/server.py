@@ -15,6 +15,7 @@ from bridge.delivery import Deliveries, Delivery
 from bridge.errors import BridgeError, Draining, Overloaded, SettingError
 from bridge.log import Log
 from bridge.loop import READ, Loop
+from bridge.tracing import Trace
 
 BACKLOG = 1024
 ACCEPTS = 64  # at most in one turn
@@ -157,12 +158,16 @@ class Server(HTTPServer):
         if reason:
             self.counters.add(reason)
             if self.log.debugs and delivery.message_id:
-                self.log.debug("verdict", status=200, reason=reason, message_id=delivery.message_id, topic_arn=delivery.topic_arn)
+                known = {"message_id": delivery.message_id, "topic_arn": delivery.topic_arn}
+                if delivery.trace is not None:
+                    known["trace_id"] = delivery.trace.trace_id
+                self.log.debug("verdict", status=200, reason=reason, **known)
 
-    def verdict(self, error: BridgeError, message_id: str = "", topic_arn: str = "", client: str = "") -> None:
+    def verdict(self, error: BridgeError, message_id: str = "", topic_arn: str = "", client: str = "", trace: Trace | None = None) -> None:
         """Log and count what was not answered with 200."""
         self.counters.add(error.reason)
-        known = {name: value for name, value in (("message_id", message_id), ("topic_arn", topic_arn), ("client", client)) if value}
+        fields = ("message_id", message_id), ("topic_arn", topic_arn), ("client", client), ("trace_id", trace and trace.trace_id)
+        known = {name: value for name, value in fields if value}
         say = self.log.error if error.status in (413, 500) else self.log.debug if error.expected else self.log.warning
         say("verdict", status=error.status, reason=error.reason, explanation=str(error), **known)
 

@@ -18,7 +18,7 @@ NUMBER = st.integers(-(10**18) + 1, 10**18 - 1).map(lambda value: ("Number", str
 BINARY = st.binary(max_size=300).map(lambda value: ("Binary", base64.b64encode(value).decode(), value))
 STRING = TEXT.map(lambda value: ("String", value, value))
 NAME = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).filter(
-    lambda name: name.upper() not in ("CC", "BCC") and not name.upper().startswith("X-")
+    lambda name: name.upper() not in ("CC", "BCC", "TRACEPARENT", "TRACESTATE") and not name.upper().startswith("X-")
 )
 
 

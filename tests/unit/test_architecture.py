@@ -17,7 +17,7 @@ MAX_LINES = 260
 # Without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
 PURE = {
     *("errors", "framing", "reader", "message", "timestamp", "signature", "rsa", "der", "x509"),
-    *("topic", "routing", "content", "settings", "version"),
+    *("topic", "routing", "content", "cloudevents", "tracing", "settings", "version"),
 }
 MODULES_OF_THE_NETWORK = {
     "socket",
@@ -41,8 +41,8 @@ LAYERS = [
     {"errors", "version", "settings", "der", "rsa", "counters", "log", "egress", "answers"},
     {"framing", "timestamp", "topic", "x509", "authentication", "transport", "broker", "policy", "processes"},
     {"reader", "message", "signature", "subscription", "loop"},
-    {"certificate", "routing"},
-    {"content", "config"},
+    {"certificate", "routing", "tracing"},
+    {"content", "cloudevents", "config"},
     {"delivery", "publisher", "healthcheck", "tls"},
     {"connection", "check", "verify"},
     {"server"},

@@ -230,6 +230,7 @@ BAD = {
     "ROUTES": ["/nowhere", "/"],
     "QUEUE": ["x" * 256, "a\nb", "\udcff"],
     "BODY": ["", "raw", "Envelope"],
+    "TRACE_ATTRIBUTE": ["x" * 256, "a\nb"],
     "RAW": ["", "yes", "true", "1", "ON"],
     "LISTEN": ["", "3000", "::1:3000", ":99999"],
     "PATH": ["sns", "/a?b"],

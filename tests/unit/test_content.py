@@ -184,6 +184,8 @@ def test_an_attribute_keeps_its_type(kind, value, header):
         "x-sns-topic-arn",
         "x-deduplication-header",
         "x-a\nb",
+        "traceparent",
+        "TraceState",
     ],
 )
 def test_a_reserved_name_stays_in_the_envelope(name):
