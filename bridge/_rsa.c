@@ -1,48 +1,51 @@
 /* bridge._rsa: RSA PKCS#1 v1.5 verification by libcrypto (OpenSSL 3.0 and later).
  *
  * Key(modulus, exponent) takes big-endian bytes; Key.verify(signature, message, "sha1" | "sha256") -> bool.
- * The contexts of a key and the digests are made once: making one for a verification costs ten times as much as
- * the verification. They are shared, which the GIL makes safe: it is held wherever one is used. Only long messages
- * are hashed without it, in a context of their own.
+ * As in bridge.rsa the padding is never parsed: the one encoding that may stand in the signature is made with the key, a
+ * message's hash is written to its end, and the whole is compared (RFC 8017 section 8.2.2). What a verification needs is
+ * made once and shared, which the GIL makes safe: it is held wherever a key is used. Only long messages are hashed
+ * without it, in a context of their own. Nothing here is secret, so nothing needs constant time.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <openssl/core_names.h>
+#include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rsa.h>
 
-enum { DIGESTS = 2, MAX_MODULUS = 512, MAX_EXPONENT = 8, LONG_MESSAGE = 65536 };
+enum { DIGESTS = 2, MIN_MODULUS = 256, MAX_MODULUS = 512, MAX_EXPONENT = 4, LONG_MESSAGE = 65536 };
 
-static const char *const digest_names[DIGESTS] = {"sha1", "sha256"};
-static EVP_MD *digests[DIGESTS];
+/* RFC 8017 section 9.2, note 1: what stands before the hash */
+static const struct { const char *name; int info_size, hash_size; unsigned char info[19]; } digests[DIGESTS] = {
+    {"sha1", 15, 20, {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}},
+    {"sha256", 19, 32, {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+                        0x04, 0x20}},
+};
+static EVP_MD *functions[DIGESTS];
 static EVP_MD_CTX *hashes[DIGESTS];
+static BN_CTX *scratch;
 
 typedef struct {
     PyObject_HEAD
-    EVP_PKEY *pkey;
-    EVP_PKEY_CTX *verifiers[DIGESTS];
+    int size;           /* of modulus and signature, in bytes */
+    unsigned exponent;
+    BIGNUM *modulus, *signature, *power, *result;
+    BN_MONT_CTX *mont;
+    unsigned char encoded[DIGESTS][MAX_MODULUS]; /* 00 01 FF ... FF 00 DigestInfo; the hash at its end is the last message's */
 } Key;
 
-static EVP_PKEY *make_pkey(const unsigned char *modulus, int modulus_size, const unsigned char *exponent, int exponent_size)
+static void key_dealloc(Key *self)
 {
-    unsigned char n[MAX_MODULUS], e[MAX_EXPONENT]; /* OSSL_PARAM wants the machine's byte order */
-    EVP_PKEY *pkey = NULL;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    BIGNUM *big_n = BN_bin2bn(modulus, modulus_size, NULL), *big_e = BN_bin2bn(exponent, exponent_size, NULL);
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, modulus_size),
-                           OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, exponent_size), OSSL_PARAM_construct_end()};
+    PyTypeObject *type = Py_TYPE(self);
 
-    if (!context || !big_n || !big_e || BN_bn2nativepad(big_n, n, modulus_size) < 0
-        || BN_bn2nativepad(big_e, e, exponent_size) < 0 || EVP_PKEY_fromdata_init(context) != 1
-        || EVP_PKEY_fromdata(context, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
-        pkey = NULL;
-    BN_free(big_n);
-    BN_free(big_e);
-    EVP_PKEY_CTX_free(context);
-    return pkey;
+    BN_MONT_CTX_free(self->mont);
+    BN_free(self->modulus);
+    BN_free(self->signature);
+    BN_free(self->power);
+    BN_free(self->result);
+    PyObject_Free(self);
+    Py_DECREF(type);
 }
 
 static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
@@ -53,74 +56,105 @@ static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 
     if (!PyArg_ParseTuple(args, "y#y#:Key", &modulus, &modulus_size, &exponent, &exponent_size))
         return NULL;
-    if (modulus_size < 256 || modulus_size > MAX_MODULUS || exponent_size < 1 || exponent_size > MAX_EXPONENT)
-        return PyErr_Format(PyExc_ValueError, "size of modulus or exponent");
+    if (modulus_size < MIN_MODULUS || modulus_size > MAX_MODULUS || !modulus[0] || !(modulus[modulus_size - 1] & 1))
+        return PyErr_Format(PyExc_ValueError, "modulus");
+    if (exponent_size < 1 || exponent_size > MAX_EXPONENT || !(exponent[exponent_size - 1] & 1)
+        || (exponent_size == 1 && exponent[0] == 1))
+        return PyErr_Format(PyExc_ValueError, "exponent");
     if (!(self = (Key *)PyType_GenericAlloc(type, 0)))
         return NULL;
-    self->pkey = make_pkey(modulus, (int)modulus_size, exponent, (int)exponent_size);
+    self->size = (int)modulus_size;
+    for (int i = 0; i < exponent_size; i++)
+        self->exponent = self->exponent << 8 | exponent[i];
+    self->modulus = BN_bin2bn(modulus, self->size, NULL);
+    self->signature = BN_new();
+    self->power = BN_new();
+    self->result = BN_new();
+    self->mont = BN_MONT_CTX_new();
+    if (!self->modulus || !self->signature || !self->power || !self->result || !self->mont
+        || !BN_MONT_CTX_set(self->mont, self->modulus, scratch)) {
+        ERR_clear_error();
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
     for (int i = 0; i < DIGESTS; i++) {
-        EVP_PKEY_CTX *verifier = self->verifiers[i] = self->pkey ? EVP_PKEY_CTX_new(self->pkey, NULL) : NULL;
-        if (!verifier || EVP_PKEY_verify_init(verifier) != 1
-            || EVP_PKEY_CTX_set_rsa_padding(verifier, RSA_PKCS1_PADDING) != 1
-            || EVP_PKEY_CTX_set_signature_md(verifier, digests[i]) != 1) {
-            ERR_clear_error();
-            Py_DECREF(self);
-            return PyErr_Format(PyExc_ValueError, "libcrypto refuses the key, or %s", digest_names[i]);
-        }
+        int info_at = self->size - digests[i].hash_size - digests[i].info_size;
+
+        memset(self->encoded[i], 0xff, (size_t)info_at);
+        self->encoded[i][0] = self->encoded[i][info_at - 1] = 0;
+        self->encoded[i][1] = 1;
+        memcpy(self->encoded[i] + info_at, digests[i].info, (size_t)digests[i].info_size);
     }
     return (PyObject *)self;
 }
 
-static void key_dealloc(Key *self)
+/* result = signature ** exponent % modulus, from the exponent's highest bit down. Return 0 when there is no memory. */
+static int power(Key *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    unsigned bit = 1u << 31;
+    int done;
 
-    for (int i = 0; i < DIGESTS; i++)
-        EVP_PKEY_CTX_free(self->verifiers[i]);
-    EVP_PKEY_free(self->pkey);
-    PyObject_Free(self);
-    Py_DECREF(type);
+    while (!(self->exponent & bit))
+        bit >>= 1;
+    done = BN_to_montgomery(self->power, self->signature, self->mont, scratch)
+        && BN_copy(self->result, self->power);
+    while (done && (bit >>= 1)) {
+        done = BN_mod_mul_montgomery(self->result, self->result, self->result, self->mont, scratch);
+        if (done && (self->exponent & bit)) /* the last factor, of an odd exponent's lowest bit, leads back out of Montgomery's form */
+            done = BN_mod_mul_montgomery(self->result, self->result, bit == 1 ? self->signature : self->power, self->mont, scratch);
+    }
+    return done;
 }
 
-static int hash(EVP_MD_CTX *context, int i, const char *message, Py_ssize_t size, unsigned char *out, unsigned *out_size)
+static int hash(EVP_MD_CTX *context, int i, const char *message, Py_ssize_t size, unsigned char *out)
 {
-    return context && EVP_DigestInit_ex(context, digests[i], NULL) == 1
-        && EVP_DigestUpdate(context, message, (size_t)size) == 1 && EVP_DigestFinal_ex(context, out, out_size) == 1;
+    return context && EVP_DigestInit_ex(context, functions[i], NULL) == 1
+        && EVP_DigestUpdate(context, message, (size_t)size) == 1 && EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+static int long_hash(int i, const char *message, Py_ssize_t size, unsigned char *out)
+{
+    EVP_MD_CTX *own = EVP_MD_CTX_new();
+    int hashed;
+
+    Py_BEGIN_ALLOW_THREADS
+    hashed = hash(own, i, message, size, out);
+    Py_END_ALLOW_THREADS
+    EVP_MD_CTX_free(own);
+    return hashed;
 }
 
 static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
 {
     char *signature, *message;
     Py_ssize_t signature_size, message_size;
-    unsigned char out[EVP_MAX_MD_SIZE];
-    unsigned out_size;
-    EVP_MD_CTX *own = NULL;
-    PyThreadState *unlocked = NULL;
-    int i = 0, hashed, result = -1;
+    unsigned char out[MAX_MODULUS];
+    int i = 0;
 
     if (count != 3 || !PyUnicode_Check(args[2]))
         return PyErr_Format(PyExc_TypeError, "verify(signature, message, digest)");
     if (PyBytes_AsStringAndSize(args[0], &signature, &signature_size) < 0
         || PyBytes_AsStringAndSize(args[1], &message, &message_size) < 0)
         return NULL;
-    while (PyUnicode_CompareWithASCIIString(args[2], digest_names[i]) != 0)
+    while (PyUnicode_CompareWithASCIIString(args[2], digests[i].name) != 0)
         if (++i == DIGESTS)
             return PyErr_Format(PyExc_ValueError, "%U", args[2]);
-    if (message_size >= LONG_MESSAGE) {
-        own = EVP_MD_CTX_new();
-        unlocked = PyEval_SaveThread();
-    }
-    hashed = hash(unlocked ? own : hashes[i], i, message, message_size, out, &out_size);
-    if (unlocked)
-        PyEval_RestoreThread(unlocked);
-    EVP_MD_CTX_free(own);
-    if (hashed)
-        result = EVP_PKEY_verify(self->verifiers[i], (unsigned char *)signature, (size_t)signature_size, out, out_size);
-    if (result != 1)
-        ERR_clear_error();
-    if (result < 0)
-        return PyErr_Format(PyExc_RuntimeError, "libcrypto could not verify");
-    return PyBool_FromLong(result);
+    if (signature_size != self->size)
+        Py_RETURN_FALSE;
+    if (!(message_size < LONG_MESSAGE ? hash(hashes[i], i, message, message_size, out)
+                                      : long_hash(i, message, message_size, out)))
+        goto failed;
+    memcpy(self->encoded[i] + self->size - digests[i].hash_size, out, (size_t)digests[i].hash_size);
+    if (!BN_bin2bn((unsigned char *)signature, self->size, self->signature))
+        goto failed;
+    if (BN_ucmp(self->signature, self->modulus) >= 0)
+        Py_RETURN_FALSE;
+    if (!power(self) || BN_bn2binpad(self->result, out, self->size) != self->size)
+        goto failed;
+    return PyBool_FromLong(memcmp(out, self->encoded[i], (size_t)self->size) == 0);
+failed:
+    ERR_clear_error();
+    return PyErr_Format(PyExc_RuntimeError, "libcrypto could not verify");
 }
 
 static PyMethodDef key_methods[] = {{"verify", (PyCFunction)(void (*)(void))key_verify, METH_FASTCALL, NULL}, {0}};
@@ -136,9 +170,10 @@ PyMODINIT_FUNC PyInit__rsa(void)
         || PyModule_AddStringConstant(module, "LIBCRYPTO", OpenSSL_version(OPENSSL_VERSION_STRING)) < 0)
         goto failed;
     for (int i = 0; i < DIGESTS; i++)
-        if (!(digests[i] = EVP_MD_fetch(NULL, digest_names[i], NULL)) || !(hashes[i] = EVP_MD_CTX_new())) {
+        if (!(functions[i] = EVP_MD_fetch(NULL, digests[i].name, NULL)) || !(hashes[i] = EVP_MD_CTX_new())
+            || !(scratch = scratch ? scratch : BN_CTX_new())) {
             ERR_clear_error();
-            PyErr_Format(PyExc_ImportError, "libcrypto has no %s", digest_names[i]);
+            PyErr_Format(PyExc_ImportError, "libcrypto has no %s", digests[i].name);
             goto failed;
         }
     Py_DECREF(type);

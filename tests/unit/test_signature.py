@@ -3,6 +3,7 @@
 import base64
 import ctypes
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
 from bridge import rsa, signature
-from bridge.signature import BadCertificate, load_certificate
+from bridge.signature import BadCertificate, load_certificate, unsigned
 from tests.fuzz import forge
 from tests.fuzz.differential import check_certificates, check_signatures
 from tests.fuzz.forge import certificate, signer, tlv
@@ -213,11 +214,27 @@ def test_wrong_arguments_are_an_error():
         (b"", b"\x03"),
         (bytes(255), b"\x03"),
         (bytes(513), b"\x03"),
+        (b"\xff" * 255 + b"\xfe", b"\x03"),  # even: no modulus of an RSA key, and none that Montgomery's form is for
+        (b"\x00" + b"\xff" * 256, b"\x03"),
         (b"\xff" * 256, b""),
-        (b"\xff" * 256, bytes(9)),
+        (b"\xff" * 256, b"\x01"),
+        (b"\xff" * 256, b"\x04"),
+        (b"\xff" * 256, b"\x01" * 5),
     ):
         with pytest.raises(ValueError):
             _rsa.Key(modulus, exponent)
+
+
+@pytest.mark.parametrize("exponent", [3, 5, 17, 257, 65537, 65539, 0x80000001, 0xFFFFFFFF])
+def test_every_exponent_raises_to_its_power(key, exponent):
+    while math.gcd(exponent, phi := ((private := forge.Signer(2048)).p - 1) * (private.q - 1)) != 1:
+        pass  # not every key can have every exponent
+    number = int.from_bytes(forge.padded(forge.info(b"x", "sha256"), 256), "big")
+    signed_by = pow(number, pow(exponent, -1, phi), private.n).to_bytes(256, "big")
+    verify = key(unsigned(private.n), unsigned(exponent)).verify
+    assert verify(signed_by, b"x", "sha256")
+    assert not verify(signed_by, b"y", "sha256")
+    assert not verify(signed_by[:-1] + bytes([signed_by[-1] ^ 1]), b"x", "sha256")
 
 
 def test_many_threads_with_one_key(verify):
