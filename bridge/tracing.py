@@ -54,7 +54,7 @@ def _trace(parent: str, state: str) -> Trace | None:
 
 def _state(text: str) -> str:
     """Return a tracestate, without the spaces around its members, or "" when any of its members is not well-formed or there twice."""
-    if len(text) > MAX_STATE:
+    if not text or len(text) > MAX_STATE:
         return ""
     members = [member for member in (part.strip(" \t") for part in text.split(",")) if member]
     matches = [_MEMBER.fullmatch(member) for member in members]
