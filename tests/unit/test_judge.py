@@ -26,6 +26,7 @@ from bridge.errors import (
 )
 from bridge.message import parse
 from bridge.signature import Certificate
+from bridge.tracing import Trace
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors"
 GENUINE = sorted(VECTORS.glob("java2-*.json"))
@@ -328,10 +329,10 @@ class TestDelivery:
     def test_a_failure_is_answered_counted_and_logged_with_its_ids(self):
         connection = Connection()
         delivery = Delivery(connection, False)
-        delivery.message_id, delivery.topic_arn = "id", "arn"
+        delivery.message_id, delivery.topic_arn, delivery.trace = "id", "arn", Trace("00-a-b-01", "")
         delivery.failed(Nacked("no"))
         assert connection.answers == [(503, False)] and connection.left == [""]
-        assert connection.verdicts == [("nack", "id", "arn", "192.0.2.1")]
+        assert connection.verdicts == [("nack", "id", "arn", "192.0.2.1", delivery.trace)]
 
     @pytest.mark.parametrize("first", [lambda one: one.confirmed(), lambda one: one.failed(Nacked("no")), lambda one: one.expired()])
     def test_whoever_speaks_first_is_heard_and_nobody_after(self, first):
