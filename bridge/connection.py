@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -40,15 +39,15 @@ class Connection(BaseHTTPRequestHandler):
         self.delivery: Delivery | None = None
         self._reserved = 0
         self._advancing = self._lingering = self._input_ended = self._watched = False
-        self._tls = isinstance(sock, ssl.SSLSocket)
-        self._handshaking = self._tls
-        self._watch(self._handshake if self._tls else self._readable)
+        self._tls = self._handshaking = isinstance(sock, ssl.SSLSocket)
+        self._watch()
 
     # ---- from the socket
 
-    def _watch(self, then: Callable[[int, int], None]) -> None:
-        self.site.loop.add(self.descriptor, then, READ)
-        self._watched = True
+    def _watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            self.site.loop.add(self.descriptor, self._handshake if self._handshaking else self._ready, READ)
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -68,10 +67,16 @@ class Connection(BaseHTTPRequestHandler):
         else:
             self._handshaking = False
             self._unwatch()
-            self._watch(self._readable)
-            self._readable(self.descriptor, READ)  # the first request may have come with the handshake's last message
+            self._watch()
+            self._readable()  # the first request may have come with the handshake's last message
 
-    def _readable(self, _descriptor: int, _events: int) -> None:
+    def _ready(self, _descriptor: int, _events: int) -> None:
+        """There is something to read; when this turn has read enough, the loop tells it again in the next."""
+        if self.site.loop.reads_left:
+            self.site.loop.reads_left -= 1
+            self._readable()
+
+    def _readable(self) -> None:
         """Take what has come."""
         try:
             while True:
@@ -199,9 +204,9 @@ class Connection(BaseHTTPRequestHandler):
             self._last_answer_sent(more_may_come or not self.reader.empty)
             return
         if not self._watched:
-            self._watch(self._readable)
+            self._watch()
             if self._tls:
-                self._readable(self.descriptor, READ)
+                self._readable()
         if self.reader.buffer:
             self._advance()
 
@@ -225,8 +230,7 @@ class Connection(BaseHTTPRequestHandler):
         except OSError:
             self.close()
             return
-        if not self._watched:
-            self._watch(self._readable)
+        self._watch()
 
     def close(self) -> None:
         """Close the socket. A delivery under way goes on, without anybody to tell."""

@@ -22,6 +22,8 @@ DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless th
 # own (and ours); the trace's two are checked first (tracing.py). Message attributes of these names stay in the envelope only.
 _RESERVED = re.compile(r"CC|BCC|x-.*|trace(?:parent|state)", re.IGNORECASE | re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+MAX_NAMES = 1000
+_known_names: dict[str, bytes] = {}
 
 # content_type, headers, delivery_mode, message_id, timestamp, type, app_id (section 4.2.6.1: one bit each, from the top)
 _FLAGS = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3
@@ -82,19 +84,33 @@ def attribute_fields(message: Notification) -> bytes:
     fields = b""
     for name, (kind, value) in message.attributes.items():
         try:
-            key = name.encode()
-            if len(key) > 255 or _RESERVED.fullmatch(name):
+            key = _known_names.get(name)
+            if key is None:
+                key = _field_name(name)
+            if not key:
                 continue
             if kind == "Number" and _INTEGER.fullmatch(value):
-                fields += bytes((len(key),)) + key + b"l" + _INT64.pack(int(value))
+                fields += key + b"l" + _INT64.pack(int(value))
             elif kind == "Binary":
                 raw = base64.b64decode(value, validate=True)
-                fields += bytes((len(key),)) + key + b"x" + _U32.pack(len(raw)) + raw
+                fields += key + b"x" + _U32.pack(len(raw)) + raw
             else:
-                fields += long_string(key, value.encode())
+                text = value.encode()
+                fields += key + b"S" + _U32.pack(len(text)) + text
         except ValueError:
             raise MalformedMessage("a message attribute is neither text nor base64") from None
     return fields
+
+
+def _field_name(name: str) -> bytes:
+    """Return an attribute's name as a table field begins with it, or b"" when it must not be one. Raises ValueError."""
+    key = name.encode()
+    field = b"" if len(key) > 255 or _RESERVED.fullmatch(name) else bytes((len(key),)) + key
+    if len(_known_names) >= MAX_NAMES:
+        _known_names.clear()
+    if len(name) <= 255:
+        _known_names[name] = field
+    return field
 
 
 def content_frames(

@@ -8,7 +8,7 @@ _FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MAX_KNOWN = 1000
 
-_known_days: dict[str, int] = {}
+_known_minutes: dict[str, int] = {}
 
 
 def is_timestamp(text: str) -> bool:
@@ -18,16 +18,24 @@ def is_timestamp(text: str) -> bool:
 
 def unix_seconds(timestamp: str) -> int:
     """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day that is none."""
-    day = timestamp[:10]
-    days = _known_days.get(day)
-    if days is None:
-        if len(_known_days) >= MAX_KNOWN:
-            _known_days.clear()
-        days = _known_days[day] = _days_since_epoch(int(day[:4]), int(day[5:7]), int(day[8:]))
-    hour, minute, second = int(timestamp[11:13]), int(timestamp[14:16]), int(timestamp[17:19])
-    if hour > 23 or minute > 59 or second > 60:
+    minute = timestamp[:16]
+    start = _known_minutes.get(minute)
+    if start is None:
+        if len(_known_minutes) >= MAX_KNOWN:
+            _known_minutes.clear()
+        start = _known_minutes[minute] = _start_of(minute)
+    second = int(timestamp[17:19])
+    if second > 60:
         raise MalformedMessage("Timestamp is no time of day")
-    return days * 86400 + hour * 3600 + minute * 60 + second
+    return start + second
+
+
+def _start_of(minute: str) -> int:
+    days = _days_since_epoch(int(minute[:4]), int(minute[5:7]), int(minute[8:10]))
+    hour, past = int(minute[11:13]), int(minute[14:])
+    if hour > 23 or past > 59:
+        raise MalformedMessage("Timestamp is no time of day")
+    return days * 86400 + hour * 3600 + past * 60
 
 
 def _days_since_epoch(year: int, month: int, day: int) -> int:
