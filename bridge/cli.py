@@ -19,6 +19,7 @@ COMMANDS = {
     "check": "try the settings and the broker, and tell what is wrong",
     "healthcheck": "ask the bridge that runs here for /healthy",
     "policy": "print the delivery and redrive policies to set at SNS, and how",
+    "simulate": "send what SNS would send, to try a bridge: simulate --help (not in the image)",
 }
 
 
@@ -26,6 +27,8 @@ def main() -> int:
     """Run the command that sys.argv names; return the exit status."""
     arguments = sys.argv[1:]
     try:
+        if arguments[:1] == ["simulate"]:
+            return simulate(arguments[1:])
         if "--version" in arguments:
             print(version())
             return 0
@@ -66,6 +69,15 @@ def run(arguments: list[str]) -> int:
     from bridge.serve import serve
 
     return serve(load(texts))
+
+
+def simulate(arguments: list[str]) -> int:
+    """Run `bridge simulate`; return its exit status. Raises SettingError, also where it is not installed."""
+    try:
+        from bridge.simulate.command import simulate
+    except ImportError as error:
+        raise SettingError("simulate", f"needs {error.name}: in a checkout of the source, pip install '.[simulate]'") from None
+    return simulate(arguments)
 
 
 def version() -> str:

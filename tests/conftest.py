@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.sns import SNS
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
-from tests.tools.sns import SNS
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet

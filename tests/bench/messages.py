@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from bridge.simulate.envelope import Signer, post
+from bridge.simulate.post import request
 from tests.bench.prepare import CACHE, say
-from tests.tools.envelope import Signer, post
-from tests.tools.post import request
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:bench-topic"
 ENDPOINT = "https://sns.us-east-1.amazonaws.com"

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
+from bridge.simulate.delivery import Attempt, Outcome, Policy, deliver_all
+from bridge.simulate.envelope import Post, post
+from bridge.simulate.post import SNS_TIMEOUT, Endpoint
+from bridge.simulate.sns import SNS
 from tests.fault.check import Verdict, judge
-from tests.tools.delivery import Attempt, Outcome, Policy, deliver_all
-from tests.tools.envelope import Post, post
 from tests.tools.node import Stored
 from tests.tools.ports import wait_for
-from tests.tools.post import SNS_TIMEOUT, Endpoint
-from tests.tools.sns import SNS
 
 PATIENT = Policy(minDelayTarget=1, maxDelayTarget=1, numRetries=120)
 ONE_FORGED_IN = 50

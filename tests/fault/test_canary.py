@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.envelope import Post, now, post
+from bridge.simulate.post import Connection, request
+from bridge.simulate.sns import SNS, TOPIC
 from tests.fault.test_partition import NAME, inside, ip
 from tests.fault.wrapped import Wrapped
 from tests.integration.test_statuses import HOSTILE
 from tests.tools.bridge import UNDER_TEST
-from tests.tools.envelope import Post, now, post
 from tests.tools.ports import wait_for
-from tests.tools.post import Connection, request
-from tests.tools.sns import SNS, TOPIC
 
 PORTS = (22, 25, 53, 80, 443, 3128, 5672, 6379, 8000, 8080, 8443, 9200)
 ADDRESSES = ("169.254.169.254", "10.0.0.1", "192.168.0.1", "172.16.0.1", "100.100.100.200")

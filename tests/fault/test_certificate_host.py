@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import pytest
 
+from bridge.simulate.certificates import Authority, Files
+from bridge.simulate.delivery import Attempt
+from bridge.simulate.sns import SNS, Handler
 from tests.conftest import settings_for
 from tests.fault.load import Load
 from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import Bridge
-from tests.tools.certificates import Authority, Files
-from tests.tools.delivery import Attempt
 from tests.tools.fault_crowd import post_at_once
 from tests.tools.fault_proxy import FaultProxy
-from tests.tools.sns import SNS, Handler
 
 CROWD = 1000
 MEMORY = 48 * 1024  # KiB that a thousand waiting deliveries may cost

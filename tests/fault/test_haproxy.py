@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.envelope import Post, post
+from bridge.simulate.post import Answer, Closed, Connection, request
+from bridge.simulate.sns import SNS
 from tests.fault.check import judge
-from tests.tools.envelope import Post, post
 from tests.tools.ports import free_port, listening, wait_for
-from tests.tools.post import Answer, Closed, Connection, request
-from tests.tools.sns import SNS
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing: apt-get install haproxy")
 CONFIGURATION = """

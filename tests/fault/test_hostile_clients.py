@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from bridge.simulate.certificates import Authority
+from bridge.simulate.post import SNS_TIMEOUT
 from tests.fault.load import Load
 from tests.tools.bridge import Bridge
-from tests.tools.certificates import Authority
-from tests.tools.post import SNS_TIMEOUT
 
 CROWD = 1000
 SOON = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # a second, on a machine that is not shared with more work than it has cores

@@ -3,9 +3,9 @@
 import json
 import time
 
+from bridge.simulate.delivery import Policy
 from tests.fault.load import Load
 from tests.tools.bridge import run
-from tests.tools.delivery import Policy
 
 OUTAGE = 120
 

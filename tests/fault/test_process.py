@@ -7,12 +7,12 @@ import time
 
 import pytest
 
+from bridge.simulate.post import Connection
 from tests.conftest import settings_for
 from tests.fault.load import PATIENT, Load
 from tests.fault.wrapped import PID_1, Wrapped, processor_seconds
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.ports import free_port
-from tests.tools.post import Connection
 
 PROCESSES = pytest.mark.parametrize("processes", ["1", "2"])
 

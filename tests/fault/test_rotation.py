@@ -4,12 +4,12 @@ import socket
 import ssl
 import time
 
+from bridge.simulate.certificates import Authority, Files, replace
+from bridge.simulate.post import basic
 from tests.fault.load import Load
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
-from tests.tools.certificates import Authority, Files, replace
 from tests.tools.ports import wait_for
-from tests.tools.post import basic
 
 USER = "rotated"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.certificates import Authority
+from bridge.simulate.envelope import post
+from bridge.simulate.post import Connection, basic
 from tests.tools.bridge import Bridge, run
-from tests.tools.certificates import Authority
-from tests.tools.envelope import post
 from tests.tools.ports import free_port, wait_for
-from tests.tools.post import Connection, basic
 
 SECRETS = {
     "password in the URL": "s3cret-in-the-url",

@@ -6,11 +6,11 @@ import statistics
 import threading
 import time
 
+from bridge.simulate.delivery import deliver_all
 from tests.fault.load import Load
 from tests.fault.test_certificate_host import memory
 from tests.fault.wrapped import descriptors
 from tests.tools.broker import Broker
-from tests.tools.delivery import deliver_all
 from tests.tools.fault_proxy import FaultProxy
 
 SECONDS = float(os.environ.get("SOAK") or 60)

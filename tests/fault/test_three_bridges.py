@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.post import Connection, Endpoint
 from tests.fault.load import Load
 from tests.tools.bridge import Bridge
 from tests.tools.cluster import Cluster
 from tests.tools.ports import free_port, listening, wait_for
-from tests.tools.post import Connection, Endpoint
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing: apt-get install haproxy")
 QUEUE = "three-bridges"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from tests.tools.certificates import Authority
+from bridge.simulate.certificates import Authority
 
 TESTSSL = shutil.which("testssl") or shutil.which("testssl.sh") or ""
 BAD = {"MEDIUM", "HIGH", "CRITICAL"}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.sns import SNS
 from tests.conftest import settings_for
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
-from tests.tools.sns import SNS
 
 ANY_TOPIC = "arn:aws:sns:eu-central-1:123456789012:*"
 Shared = tuple[Bridge, SNS, str]

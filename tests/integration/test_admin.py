@@ -37,7 +37,7 @@ def test_every_verdict_is_counted_by_its_reason(start_bridge, sns, port):
 
 def test_the_admin_listener_takes_no_deliveries(start_bridge, sns, port):
     start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}")
-    from tests.tools.post import Connection
+    from bridge.simulate.post import Connection
 
     with Connection("127.0.0.1", port) as connection:
         assert connection.deliver(sns.notification()).status == 405

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.certificates import Authority, replace
 from tests.tools.broker import Broker
-from tests.tools.certificates import Authority, replace
 from tests.tools.ports import wait_for
 
 

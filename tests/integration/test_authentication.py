@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.tools.certificates import replace
+from bridge.simulate.certificates import replace
+from bridge.simulate.post import basic
 from tests.tools.ports import wait_for
-from tests.tools.post import basic
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.tools.delivery import deliver_all
+from bridge.simulate.delivery import deliver_all
 from tests.tools.ports import wait_for
 
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from bridge.simulate.delivery import Policy
+from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import ROOT, run
-from tests.tools.delivery import Policy
 from tests.tools.ports import free_port
-from tests.tools.sns import TOPIC
 
 VECTORS = ROOT / "tests/data/vectors"
 GENUINE = sorted(path for path in VECTORS.glob("*.json") if path.name != "manifest.json")

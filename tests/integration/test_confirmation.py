@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.tools.envelope import post, sign
+from bridge.simulate.envelope import post, sign
 from tests.tools.ports import wait_for
 
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.tools.certificates import Authority
-from tests.tools.delivery import deliver_all
+from bridge.simulate.certificates import Authority
+from bridge.simulate.delivery import deliver_all
 from tests.tools.ports import wait_for
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.post import Connection, basic
 from tests.tools.ports import free_port, wait_for
-from tests.tools.post import Connection, basic
 
 
 def test_every_line_has_time_level_and_event(start_bridge, sns):

@@ -4,9 +4,9 @@ import os
 import re
 import signal
 
-from tests.tools.delivery import deliver_all
+from bridge.simulate.delivery import deliver_all
+from bridge.simulate.post import Connection
 from tests.tools.ports import free_port, wait_for
-from tests.tools.post import Connection
 
 
 def children(bridge) -> list[int]:

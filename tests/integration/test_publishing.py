@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from tests.tools.delivery import deliver_all
-from tests.tools.envelope import layout, now, post
-from tests.tools.sns import TOPIC
+from bridge.simulate.delivery import deliver_all
+from bridge.simulate.envelope import layout, now, post
+from bridge.simulate.sns import TOPIC
 
 
 @pytest.mark.parametrize("version", ["1", "2"])

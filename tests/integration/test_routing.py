@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from tests.tools.sns import TOPIC
+from bridge.simulate.sns import TOPIC
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
+from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import run
 from tests.tools.ports import free_port, listening
-from tests.tools.sns import TOPIC
 
 GOOD = {"BRIDGE_TOPICS": TOPIC, "BRIDGE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/%2F"}
 

@@ -1,6 +1,5 @@
 """Which status: 4xx only when the same bytes would be refused for ever on any healthy machine; all else that fails is 503."""
 
-import json
 import re
 import secrets
 import time
@@ -8,9 +7,10 @@ import uuid
 
 import pytest
 
-from tests.tools.envelope import now, post
+from bridge.simulate.envelope import now, post
+from bridge.simulate.hostile import changed, urls
+from bridge.simulate.post import Closed, request
 from tests.tools.ports import wait_for
-from tests.tools.post import Closed, request
 
 FOREIGN = "arn:aws:sns:eu-central-1:999999999999:orders"
 
@@ -21,11 +21,6 @@ def refused(bridge, answer, status, reason):
     assert answer.body.decode().strip() == reason
     line = bridge.wait_for("verdict", status=status, reason=reason)
     assert line["explanation"]
-
-
-def changed(sent, **members):
-    """The message with other members, its signature as it was."""
-    return post(json.loads(sent.body) | members)
 
 
 # ---- 400
@@ -163,35 +158,10 @@ def test_an_unknown_signature_version_is_403(shared, broker):
     assert (broker.count(queue), sns.requests) == (0, [])
 
 
-HOSTILE = [
-    "https://evil.example/SimpleNotificationService-{hex}.pem",
-    "http://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com@evil.example/SimpleNotificationService-{hex}.pem",
-    "https://evil@sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com.evil.example/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com./SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com:443/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem?x",
-    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem#x",
-    "https://sns.eu-central-1.amazonaws.com/../SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com/x/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem\n",
-    "https://SNS.eu-central-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://sns.eu-central-1.amazonaws.com.cn/SimpleNotificationService-{hex}.pem",
-    "https://sns.s3-us-west-2.amazonaws.com/SimpleNotificationService-{hex}.pem",
-    "https://localhost/SimpleNotificationService-{hex}.pem",
-    "https://169.254.169.254/SimpleNotificationService-{hex}.pem",
-    "file:///etc/passwd",
-    "",
-    "https://sns.eu-central-1.amazonaws.com/other.pem",
-]
-
-
 def test_every_hostile_certificate_url_is_403_and_never_visited(shared, broker):
     """Signed by a key whose certificate really lies there would not help: the URL is judged before any connection."""
     bridge, sns, queue = shared
-    for url in [url.format(hex="0" * 32) for url in HOSTILE]:
+    for url in urls():
         before = len(bridge.log)
         answer = bridge.deliver(changed(sns.notification(), SigningCertURL=url))
         assert (url, answer.status) == (url, 403)
@@ -280,7 +250,7 @@ def test_a_certificate_host_that_hangs_is_503_within_the_deadline(start_bridge, 
 
 
 def test_a_certificate_host_with_an_unknown_ca_is_503(start_bridge, sns, folder):
-    from tests.tools.certificates import Authority
+    from bridge.simulate.certificates import Authority
 
     bridge = start_bridge(BRIDGE_CA_FILE=str(Authority(folder, "other").ca_file))
     refused(bridge, bridge.deliver(sns.notification()), 503, "certificate-unavailable")

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
+from bridge.simulate.delivery import deliver_all
+from bridge.simulate.post import Closed, Connection, request
 from tests.conftest import settings_for
 from tests.tools.bridge import ROOT, UNDER_TEST, command, environment
-from tests.tools.delivery import deliver_all
 from tests.tools.ports import free_port, listening, wait_for
-from tests.tools.post import Closed, Connection, request
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -24,10 +24,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.tools.envelope import Post
+from bridge.simulate.envelope import Post
+from bridge.simulate.post import Answer, Connection, Endpoint
 from tests.tools.launch import ROOT, UNDER_TEST, command, environment, image, run
 from tests.tools.ports import free_port, wait_for
-from tests.tools.post import Answer, Connection, Endpoint
 
 __all__ = ["ROOT", "UNDER_TEST", "Bridge", "command", "environment", "image", "run"]
 
@@ -113,9 +113,8 @@ class Bridge:
     ) -> Endpoint:
         """The endpoint as it is given to SNS; credentials are "user:password"; ca_file makes it https."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return Endpoint(
-            f"http{'s' if ca_file else ''}://{credentials}{'@' if credentials else ''}{host}:{self.port}{path}", ca_file, client
-        )
+        authority = f"{credentials}{'@' if credentials else ''}{host}:{self.port}"
+        return Endpoint(f"http{'s' if ca_file else ''}://{authority}{path}", ca_file, client, "localhost")
 
     def connect(self, timeout: float = 15) -> Connection:
         return Connection(self.host, self.port, timeout=timeout)

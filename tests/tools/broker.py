@@ -46,7 +46,7 @@ class Epmd:
 
 
 class Broker(Node):
-    """One RabbitMQ node. `tls` (a tests.tools.certificates.Authority) adds a TLS listener that asks for client certificates.
+    """One RabbitMQ node. `tls` (a bridge.simulate.certificates.Authority) adds a TLS listener that asks for client certificates.
 
     Attributes: port, url; with tls: tls_port, tls_url; with ipv6: url6.
     """

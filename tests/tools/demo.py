@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -18,12 +17,13 @@ from pathlib import Path
 
 import pika.exceptions
 
+from bridge.simulate.delivery import deliver_all
+from bridge.simulate.envelope import Post
+from bridge.simulate.report import latencies
+from bridge.simulate.sns import SNS
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
-from tests.tools.delivery import Outcome, deliver_all
-from tests.tools.envelope import Post
 from tests.tools.node import Node, Stored
-from tests.tools.sns import SNS
 
 COUNT = 1000
 CONNECTIONS = 16
@@ -70,15 +70,6 @@ def counted(posts: list[Post]) -> Iterator[Post]:
         yield post
         if number % (len(posts) // 4) == 0:
             say("", f"{number:,} of {len(posts):,} sent")
-
-
-def latencies(outcomes: list[Outcome], seconds: float) -> str:
-    times = sorted(outcome.attempts[-1].seconds * 1000 for outcome in outcomes)
-    cut = statistics.quantiles(times, n=100)
-    return (
-        f"from POST to 200: median {cut[49]:.1f} ms, 95 % {cut[94]:.1f} ms, 99 % {cut[98]:.1f} ms, longest {times[-1]:.1f} ms; "
-        f"{len(times) / seconds:,.0f} a second over {CONNECTIONS} connections"
-    )
 
 
 def show(message: Stored) -> None:
@@ -138,7 +129,7 @@ def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> int:
     same = sorted(message.properties.message_id for message in stored) == sorted(ok)
     print(f"\nIn the queue: {len(stored):,} messages; their ids are {'exactly the' if same else 'NOT the'} ids answered 200. One of them:")
     show(next(message for message in stored if json.loads(message.body).get("Subject")))
-    print(f"\nLatency {latencies(outcomes, seconds)}")
+    print(f"\nFrom POST to 200: {latencies(outcomes)}; {COUNT / seconds:,.0f} a second over {CONNECTIONS} connections")
     print(FOR_REAL, flush=True)
     return 0 if same and len(ok) == COUNT and sns.confirmed and answer.status == unsubscribed == 200 else 1
 

@@ -8,9 +8,9 @@ import socket
 import time
 from collections.abc import Sequence
 
-from tests.tools.delivery import Attempt
-from tests.tools.envelope import Post
-from tests.tools.post import SNS_TIMEOUT, request
+from bridge.simulate.delivery import Attempt
+from bridge.simulate.envelope import Post
+from bridge.simulate.post import SNS_TIMEOUT, request
 
 
 class _Client:

@@ -10,6 +10,7 @@ from tests.tools import settings_table
 
 ROOT = Path(__file__).parents[2]
 FILES = {path.stem: path for path in sorted((ROOT / "bridge").glob("*.py"))}
+SIMULATION = sorted((ROOT / "bridge/simulate").glob("*.py"))
 TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
 
 MAX_LINES = 260
@@ -166,6 +167,14 @@ def test_only_egress_opens_connections_to_sns():
         assert not {"urllib.request", "http.client", "ftplib", "smtplib"} & imports(TREES[name]), name
 
 
+def test_the_simulation_knows_little_of_the_bridge_and_the_service_nothing_of_it():
+    """It must not agree with the bridge because it is the bridge."""
+    for path in SIMULATION:
+        known = {full.split(".")[1] for full in imports(ast.parse(path.read_text(encoding="utf-8"))) if full.startswith("bridge.")}
+        assert known <= {"simulate", "errors", "policy", "settings", "topic"}, path.name
+    assert [name for name in FILES if any(full.startswith("bridge.simulate") for full in imports(TREES[name]))] == ["cli"]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_dear_is_imported(name):
     dear = {full for full in imports(TREES[name]) if full.split(".")[0] in TOO_DEAR}
@@ -178,9 +187,9 @@ def test_only_direct_dependencies_and_the_standard_library_are_imported(name):
         assert full.split(".")[0] in {"bridge", "pika", "requests", "certifi", *sys.stdlib_module_names}, full
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_no_file_is_too_long(name):
-    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+@pytest.mark.parametrize("path", [*FILES.values(), *SIMULATION], ids=lambda path: path.stem)
+def test_no_file_is_too_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
 @pytest.mark.parametrize("name", FILES)

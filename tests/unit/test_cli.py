@@ -53,11 +53,21 @@ def test_version_tells_all_that_matters(bridge, arguments):
     assert f"CPython {sys.version.split()[0]}" in out
 
 
+@pytest.mark.parametrize("missing", ["bridge.simulate.command", "trustme"])
+def test_simulate_says_in_one_line_what_it_needs(bridge, monkeypatch, missing):
+    for name in [name for name in sys.modules if name.startswith("bridge.simulate")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    status, out, err = bridge("simulate", "--to", "http://localhost/")
+    assert (status, out) == (2, "")
+    assert err == f"bridge: simulate: needs {missing}: in a checkout of the source, pip install '.[simulate]'\n"
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verify", "--help"]])
 def test_help_names_every_command_and_every_setting_with_its_default(bridge, arguments):
     status, out, err = bridge(*arguments)
     assert (status, err) == (0, "")
-    for command in ("serve", "verify", "check", "healthcheck", "policy"):
+    for command in ("serve", "verify", "check", "healthcheck", "policy", "simulate"):
         assert f"\n  {command} " in out
     for setting in SETTINGS:
         assert f"\n  {setting.flag} {setting.metavar}\n" in out
@@ -71,7 +81,7 @@ def test_help_names_every_command_and_every_setting_with_its_default(bridge, arg
         ([], {}, "BRIDGE_TOPICS: "),
         (["serve"], {}, "BRIDGE_TOPICS: "),
         (["check"], {}, "BRIDGE_TOPICS: "),
-        (["run"], {}, "run: is not a command; there are serve, verify, check, healthcheck, policy"),
+        (["run"], {}, "run: is not a command; there are serve, verify, check, healthcheck, policy, simulate"),
         (["serve", "serve"], {"BRIDGE_TOPICS": TOPICS}, "serve: is one argument too many"),
         (["--listen", ":1", "check"], {"BRIDGE_TOPICS": TOPICS}, "check: is one argument too many"),
         ([], {"BRIDGE_TOPIC": TOPICS}, "BRIDGE_TOPIC: is not a setting"),

@@ -243,7 +243,7 @@ class TestFetch:
     def test_a_certificate_of_another_authority_is_said_so(self, tmp_path, monkeypatch):
         import ssl
 
-        from tests.tools.certificates import Authority
+        from bridge.simulate.certificates import Authority
 
         monkeypatch.setenv("NO_PROXY", "localhost")
         authority, other = Authority(tmp_path / "a", "a"), Authority(tmp_path / "b", "b")

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.config import load
 from bridge.healthcheck import healthcheck
-from tests.tools.certificates import Authority
+from bridge.simulate.certificates import Authority
 from tests.tools.ports import free_port
 from tests.unit.test_cli import PATIENCE, serving, wait_until_it_listens
 

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.errors import SettingError
 from bridge.policy import DELIVERY_POLICY, REDRIVE_POLICY, policy, seconds
-from tests.tools.delivery import Policy
+from bridge.simulate.delivery import Policy
 
 RETRY = DELIVERY_POLICY["healthyRetryPolicy"]
 
