@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from bridge.simulate.envelope import Post, now, post
+from bridge.simulate.hostile import urls
 from bridge.simulate.post import Connection, request
 from bridge.simulate.sns import SNS, TOPIC
 from tests.fault.test_partition import NAME, inside, ip
 from tests.fault.wrapped import Wrapped
-from tests.integration.test_statuses import HOSTILE
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.ports import wait_for
 
@@ -117,10 +117,10 @@ def deliver(namespace: str, data: bytes) -> int:
 def hostile(sns: SNS) -> Iterator[tuple[str, bytes]]:
     """Everything in a request that could name a host, naming another than SNS's."""
     genuine = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-" + HEX + ".pem"
-    urls = [url.format(hex=HEX) for url in HOSTILE] + [f"https://{address}/SimpleNotificationService-{HEX}.pem" for address in ADDRESSES]
+    named = urls() + [f"https://{address}/SimpleNotificationService-{HEX}.pem" for address in ADDRESSES]
     notification = sns.signer.notification(TOPIC, "hello")
     confirmation = sns.signer.confirmation(TOPIC, "00" * 96)
-    for url in urls:
+    for url in named:
         for fields in (notification, confirmation, sns.signer.confirmation(TOPIC, "00" * 96, kind="UnsubscribeConfirmation")):
             yield f"SigningCertURL {url} of a {fields['Type']}", request(post(fields | {"SigningCertURL": url}), "a")
     for arn in (
