@@ -1,38 +1,42 @@
-"""/livez, /readyz and /metrics, on a listener of its own. Source: Prometheus text exposition format 0.0.4."""
+"""The admin listener: /livez, /readyz, /metrics, and the status page. It only ever shows; there is nothing to set."""
 
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
+from bridge.config import Config
 from bridge.connection import Connection
-from bridge.errors import NotFound
+from bridge.errors import NotFound, SettingError
 from bridge.framing import Request
-from bridge.server import Server
+from bridge.log import Log
+from bridge.server import Server, bind
 
 if TYPE_CHECKING:
+    from bridge.activity import Activity
     from bridge.counters import Counters
     from bridge.delivery import Delivery
 
-_GAUGES = {
-    "connections": "Open connections of clients.",
-    "in_flight": "Deliveries that wait for their confirm.",
-    "ready": "Processes with a channel to the broker that is not blocked.",
-    "started": "Processes that run.",
-}
-_COUNTERS = {
-    "broker_connections_total": "Connections to the broker that came up.",
-    "log_lines_dropped_total": "Log lines that could not be written.",
-}
-_OK = ("published", "confirmed", "unsubscribed", "healthy")
+SETTING = "BRIDGE_ADMIN_LISTEN"
+ANSWER = 1 << 18  # bytes that the kernel shall take of an answer at once
+SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-store\r\n"
 
 
-def metrics(counters: "Counters", statuses: dict[str, int]) -> str:
-    """Return all numbers in Prometheus' text format; statuses maps the reasons to their HTTP status."""
-    lines = ["# HELP bridge_verdicts_total Requests by the answer they got.", "# TYPE bridge_verdicts_total counter"]
-    for reason, status in [*((reason, 200) for reason in _OK), *statuses.items()]:
-        lines.append(f'bridge_verdicts_total{{status="{status}",reason="{reason}"}} {counters.total(reason)}')
-    for kind, names in (("gauge", _GAUGES), ("counter", _COUNTERS)):
-        for name, meaning in names.items():
-            lines += [f"# HELP bridge_{name} {meaning}", f"# TYPE bridge_{name} {kind}", f"bridge_{name} {counters.total(name)}"]
-    return "\n".join(lines) + "\n"
+def bind_admin(config: Config, log: Log) -> socket.socket | None:
+    """Return the admin listener's socket, one for all processes; None when there shall be none.
+
+    Raises SettingError when an address that was given can't be had. Without the default's, the bridge still does its work.
+    """
+    if config.admin_listen is None:
+        return None
+    try:
+        if config.admin_listen[1] and config.admin_listen[1] == config.listen[1]:
+            raise SettingError(SETTING, f"{config.listen[1]} is BRIDGE_LISTEN's port")
+        return bind(config.admin_listen, SETTING)
+    except SettingError as error:
+        if config.admin_given:
+            raise
+        log.warning("admin_unavailable", explanation=f"{error}; the bridge serves without it")
+        return None
 
 
 class AdminConnection(Connection):
@@ -42,28 +46,62 @@ class AdminConnection(Connection):
 
     def do_GET(self, request: Request, _body: bytes, delivery: "Delivery") -> None:
         """Raises NotFound."""
-        counters, headers = self.site.shown, ""
-        if request.target == "/livez":
-            status, text = 200, "alive\n"
-        elif request.target == "/readyz":
-            ready, processes = counters.total("ready"), self.site.processes
-            status, text = (200 if ready == processes else 503), f"{ready} of {processes} ready\n"
-        elif request.target == "/metrics":
-            status, text, headers = 200, metrics(counters, self.site.statuses), "Content-Type: text/plain; version=0.0.4\r\n"
-        else:
-            raise NotFound("there are /livez, /readyz and /metrics")
+        answer = self.site.answer(request.target)
+        if answer is None:
+            raise NotFound("there are /, /status.json, /livez, /readyz and /metrics")
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER)
         delivery.connection = None
         self.site.leave(delivery, "")
-        self.answer_text(status, text, headers, delivery.keep_alive)
+        self.answer_text(*answer, delivery.keep_alive)
 
     do_HEAD = do_GET
     do_POST = None  # type: ignore[assignment]
 
 
 class Admin(Server):
-    """The listener of BRIDGE_ADMIN_LISTEN."""
+    """What listens on BRIDGE_ADMIN_LISTEN. Its own requests are counted nowhere. What it answers with is only imported when asked for."""
 
     connection_class = AdminConnection
-    processes = 1
-    shown: "Counters"  # its own requests are not counted in there
-    statuses: dict[str, int]
+
+    def show(self, counters: "Counters", activity: "Activity", port: int, tell: Callable[[], None]) -> Self:
+        """Show these numbers and accounts of all processes; tell() brings this process's up to date. port is BRIDGE_LISTEN's."""
+        self._shown, self._activity, self._port, self._tell = counters, activity, port, tell
+        return self
+
+    def answer(self, target: str) -> tuple[int, str, str] | None:
+        """Return status, text (ASCII) and headers for a request's target; None for one that is not there."""
+        self._tell()
+        if target in ("/readyz", f"/readyz?port={self._port}"):  # `bridge healthcheck` asks so, for there may be another bridge
+            return self._readyz()
+        if target == "/livez":
+            return self._livez()
+        if target == "/metrics":
+            from bridge.metrics import metrics
+
+            return 200, metrics(self._shown), f"Content-Type: text/plain; version=0.0.4\r\n{SAFE}"
+        if target == "/status.json":
+            from bridge.status import status
+
+            return 200, status(self._shown, self._activity), f"Content-Type: application/json\r\n{SAFE}"
+        if target == "/":
+            from bridge.status_page import PAGE, POLICY
+
+            return 200, PAGE, f"Content-Type: text/html; charset=utf-8\r\nContent-Security-Policy: {POLICY}\r\n{SAFE}"
+        return None
+
+    def _readyz(self) -> tuple[int, str, str]:
+        from bridge.status import states
+
+        all_states = states(self._shown)
+        ready = all_states.count("ready")
+        text = f"{ready} of {len(all_states)} ready"
+        if ready == len(all_states):
+            return 200, text + "\n", SAFE
+        return 503, f"{text}: {', '.join(sorted(set(all_states) - {'ready'}))}\n", SAFE
+
+    def _livez(self) -> tuple[int, str, str]:
+        """The loop of this process turns, or it would not answer; the others' are looked at."""
+        from bridge.status import states
+
+        stuck = [str(process) for process, state in enumerate(states(self._shown)) if state == "stuck"]
+        return (503, f"stuck: process {', '.join(stuck)}\n", SAFE) if stuck else (200, "alive\n", SAFE)

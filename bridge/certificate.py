@@ -56,8 +56,9 @@ def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, 
 class Certificates:
     """Signing certificates by their URL: from BRIDGE_CERTIFICATES, else over the network, each fetched once for all who wait."""
 
-    def __init__(self, folder: str, egress: Egress, now: Callable[[], float]) -> None:
-        """folder is "" for none; now gives Unix seconds."""
+    def __init__(self, folder: str, egress: Egress, now: Callable[[], float], count: Callable[[str], None] = lambda _name: None) -> None:
+        """folder is "" for none; now gives Unix seconds; count(name) adds one to a counter."""
+        self._count = count
         self._folder = folder
         self._egress = egress
         self._now = now
@@ -96,11 +97,13 @@ class Certificates:
 
     def _fetched(self, url: str, status: int, body: bytes, why: str) -> None:
         result: Certificate | BridgeError
+        self._count("certificate_fetches_total")
         try:
             if status != 200:
                 raise BadCertificate(why or f"it answered {status}")
             result = self._keep(url, body)
         except BadCertificate as error:
+            self._count("certificate_fetch_failures_total")
             text = f"the signing certificate can't be fetched from {url}: {error} (BRIDGE_CA_FILE, BRIDGE_SNS_ENDPOINT, HTTPS_PROXY?)"
             if len(self._failed) >= MAX_KEPT:
                 self._failed.clear()

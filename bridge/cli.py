@@ -17,7 +17,7 @@ COMMANDS = {
     "serve": "run the bridge (the default)",
     "verify": "tell whether messages in files are genuine: verify [--at TIME|message] FILE...",
     "check": "try the settings and the broker, and tell what is wrong",
-    "healthcheck": "ask the bridge that runs here for /healthy",
+    "healthcheck": "ask the bridge that runs here whether it is ready",
     "policy": "print the delivery and redrive policies to set at SNS, and how",
     "simulate": "send what SNS would send, to try a bridge: simulate --help (not in the image)",
 }

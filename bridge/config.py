@@ -33,6 +33,7 @@ class Config:
         self.raw: bool = values["RAW"]
         self.listen: tuple[str, int] = values["LISTEN"]
         self.admin_listen: tuple[str, int] | None = values["ADMIN_LISTEN"]
+        self.admin_given: bool = values["ADMIN_GIVEN"]  # whether it is not the default
         self.path: str = values["PATH"]
         self.tls_cert: str = values["TLS_CERT"]
         self.tls_key: str = values["TLS_KEY"]
@@ -86,7 +87,7 @@ def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dic
 
 def load(texts: dict[str, str], need_topics: bool = True) -> Config:
     """Return the Config for settings as texts. Raises SettingError for the first one that can't be used."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"ADMIN_GIVEN": "ADMIN_LISTEN" in texts}
     for setting in SETTINGS:
         try:
             values[setting.name] = setting.parse(texts.get(setting.name, setting.default))

@@ -44,13 +44,12 @@ MAX_URLS = 8  # certificates a topic remembers
 class Delivery:
     """One request that is being answered: once, by whoever speaks first. What comes later (a confirm after the deadline) is nobody's."""
 
-    __slots__ = ("admitted", "connection", "keep_alive", "message_id", "topic_arn", "trace")
+    __slots__ = ("admitted", "connection", "keep_alive", "message_id", "sent", "topic_arn", "trace")
 
     def __init__(self, connection: "Connection", keep_alive: bool) -> None:
         self.connection: Connection | None = connection
-        self.keep_alive = keep_alive
-        self.admitted = False
-        self.message_id = self.topic_arn = ""
+        self.keep_alive, self.admitted = keep_alive, False
+        self.message_id, self.topic_arn, self.sent = "", "", 0.0  # sent to the broker, in monotonic seconds
         self.trace: tracing.Trace | None = None
 
     def done(self, reason: str) -> None:
@@ -60,10 +59,11 @@ class Delivery:
             connection.site.leave(self, reason)
             connection.answer_ok(self.keep_alive)
 
-    def confirmed(self) -> None:
-        """The broker has confirmed the message into a queue."""
+    def confirmed(self, now: float) -> None:
+        """The broker has confirmed the message into a queue; now is monotonic seconds."""
         if self.connection is not None:
             self.connection.proven = True
+            self.connection.site.counters.publish_times.append(now - self.connection.since)
         self.done("published")
 
     def failed(self, error: BridgeError) -> None:

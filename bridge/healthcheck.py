@@ -1,37 +1,74 @@
-"""`bridge healthcheck`: ask the bridge that runs on this machine for /healthy, as a container's HEALTHCHECK does."""
+"""`bridge healthcheck`: ask the bridge on this machine whether it is ready, as a container's HEALTHCHECK does.
+
+The admin listener knows (/readyz). Without one there is /healthy, on the port of the deliveries, which knows that the process lives.
+"""
 
 import socket
 import ssl
 
 from bridge.config import Config
 
-PATIENCE = 3.0  # seconds
+PATIENCE = 2.0  # seconds for one question; there may be two, and HEALTHCHECK's own patience is 5 s
 
 
 def healthcheck(config: Config) -> int:
-    """Print what it found; return 0 when the bridge answers 200, else 1."""
-    host, port = config.listen
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    """Print what it found; return 0 when the bridge is ready, or healthy where nobody can be asked for more; else 1."""
+    if config.admin_listen is not None:
+        where = _where(config.admin_listen)
+        try:
+            status, text = _ask(where, f"/readyz?port={config.listen[1]}", None)
+        except OSError as error:
+            if config.admin_given:
+                print(f"unhealthy: no answer from {where[0]}:{where[1]} (BRIDGE_ADMIN_LISTEN): {error.strerror or error}")
+                return 1
+        else:
+            # without the default, which another program has, the bridge serves all the same
+            if status in ("200", "503") or config.admin_given:
+                print(f"{'ready' if status == '200' else 'not ready'}: {text or status or 'not HTTP'}")
+                return int(status != "200")
+    return _healthy(config)
+
+
+def _healthy(config: Config) -> int:
+    host, port = where = _where(config.listen)
     try:
-        with socket.create_connection((host, port), PATIENCE) as plain, _tls(config, plain) as sock:
-            sock.sendall(f"GET /healthy HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            answer = sock.recv(64)
+        status, _ = _ask(where, "/healthy", config)
     except OSError as error:
         if config.tls_client_ca_file and isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
             print("healthy: it asks for a client certificate, which this check has none of")
             return 0
         print(f"unhealthy: no answer from {host}:{port} (BRIDGE_LISTEN): {error.strerror or error}")
         return 1
-    if answer.startswith(b"HTTP/1.1 200 "):
+    if status == "200":
         print("healthy")
         return 0
-    print(f"unhealthy: {host}:{port} (BRIDGE_LISTEN) answers {answer[9:12].decode('latin-1') or 'nothing'}")
+    print(f"unhealthy: {host}:{port} (BRIDGE_LISTEN) answers {status or 'nothing'}")
     return 1
 
 
-def _tls(config: Config, plain: socket.socket) -> socket.socket:
+def _where(listen: tuple[str, int]) -> tuple[str, int]:
+    """Return the address to ask for one to listen on."""
+    host, port = listen
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
+
+
+def _ask(where: tuple[str, int], target: str, tls: Config | None) -> tuple[str, str]:
+    """GET target; return the status and the body's first line, "" when the answer is not HTTP. Raises OSError."""
+    with socket.create_connection(where, PATIENCE) as plain, _tls(tls, plain) as sock:
+        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {where[0]}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while len(answer) < 4096:
+            part = sock.recv(4096)
+            if not part:
+                break
+            answer += part
+    head, _, body = answer.decode("latin-1").partition("\r\n\r\n")
+    return head[9:12] if head.startswith("HTTP/1.1 ") else "", body.partition("\n")[0]
+
+
+def _tls(config: Config | None, plain: socket.socket) -> socket.socket:
     """Speak TLS where the listener does. It is this machine's own certificate: nothing to verify."""
-    if not config.tls_cert:
+    if config is None or not config.tls_cert:
         return plain
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -5,7 +5,6 @@ Notifications"; AMQP 0-9-1.
 """
 
 import os
-from collections.abc import Callable
 from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import pika
 from pika import spec
 
 from bridge import broker, content
+from bridge.counters import Counters
 from bridge.errors import BridgeError, BrokerBlocked, BrokerLost, BrokerUnavailable, Nacked, Unroutable
 from bridge.log import Log
 from bridge.loop import Loop
@@ -30,10 +30,10 @@ class Publisher:
     """One connection with one channel in confirm mode; what is in flight is known by its delivery tag."""
 
     def __init__(
-        self, loop: Loop, settings: broker.BrokerSettings, queue: tuple[str, str, str] | None, log: Log, came_up: Callable[[], None]
+        self, loop: Loop, settings: broker.BrokerSettings, queue: tuple[str, str, str] | None, log: Log, counters: Counters
     ) -> None:
-        """queue, if any, is (name, exchange, binding key): a durable quorum queue to declare and bind. came_up() hears of connections."""
-        self._came_up = came_up
+        """queue, if any, is (name, exchange, binding key): a durable quorum queue to declare and bind."""
+        self._counters = counters
         self._loop, self._settings, self._queue, self._log = loop, settings, queue, log
         self._connection: pika.SelectConnection | None = None
         self._channel: pika.channel.Channel | None = None  # only while it takes publishes
@@ -43,6 +43,8 @@ class Publisher:
         self._last_tag = 0  # of the publishes on this channel
         self._methods: dict[tuple[str, str], bytes] = {}
         self._tries = 0
+        self._now = 0.0  # monotonic seconds
+        self.address = ""
         self._pause = FIRST_PAUSE
         self._doubt = FIRST_DOUBT
         self._ready_at = 0.0
@@ -55,7 +57,7 @@ class Publisher:
         """Start to connect to the next of the brokers."""
         url = self._settings.urls[self._tries % len(self._settings.urls)]
         self._tries += 1
-        self._address = broker.where(url)
+        self.address = broker.where(url)
         try:
             parameters = broker.parameters(self._settings, url)
             self._connection = pika.SelectConnection(
@@ -106,15 +108,15 @@ class Publisher:
         self._methods.clear()
         self._pause = FIRST_PAUSE
         self._ready_at = monotonic()
-        self._came_up()
-        self._log.info("broker_connected", broker=self._address)
+        self._counters.add("broker_connections_total")
+        self._log.info("broker_connected", broker=self.address)
 
     # ---- the way down
 
     def _channel_closed(self, _channel: pika.channel.Channel, error: Exception) -> None:
         if self._connection is None or not self._connection.is_open or self._closing:
             return  # the connection's own end follows, or was asked for
-        self._log.error("channel_closed", broker=self._address, explanation=words(error))
+        self._log.error("channel_closed", broker=self.address, explanation=words(error))
         self._give_up(BrokerLost("the broker closed the channel before the confirm"))
         connection = self._connection
         self._later(lambda: self._open_channel(connection))
@@ -125,7 +127,7 @@ class Publisher:
         self._give_up(BrokerLost("the connection to the broker was lost before the confirm"))
         if self._closing:
             return
-        self._log.error("broker_lost", broker=self._address, explanation=words(error))
+        self._log.error("broker_lost", broker=self.address, explanation=words(error))
         self._later(self.connect)
 
     def _later(self, step: object) -> None:
@@ -176,6 +178,9 @@ class Publisher:
         transport.write(frames)
         self._last_tag += 1
         self._pending[self._last_tag] = delivery
+        if transport.turned:  # one look at the clock serves a whole turn
+            transport.turned, self._now = False, monotonic()
+        delivery.sent = self._now
 
     def _on_confirm(self, frame: "pika.frame.Method[spec.Basic.Ack | spec.Basic.Nack]") -> None:
         method = frame.method
@@ -183,6 +188,7 @@ class Publisher:
         acked = type(method) is spec.Basic.Ack
         pending = self._pending
         tags = [last]
+        now = monotonic()
         if method.multiple:  # tags only grow, and a dict keeps their order; 0 means all
             tags = list(pending) if last == 0 else list(takewhile(last.__ge__, pending))
         for tag in tags:
@@ -190,7 +196,8 @@ class Publisher:
             if delivery is None:
                 continue
             if acked:
-                delivery.confirmed()
+                self._counters.confirm_times.append(now - delivery.sent)
+                delivery.confirmed(now)
             else:
                 delivery.failed(Nacked("the broker refused the message (basic.nack)"))
         if not acked:
@@ -212,19 +219,20 @@ class Publisher:
 
         A return has no delivery tag. If the same MessageId is in flight twice, neither of the two is believed.
         """
+        self._counters.add("returns_total")
         error = Unroutable(f"no queue is bound for exchange {method.exchange!r} and routing key {method.routing_key!r}")
         for delivery in [one for one in self._pending.values() if one.message_id == properties.message_id]:
             delivery.failed(error)
 
     def _on_blocked(self, _connection: object, frame: "pika.frame.Method[spec.Connection.Blocked]") -> None:
         self.blocked = True
-        self._log.error("broker_blocked", broker=self._address, explanation=str(frame.method.reason))
+        self._log.error("broker_blocked", broker=self.address, explanation=str(frame.method.reason))
         for delivery in list(self._pending.values()):
             delivery.failed(BrokerBlocked("the broker blocked the connection before the confirm"))
 
     def _on_unblocked(self, _connection: object, _frame: object) -> None:
         self.blocked = False
-        self._log.info("broker_unblocked", broker=self._address)
+        self._log.info("broker_unblocked", broker=self.address)
 
     def close(self) -> None:
         """Close the connection in AMQP's own way, as far as the loop still turns."""

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 from time import monotonic, time
 
-from bridge.admin import Admin
+from bridge.activity import Activity
+from bridge.admin import Admin, bind_admin
 from bridge.authentication import Credentials
 from bridge.certificate import Certificates
 from bridge.config import Config
@@ -17,7 +19,7 @@ from bridge.loop import READ, Loop
 from bridge.processes import supervise
 from bridge.publisher import Publisher
 from bridge.routing import Route
-from bridge.server import Limits, Server, describe
+from bridge.server import Limits, Server, bind, describe
 from bridge.signature import VERIFIER
 from bridge.tls import ListenerTLS
 from bridge.version import VERSION
@@ -29,25 +31,27 @@ GOODBYE = 1.0  # seconds for AMQP's own way of closing
 class Process:
     """One process of the bridge: a loop, a listener, a connection to the broker."""
 
-    def __init__(self, config: Config, counters: Counters, log: Log) -> None:
-        """Raises SettingError when something can't be set up; nothing is listening then."""
-        self._config, self._counters, self._log = config, counters, log
+    def __init__(self, config: Config, counters: Counters, activity: Activity, log: Log, admin: socket.socket | None) -> None:
+        """admin is the admin listener's socket, which all processes have. Raises SettingError when something can't be set up."""
+        self._config, self._counters, self._activity, self._log = config, counters, activity, log
         self._loop = loop = Loop()
         self._credentials = Credentials(config.basic_auth_file)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
-        certificates = Certificates(config.certificates, egress, time)
-        self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, lambda: counters.add("broker_connections_total"))
+        certificates = Certificates(config.certificates, egress, time, counters.add)
+        self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
         shared = config.processes > 1
-        if shared and 0 in (config.listen[1], (config.admin_listen or ("", 1))[1]):
+        if shared and not config.listen[1]:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
-        self._server = Server(config.listen, "BRIDGE_LISTEN", loop, Limits(config), counters, log, shared)
+        self._server = Server(bind(config.listen, "BRIDGE_LISTEN", shared), loop, Limits(config), counters, log)
         self._server.deliveries = Deliveries(config, certificates, egress, self._publisher, self._credentials, log)
         self._tls = ListenerTLS(config, log, self._server.use_tls) if config.tls_cert else None
-        if config.admin_listen is not None:
-            admin = Admin(config.admin_listen, "BRIDGE_ADMIN_LISTEN", loop, Limits(config), Counters(1, counters.reasons), log, shared)
-            admin.processes, admin.shown, admin.statuses = config.processes, counters, {one.reason: one.status for one in failures()}
+        if admin is not None:
+            Admin(admin, loop, Limits(config), Counters(1, counters.statuses), log).show(
+                counters, activity, self._server.socket.getsockname()[1], self._tell
+            )
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
+        self._told = monotonic()
         self._complaint = ""
         self._parent: int | None = None
 
@@ -59,8 +63,9 @@ class Process:
             self._loop.add(parent, self._orphaned, READ)
         self._publisher.connect()
         self._counters.put("started", 1)
+        self._counters.put("pid", os.getpid())
         self._tick()
-        self._log.info("listening", address=describe(self._server), version=VERSION, verifier=VERIFIER, tls=self._tls is not None)
+        self._log.info("listening", address=describe(self._server.socket), version=VERSION, verifier=VERIFIER, tls=self._tls is not None)
         if self._config.sns_endpoint.startswith("http://"):
             self._log.warning(
                 "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
@@ -72,8 +77,21 @@ class Process:
         self._log.info("stopped")
         return 0
 
+    def _tell(self) -> None:
+        """Leave state and numbers where every process can read them."""
+        counters, publisher, now = self._counters, self._publisher, monotonic()
+        counters.put("ready", int(publisher.ready and not self._stop_by))
+        counters.put("blocked", int(publisher.blocked))
+        counters.put("draining", int(self._stop_by > 0))
+        if publisher.blocked:
+            counters.add("blocked_milliseconds", int((now - self._told) * 1000))
+        self._told = now
+        counters.put("turned", int(now * 1000))
+        counters.flush()
+        self._activity.update(counters, publisher.address, time())
+
     def _tick(self) -> None:
-        self._counters.put("ready", int(self._publisher.ready and not self._stop_by))
+        self._tell()
         if self._tls is not None:
             self._tls.follow()
         try:
@@ -95,6 +113,7 @@ class Process:
                 self._loop.stop()  # asked twice
             return
         self._stop_by = monotonic() + self._config.deadline
+        self._tell()
         self._log.info("draining", in_flight=self._server.in_flight, signal=number)
         self._server.drain()
         self._drained()
@@ -146,13 +165,16 @@ def serve(config: Config) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     keep_standard_streams()
     log = Log(config.log_level, config.log_format)
-    counters = Counters(config.processes, tuple(dict.fromkeys(one.reason for one in failures())))
+    statuses = {one.reason: one.status for one in failures()}
+    counters, activity = Counters(config.processes, statuses), Activity(config.processes, statuses)
+    admin = bind_admin(config, log)
     if config.processes == 1:
-        return Process(config, counters, log).run()
+        return Process(config, counters, activity, log, admin).run()
 
     def start(number: int, parent: int) -> int:
         counters.use(number)
+        activity.use(number)
         log.dropped = counters.own("log_lines_dropped_total")
-        return Process(config, counters, log).run(parent)
+        return Process(config, counters, activity, log, admin).run(parent)
 
     return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log)

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from http.server import HTTPServer
-from time import monotonic
+from time import monotonic, time
 
 from bridge.answers import Answers
 from bridge.config import Config
@@ -38,40 +38,23 @@ class Server(HTTPServer):
     """http.server's HTTPServer, driven by the loop instead of by serve_forever()."""
 
     connection_class: type[Connection] = Connection
-    request_queue_size = BACKLOG
     deliveries: Deliveries
 
-    def __init__(
-        self, address: tuple[str, int], setting: str, loop: Loop, limits: Limits, counters: Counters, log: Log, share: bool
-    ) -> None:
-        """share the port with other processes (SO_REUSEPORT). Raises SettingError, naming setting, when the address can't be had."""
+    def __init__(self, bound: socket.socket, loop: Loop, limits: Limits, counters: Counters, log: Log) -> None:
+        """bound is what `bind` returned."""
         self.loop, self.limits, self.counters, self.log = loop, limits, counters, log
         self.answers = Answers()
         self.connections: set[Connection] = set()
         self.in_flight = 0
         self.buffered = 0  # bytes of large bodies
         self.draining = False
-        self._share = share
         self._tls: ssl.SSLContext | None = None
-        self.address_family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
-        try:
-            super().__init__(address, self.connection_class, bind_and_activate=True)
-        except OSError as error:
-            raise SettingError(setting, f"can't listen on {address[0] or '*'}:{address[1]}: {error.strerror or error}") from None
-        self.socket.setblocking(False)
+        super().__init__(bound.getsockname(), self.connection_class, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
         loop.add(self.fileno(), self._acceptable, READ)
         self._accepting = True
         self._sweep()
-
-    def server_bind(self) -> None:
-        """Bind, without the reverse DNS query that HTTPServer makes of it."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        if self._share:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
 
     def use_tls(self, context: ssl.SSLContext) -> None:
         """Speak TLS with every connection from now on."""
@@ -156,7 +139,10 @@ class Server(HTTPServer):
         if delivery.admitted:
             self.in_flight -= 1
         if reason:
-            self.counters.add(reason)
+            if reason == "published":
+                self.counters.published.append(delivery.topic_arn)
+            else:
+                self.counters.add(reason)
             if self.log.debugs and delivery.message_id:
                 known = {"message_id": delivery.message_id, "topic_arn": delivery.topic_arn}
                 if delivery.trace is not None:
@@ -166,6 +152,8 @@ class Server(HTTPServer):
     def verdict(self, error: BridgeError, message_id: str = "", topic_arn: str = "", client: str = "", trace: Trace | None = None) -> None:
         """Log and count what was not answered with 200."""
         self.counters.add(error.reason)
+        if not error.expected:
+            self.counters.refusals.append((time(), error.status, error.reason, str(error), topic_arn[:300], message_id, client))
         fields = ("message_id", message_id), ("topic_arn", topic_arn), ("client", client), ("trace_id", trace and trace.trace_id)
         known = {name: value for name, value in fields if value}
         say = self.log.error if error.status in (413, 500) else self.log.debug if error.expected else self.log.warning
@@ -196,6 +184,31 @@ class Server(HTTPServer):
         """http.server's own log is not used."""
 
 
+def bind(address: tuple[str, int], setting: str, share: bool = False) -> socket.socket:
+    """Return a socket that listens on (host, port), with SO_REUSEPORT when the port is to be shared.
+
+    Raises SettingError, naming setting, when the address can't be had.
+    """
+    family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            if share:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        raise SettingError(setting, f"can't listen on {address[0] or '*'}:{address[1]}: {error.strerror or error}") from None
+    sock.setblocking(False)
+    return sock
+
+
 def has_ipv6() -> bool:
     """Tell whether an IPv6 socket can be bound here."""
     try:
@@ -206,7 +219,7 @@ def has_ipv6() -> bool:
         return False
 
 
-def describe(server: Server) -> str:
-    """Return the host:port that a server listens on, an IPv6 host in brackets."""
-    host, port = server.socket.getsockname()[:2]
+def describe(bound: socket.socket) -> str:
+    """Return the host:port that a socket listens on, an IPv6 host in brackets."""
+    host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

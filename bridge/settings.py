@@ -81,6 +81,11 @@ def address(text: str) -> tuple[str, int] | None:
     return host, int(port)
 
 
+def address_or_off(text: str) -> tuple[str, int] | None:
+    """Return (host, port) as `address` does; None for "off" and "". Raises ValueError."""
+    return None if text == "off" else address(text)
+
+
 def origin(text: str) -> str:
     """Return an http(s) origin without a slash at its end; "" for none. Raises ValueError."""
     text = text.rstrip("/")
@@ -150,7 +155,7 @@ SETTINGS = (
     Setting("CERTIFICATES", "", ("FOLDER", str), "Signing certificates by their file name, looked in before the network: for hosts without egress."),
     Setting("CA_FILE", "", FILE, "The roots (PEM) that SNS's own hosts are trusted by; else certifi's, in the image Amazon's."),
     Setting("SNS_ENDPOINT", "", ("ORIGIN", origin), "Takes the place of `https://sns.<region>.<suffix>`: a VPC endpoint, LocalStack, a test."),
-    Setting("ADMIN_LISTEN", "", ("HOST:PORT", address), "A second listener with `/livez`, `/readyz` and `/metrics`; empty is none."),
+    Setting("ADMIN_LISTEN", "127.0.0.1:3001", ("HOST:PORT|off", address_or_off), "A second listener: a status page, `/livez`, `/readyz`, `/metrics`. The default is done without when it is taken."),
     Setting("PROCESSES", "1", COUNT, "Processes that share the port, for more than one core."),
     Setting("LOG_LEVEL", "info", one_of("debug", "info", "warning", "error"), "`debug` also logs every delivery that was answered 200."),
     Setting("LOG_FORMAT", "json", one_of("json", "text"), "One line an event, on standard output."),

@@ -28,6 +28,7 @@ class Transport(AbstractStreamTransport):
         self._written: list[bytes] = []  # in this turn
         self._unsent: bytes | memoryview = b""  # what the socket did not take; it goes out first, unchanged (TLS wants that)
         self._open = True
+        self.turned = True  # whether the loop has turned since a publish last looked at the clock
         self._tls = isinstance(sock, ssl.SSLSocket)
         services.set_reader(sock.fileno(), self._readable)
 
@@ -37,6 +38,7 @@ class Transport(AbstractStreamTransport):
 
     def flush(self) -> None:
         """Send what was written, or as much as the socket takes; the rest when it is writable again."""
+        self.turned = True
         if self._written and not self._unsent and self._open:
             self._unsent = b"".join(self._written)
             self._written.clear()

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 from bridge.simulate.delivery import deliver_all
 from bridge.simulate.post import Connection
@@ -67,8 +68,13 @@ def test_metrics_and_readiness_cover_all_processes(start_bridge, sns):
     assert admin(port, "/readyz").body == b"2 of 2 ready\n"
     outcomes = deliver_all(sns.notifications(200), bridge.endpoint(), connections=16)
     assert all(outcome.delivered for outcome in outcomes)
+    published = 'bridge_verdicts_total{status="200",reason="published"}'
+    wait_for("every message's count", lambda: value(admin(port, "/metrics").body, published) == 200)
+    time.sleep(1)  # by now each process has told of its part
     for _ in range(8):  # whichever process answers
-        assert value(admin(port, "/metrics").body, 'bridge_verdicts_total{status="200",reason="published"}') == 200
+        text = admin(port, "/metrics").body
+        assert value(text, published) == value(text, "bridge_confirm_duration_seconds_count") == 200
+        assert value(text, "bridge_processes_running") == value(text, "bridge_processes_ready") == 2
 
 
 def test_a_setting_that_no_process_can_use_ends_them_all_with_2(start_bridge, sns, broker, queue):

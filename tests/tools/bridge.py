@@ -33,13 +33,16 @@ __all__ = ["ROOT", "UNDER_TEST", "Bridge", "command", "environment", "image", "r
 
 
 class Bridge:
-    """A bridge that serves. Settings are environment variables; BRIDGE_LISTEN gets a free port of 127.0.0.1 when it is not given.
+    """A bridge that serves. Settings are environment variables; BRIDGE_LISTEN gets a free port of 127.0.0.1 when it is not given,
+    BRIDGE_ADMIN_LISTEN is off then, for its default is free for one bridge on a machine only ("default": that one).
 
     Attributes: process, log (the parsed lines), host, port.
     """
 
     def __init__(self, *arguments: str, container: tuple[str, ...] = (), **settings: str) -> None:
         settings.setdefault("BRIDGE_LISTEN", f"127.0.0.1:{free_port()}")
+        if settings.setdefault("BRIDGE_ADMIN_LISTEN", "off") == "default":
+            del settings["BRIDGE_ADMIN_LISTEN"]
         host, _, port = settings["BRIDGE_LISTEN"].rpartition(":")
         self.host, self.port = host.strip("[]") or "127.0.0.1", int(port)
         self.settings, self.arguments = settings, arguments

@@ -39,10 +39,10 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
     {"_rsa", "_revision"},  # the extension module, and what a build writes
-    {"errors", "version", "settings", "der", "rsa", "counters", "log", "egress", "answers"},
-    {"framing", "timestamp", "topic", "x509", "authentication", "transport", "broker", "policy", "processes"},
+    {"errors", "version", "settings", "der", "rsa", "counters", "log", "egress", "answers", "status_page"},
+    {"framing", "timestamp", "topic", "x509", "authentication", "transport", "broker", "policy", "processes", "activity"},
     {"reader", "message", "signature", "subscription", "loop"},
-    {"certificate", "routing", "tracing"},
+    {"certificate", "routing", "tracing", "metrics", "status"},
     {"content", "cloudevents", "config"},
     {"delivery", "publisher", "healthcheck", "tls"},
     {"connection", "check", "verify"},

@@ -207,12 +207,19 @@ def test_no_path(text):
 def test_the_defaults_are_a_config():
     config = loaded()
     assert [topic.text for topic in config.topics] == [TOPICS]
-    assert (config.listen, config.admin_listen, config.path, config.raw, config.processes) == (("", 3000), None, "", False, 1)
+    assert (config.listen, config.path, config.raw, config.processes) == (("", 3000), "", False, 1)
+    assert (config.admin_listen, config.admin_given) == (("127.0.0.1", 3001), False)
     assert (config.max_age, config.deadline, config.max_body, config.max_buffered) == (7200, 10, 2 << 20, 64 << 20)
     assert (config.max_connections, config.max_in_flight, config.log_level, config.log_format) == (1000, 1000, "info", "json")
     assert (config.broker.urls, config.broker.heartbeat) == (("amqp://guest@localhost:5672/%2F",), 10)
     [default] = config.routes
     assert (default.pattern, default.exchange.text, default.routing_key.text, default.body) == (None, "", "{topic}", "envelope")
+
+
+@pytest.mark.parametrize("text", ["", "off"])
+def test_the_admin_listener_can_be_left_out(text):
+    config = loaded(ADMIN_LISTEN=text)
+    assert (config.admin_listen, config.admin_given) == (None, True)
 
 
 BAD = {
@@ -247,7 +254,7 @@ BAD = {
     "CERTIFICATES": ["/nowhere", "/etc/passwd"],
     "CA_FILE": ["/nowhere", "/"],
     "SNS_ENDPOINT": ["localhost:4566", f"https://u:{SECRET}@x", "https://x/path"],
-    "ADMIN_LISTEN": ["9090", ":x"],
+    "ADMIN_LISTEN": ["9090", ":x", "none"],
     "PROCESSES": ["", "0", "two"],
     "LOG_LEVEL": ["", "INFO", "trace"],
     "LOG_FORMAT": ["", "JSON", "xml"],

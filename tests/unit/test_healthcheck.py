@@ -16,11 +16,12 @@ from tests.unit.test_cli import PATIENCE, serving, wait_until_it_listens
 
 
 def check(**settings):
-    return healthcheck(load(settings, need_topics=False))
+    return healthcheck(load({"ADMIN_LISTEN": "off", **settings}, need_topics=False))
 
 
 @contextlib.contextmanager
 def bridge(port, **settings):
+    settings = {"ADMIN_LISTEN": "off", **settings}
     with serving(port, {f"BRIDGE_{name}": value for name, value in settings.items()}, stdout=subprocess.DEVNULL) as process:
         try:
             wait_until_it_listens(port)
@@ -85,10 +86,53 @@ def test_whoever_else_listens_there_is_not_healthy(answer, files, capsys):
     assert capsys.readouterr().out.startswith(f"unhealthy: 127.0.0.1:{port} (BRIDGE_LISTEN) answers ")
 
 
+# ---- with an admin listener
+
+
+def test_a_bridge_without_its_broker_is_not_ready(capsys):
+    port, admin = free_port(), f"127.0.0.1:{free_port()}"
+    with bridge(port, ADMIN_LISTEN=admin, AMQP_URL="amqp://127.0.0.1:9"):
+        assert check(LISTEN=f":{port}", ADMIN_LISTEN=admin) == 1
+    assert capsys.readouterr().out == "not ready: 0 of 1 ready: broker-unavailable\n"
+
+
+def test_where_an_admin_listener_shall_be_there_must_be_one(capsys):
+    port, admin = free_port(), f"127.0.0.1:{free_port()}"
+    with bridge(port):
+        assert check(LISTEN=f":{port}", ADMIN_LISTEN=admin) == 1
+    assert capsys.readouterr().out == f"unhealthy: no answer from {admin} (BRIDGE_ADMIN_LISTEN): Connection refused\n"
+
+
+def test_the_admin_listener_of_another_bridge_is_not_believed(capsys):
+    """Two bridges on a machine: the second serves without the default listener, and asking it leads to the first."""
+    first, second, admin = free_port(), free_port(), f"127.0.0.1:{free_port()}"
+    with bridge(first, ADMIN_LISTEN=admin), bridge(second):
+        config = load({"LISTEN": f":{second}", "ADMIN_LISTEN": admin}, need_topics=False)
+        assert healthcheck(config) == 1
+        config.admin_given = False
+        assert healthcheck(config) == 0
+    assert capsys.readouterr().out == "not ready: not-found\nhealthy\n"
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 500 Oh\r\n\r\n"])
+def test_whoever_else_listens_at_the_admin_address_is_not_a_ready_bridge(answer, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with server.accept()[0] as client:
+                client.recv(4096)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert check(ADMIN_LISTEN=f"127.0.0.1:{server.getsockname()[1]}") == 1
+        thread.join(PATIENCE)
+    assert capsys.readouterr().out.startswith("not ready: ")
+
+
 def test_it_works_as_a_command():
     port = free_port()
     with bridge(port):
-        done = subprocess.run(
-            [sys.executable, "-m", "bridge", "healthcheck", "--listen", f":{port}"], capture_output=True, timeout=PATIENCE, check=False
-        )
+        words = [sys.executable, "-m", "bridge", "healthcheck", "--admin-listen=off", "--listen", f":{port}"]
+        done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"healthy\n", b"")

@@ -297,9 +297,11 @@ class Connection:
     """What a delivery needs of its connection and server."""
 
     client_address = ("192.0.2.1", 7)
+    since = 5.0
 
     def __init__(self):
-        self.site = self
+        self.site = self.counters = self
+        self.publish_times = []
         self.answers, self.left, self.verdicts, self.bugs = [], [], [], []
 
     def leave(self, delivery, reason):
@@ -323,8 +325,9 @@ class TestDelivery:
         connection = Connection()
         delivery = Delivery(connection, True)
         assert not delivery.over
-        delivery.confirmed()
+        delivery.confirmed(5.25)
         assert delivery.over and connection.answers == [(200, True)] and connection.left == ["published"] and not connection.verdicts
+        assert connection.publish_times == [0.25]
 
     def test_a_failure_is_answered_counted_and_logged_with_its_ids(self):
         connection = Connection()
@@ -334,13 +337,13 @@ class TestDelivery:
         assert connection.answers == [(503, False)] and connection.left == [""]
         assert connection.verdicts == [("nack", "id", "arn", "192.0.2.1", delivery.trace)]
 
-    @pytest.mark.parametrize("first", [lambda one: one.confirmed(), lambda one: one.failed(Nacked("no")), lambda one: one.expired()])
+    @pytest.mark.parametrize("first", [lambda one: one.confirmed(5.25), lambda one: one.failed(Nacked("no")), lambda one: one.expired()])
     def test_whoever_speaks_first_is_heard_and_nobody_after(self, first):
         connection = Connection()
         delivery = Delivery(connection, True)
         first(delivery)
         answered = list(connection.answers)
-        delivery.confirmed()
+        delivery.confirmed(5.25)
         delivery.failed(Nacked("no"))
         delivery.expired()
         delivery.done("confirmed")

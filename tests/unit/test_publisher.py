@@ -3,6 +3,7 @@
 import pika.exceptions
 
 from bridge.broker import BrokerSettings
+from bridge.counters import Counters
 from bridge.log import Log
 from bridge.publisher import Publisher
 
@@ -34,8 +35,9 @@ def test_a_channel_is_never_opened_twice_on_one_connection(tmp_path):
     channels would count the same delivery tags, and one could answer 200 for the other's message."""
     loop, first, second = Loop(), Connection(), Connection()
     with open(tmp_path / "log", "wb") as log:
-        publisher = Publisher(loop, BrokerSettings(("amqp://127.0.0.1:9",), "", "", "", "", 10), None, Log(fd=log.fileno()), lambda: None)
-        publisher._address = "127.0.0.1:9"
+        settings = BrokerSettings(("amqp://127.0.0.1:9",), "", "", "", "", 10)
+        publisher = Publisher(loop, settings, None, Log(fd=log.fileno()), Counters(1, {}))
+        publisher.address = "127.0.0.1:9"
         publisher._connection = first
         publisher._channel_closed(None, pika.exceptions.ChannelClosedByBroker(404, "NOT_FOUND"))
         (open_again,) = loop.later
