@@ -1,0 +1,23 @@
+.PHONY: test-deploy deploy-requirements deploy-tools
+
+.venv-deploy/.ready: tests/deploy/requirements.txt tests/deploy/package-lock.json
+	$(PYTHON) -m venv .venv-deploy
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	cp tests/deploy/package.json tests/deploy/package-lock.json .venv-deploy
+	cd .venv-deploy && npm ci --silent --ignore-scripts
+	@touch $@
+
+deploy-tools:
+	@missing=""; for pair in systemd-analyze:systemd npm:npm ip:iproute2 unshare:util-linux openssl:openssl; do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+		|| { echo "missing: apt-get install$$missing"; exit 1; }
+
+test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; what the documentation says to type
+	$(MAKE) --no-print-directory .venv-deploy/.ready
+	sh tests/deploy/alone.sh $(VENV)/bin/python -m pytest tests/deploy tests/docs
+
+deploy-requirements: venv ## resolve the pinned requirements of test-deploy again
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url tests/deploy/requirements.in -o tests/deploy/requirements.txt
