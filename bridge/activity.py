@@ -33,13 +33,14 @@ class Activity:
         self.refusals: list[list[Any]] = []
         self.rates: deque[list[int]] = deque(maxlen=STEPS)  # step, and in it: published, refused, put off, confirmed, microseconds for that
         self._before: list[int] = []
+        self._at = 0  # the step under way
 
     def use(self, process: int) -> None:
         """Write the account of this process (0, 1, …) from now on, where its predecessor left it."""
         self._process = process
         left = self.account(process)
         self.topics, self.refusals = left.get("topics", {}), left.get("refusals", [])
-        self.rates.extend(left.get("rates", ()))
+        self.rates = deque(left.get("rates", ()), STEPS)
 
     def account(self, process: int) -> dict[str, Any]:
         """Return what a process wrote; {} when it has not, or ended in the middle."""
@@ -72,8 +73,9 @@ class Activity:
 
     def _step(self, counters: Counters, step: int) -> bool:
         """Begin a new step of the rates, when it is time."""
-        if self.rates and self.rates[-1][0] == step and self._before:
+        if step == self._at:
             return False
+        self._at = step
         confirmed, seconds = counters.own_histogram("confirm")
         totals = [
             counters.own("published"), sum(map(counters.own, self._refused)), sum(map(counters.own, self._put_off)), confirmed, seconds
