@@ -90,7 +90,8 @@ $("about").textContent="Broker "+s.brokers.join(", ")+" \\u00b7 version "+s.vers
 const of=(low,high)=>s.verdicts.reduce((sum,v)=>v[1]>=low&&v[1]<high&&v[0]!=="unauthorized"?sum+v[2]:sum,0),
 published=(s.verdicts.find(v=>v[0]==="published")||[0,0,0])[2],again=Math.max(0,s.broker_connections_total-n);
 tiles([["Published",count(published),"since the start"],["Refused",count(of(400,500)),"for good"],
-["Put off",count(of(500,600)),"SNS tries again"],["In flight",count(s.in_flight),count(s.connections)+" connection"+(s.connections===1?"":"s")],
+["Put off",count(of(500,600)),"SNS tries again"],
+["In flight",count(s.in_flight),count(s.connections)+" connection"+(s.connections===1?"":"s")],
 ["Answered within",ms(s.answer[1]),"99 % within "+ms(s.answer[2])],
 ["Broker came back",count(again)+"\\u00d7","blocked for "+span(s.blocked_milliseconds/1e3)]]);
 const r=s.rates,per=k=>r.map(x=>x[k]/s.step),each=n=>rate(n)+"/s";
@@ -114,7 +115,7 @@ turn();
 
 # The SHA-256 of the two as a browser sees them: nothing else on the page is style or script, whatever a message says.
 _STYLE_HASH = "ukK9HW5KRuZE783batMVbNjEPfJ7egEWmI1RZBqTKjE="
-_SCRIPT_HASH = "kKqeHqN0XwHtoLOe4P2MTSR8xWiTfmBKOBNLpi4GOTk="
+_SCRIPT_HASH = "NRa90qqLQcwx5qXWbqcmquN6OLAhDR3z/rwd56qzx/g="
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; script-src 'sha256-{_SCRIPT_HASH}'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
