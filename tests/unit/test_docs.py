@@ -1,0 +1,69 @@
+"""The documentation is complete where that can be counted, and its links lead somewhere. What it says to type is run by tests/docs."""
+
+import ast
+import re
+
+import pytest
+
+from bridge import errors
+from bridge.settings import SETTINGS
+from tests.tools.launch import ROOT
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
+REASONS = {
+    kind.reason: kind.status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BridgeError)
+}
+
+
+def table(text: str, columns: int) -> list[list[str]]:
+    """The cells of the rows that have so many columns and whose first is code."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
+    return [row for row in rows if len(row) == columns]
+
+
+def test_every_reason_is_explained():
+    rows = table((ROOT / "docs/reasons.md").read_text(), 4)
+    assert {row[0].strip("`"): int(row[1]) for row in rows} == REASONS
+    assert len(rows) == len(REASONS)
+    assert all(what for _, _, what, _ in rows)
+
+
+def test_every_event_of_the_log_is_explained():
+    used = set()
+    for path in (ROOT / "bridge").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                level = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+                if level in ("debug", "info", "warning", "error") and isinstance(node.args[0].value, str):
+                    used.add(node.args[0].value)
+    assert {"verdict", "listening", "broker_lost"} <= used
+    howto = (ROOT / "docs/howto.md").read_text()
+    explained = {word for row in table(howto.partition("## Read the log")[2], 3) for word in re.findall(r"`([a-z_]+)`", row[0])}
+    assert explained == used
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_settings_that_are_named_are_settings(document):
+    known = {setting.variable for setting in SETTINGS}
+    tests_own = {"BRIDGE_UNDER_TEST", "BRIDGE_IMAGE", "BRIDGE_REVISION"}
+    named = set(re.findall(r"BRIDGE_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_*…])", document.read_text()))
+    assert not named - known - tests_own
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if "://" in target:
+            continue
+        name, _, fragment = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        assert path.exists(), f"{target} is not there"
+        if fragment and path.suffix == ".md":
+            text = path.read_text()
+            places = {anchor(line.lstrip("#")) for line in text.splitlines() if line.startswith("#")}
+            places |= set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+            assert fragment in places, f"{target}: no such heading"
