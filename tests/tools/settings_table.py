@@ -1,13 +1,14 @@
 """README's table of settings, made from bridge.settings.SETTINGS.
 
 python -m tests.tools.settings_table            # print it
-python -m tests.tools.settings_table README.md  # put it between that file's markers
+python -m tests.tools.settings_table README.md  # put it between that file's markers, and make the manual page and the completion again
 """
 
 import sys
 from pathlib import Path
 
 from bridge.settings import SETTINGS
+from tests.tools import manual
 
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 
@@ -41,3 +42,4 @@ if __name__ == "__main__":
     for name in sys.argv[1:]:
         path = Path(name)
         path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")
+        manual.write()

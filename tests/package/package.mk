@@ -1,0 +1,19 @@
+.PHONY: package package-tools package-requirements
+
+package-tools:
+	@missing=""; for name in groff mandoc zsh; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+		|| { echo "missing: apt-get install$$missing"; exit 1; }
+
+.venv-package/.ready: tests/package/requirements.txt
+	$(PYTHON) -m venv .venv-package
+	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+package: venv .venv-package/.ready package-tools ## wheel and sdist: checked, installed with and without a compiler, run; the manual page
+	$(VENV)/bin/python -m pytest tests/package
+
+package-requirements: venv
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url tests/package/requirements.in -o tests/package/requirements.txt
