@@ -16,12 +16,13 @@ def require_rabbitmq() -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise SystemExit(MISSING)
     print("installing rabbitmq-server (once)", flush=True)
-    _install("rabbitmq-server")
+    install("rabbitmq-server")
     if not (BIN / "rabbitmq-server").exists():
         raise SystemExit(MISSING)
 
 
-def _install(package: str) -> None:
+def install(package: str) -> None:
+    """Install a Debian package, its service off."""
     # Debian starts a package's service at its installation unless this script forbids it. The tests run a node of their own.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
