@@ -10,7 +10,7 @@ from bridge import broker
 from bridge.config import Config
 from bridge.loop import Loop
 from bridge.publisher import words
-from bridge.routing import Route
+from bridge.routing import Route, find_route
 
 PATIENCE = 15.0  # seconds for one broker
 
@@ -48,7 +48,7 @@ def _keys(config: Config, route: Route) -> list[str]:
     from bridge.topic import TopicArn
 
     topics = [TopicArn(pattern.text) for pattern in config.topics if "*" not in pattern.text]
-    return [route.routing_key.fill(topic, None) for topic in topics if route.pattern is None or route.pattern.matches(topic)]
+    return [route.routing_key.fill(topic, None) for topic in topics if find_route(topic, config.routes) is route]
 
 
 class _Look:

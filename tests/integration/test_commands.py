@@ -92,6 +92,15 @@ def test_check_tells_what_is_missing(broker, settings):
     assert "NOT_FOUND" in done.stdout
 
 
+def test_check_looks_only_at_the_queues_that_messages_reach(broker, queue, folder):
+    """The default route is for no topic here: a rule takes the one that there is."""
+    routes = folder / "routes.toml"
+    routes.write_text(f'[[route]]\ntopic = "arn:aws:sns:*:*:orders"\nrouting_key = "{queue}"\n')
+    done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_ROUTES=str(routes))
+    assert done.returncode == 0, done.stdout
+    assert f"queue '{queue}': is there" in done.stdout
+
+
 def test_check_tells_that_the_broker_is_not_there():
     done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=f"amqp://guest:secret@127.0.0.1:{free_port()}/%2F")
     assert done.returncode == 1
