@@ -4,17 +4,19 @@ VENV ?= .venv
 TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
 
 .DEFAULT_GOAL := list
-.PHONY: list venv test lint types pytest size-if-built audit clean
+.PHONY: list venv venv-module test lint types pytest size-if-built audit clean
 
 list:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.ready ## make the development environment in .venv
 
-$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/_rsa.c
+venv-module:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 		|| { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends python3-venv >/dev/null; } \
 		|| { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/_rsa.c | venv-module
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -40,6 +42,6 @@ audit: venv ## known vulnerabilities of what is installed and frozen, asked of P
 	$(VENV)/bin/pip-audit --disable-pip --no-deps -r build/requirements.txt
 
 clean: ## remove what was built in this folder; the caches of the image's build stay
-	rm -rf dist $(VENV) .venv-bench .venv-localstack .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 -include build/*.mk tests/*/*.mk

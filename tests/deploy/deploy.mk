@@ -1,6 +1,6 @@
 .PHONY: test-deploy deploy-requirements deploy-tools
 
-.venv-deploy/.ready: tests/deploy/requirements.txt tests/deploy/package-lock.json
+.venv-deploy/.ready: tests/deploy/requirements.txt tests/deploy/package-lock.json | venv-module
 	$(PYTHON) -m venv .venv-deploy
 	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	cp tests/deploy/package.json tests/deploy/package-lock.json .venv-deploy

@@ -32,10 +32,11 @@ How to run it for real
   export BRIDGE_AMQP_URL=amqp://USER:PASSWORD@BROKER:5672/%2F
   export BRIDGE_TOPICS=arn:aws:sns:REGION:ACCOUNT:TOPIC       # several: comma separated; * for any part
   export BRIDGE_QUEUE=orders BRIDGE_ROUTING_KEY=orders        # declares a quorum queue; or name your own exchange: BRIDGE_EXCHANGE
-  .venv/bin/bridge check                                      # are the settings right, is the broker there?
-  .venv/bin/bridge                                            # serves on port 3000; put TLS in front, or set BRIDGE_TLS_CERT and _KEY
+  python3 -m venv bridge-venv && . bridge-venv/bin/activate && pip install .
+  bridge check                                                # are the settings right, is the broker there?
+  bridge                                                      # serves on port 3000; put TLS in front, or set BRIDGE_TLS_CERT and _KEY
   aws sns subscribe --topic-arn arn:aws:sns:REGION:ACCOUNT:TOPIC --protocol https --notification-endpoint https://YOUR-HOST/
-  .venv/bin/bridge policy                                     # the delivery policy to set, so that SNS keeps trying for an hour"""
+  bridge policy                                               # the delivery policy to set, so that SNS keeps trying for an hour"""
 
 
 def say(step: str, text: str) -> None:
