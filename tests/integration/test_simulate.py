@@ -11,6 +11,7 @@ import pytest
 from bridge.certificate import check_certificate
 from bridge.settings import SETTINGS
 from bridge.signature import load_certificate
+from bridge.simulate.certificates import Authority
 from bridge.simulate.command import TOPIC
 from bridge.topic import TopicArn
 from tests.tools.bridge import ROOT, UNDER_TEST, environment, run
@@ -65,6 +66,21 @@ def test_the_whole_way_with_a_subscription(trial, broker, queue):
     assert status == 0 and "ConfirmSubscription called back" in output
     assert bridge.events("subscription_confirmed", topic_arn=TOPIC)
     assert {json.loads(message.body)["SignatureVersion"] for message in broker.take(queue)} == {"2"}
+
+
+def test_over_https_with_basic_auth_as_it_would_be_subscribed(trial, folder):
+    authority = Authority(folder)
+    files = authority.issue(folder / "server", "localhost", "127.0.0.1")
+    users = folder / "users"
+    users.write_text("sns:pass word@\n")
+    bridge, options = trial(
+        BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key), BRIDGE_BASIC_AUTH_FILE=str(users)
+    )  # fmt: skip
+    url = f"https://sns:pass%20word%40@localhost:{bridge.port}/"
+    options = ("--to", url, *options[2:], "--ca-file", authority.ca_file, "--count", 3)
+    assert simulate(*options, "--hostile")[0] == 0
+    status, output = simulate(*options, "--to", url.replace("pass", "path"))
+    assert status == 1 and "  refused    3  401 unauthorized: 3\n" in output
 
 
 def test_what_cannot_be_published_is_retried_by_the_policy_and_given_up(trial, folder):
