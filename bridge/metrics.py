@@ -64,12 +64,12 @@ def _processes(counters: Counters) -> list[str]:
     pids = {main, *(counters.of(process, "pid") for process in range(counters.processes))} - {0}
     ticks = pages = descriptors = 0
     try:
-        with open("/proc/self/limits", encoding="ascii") as file:
-            limit = next(line for line in file if line.startswith("Max open files")).split()[3]
+        with open("/proc/self/limits", "rb") as file:
+            limit = next(line for line in file if line.startswith(b"Max open files")).split()[3].decode()
         for pid in pids:
             try:
-                with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
-                    fields = file.read().rpartition(")")[2].split()
+                with open(f"/proc/{pid}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
                 descriptors += len(os.listdir(f"/proc/{pid}/fd"))
             except (FileNotFoundError, ProcessLookupError):  # it has just ended
                 continue
