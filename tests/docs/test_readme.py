@@ -60,8 +60,8 @@ def test_the_walkthrough(services, place, documented_broker):
     for name, text in (("docker", DOCKER), ("make", "#!/bin/sh\n"), ("awslocal", f'#!/bin/sh\nexec {TOOLS}/aws "$@"\n')):
         (place / "bin" / name).write_text(text)
         (place / "bin" / name).chmod(0o755)
-    look = "docker compose exec rabbitmq rabbitmqctl list_queues name messages\n"
-    assert WALKTHROUGH.endswith(look)
+    look = WALKTHROUGH.splitlines()[-1] + "\n"
+    assert look.startswith("docker compose exec rabbitmq rabbitmqctl ")
     publish = next(line for line in WALKTHROUGH.splitlines() if " sns publish " in line)
     first, _, _ = WALKTHROUGH.partition(publish)
     own = {"AWS_ACCESS_KEY_ID": "test", "AWS_DEFAULT_REGION": "us-east-1"}  # as awslocal does it
