@@ -38,19 +38,28 @@ def test_root_without_capabilities_is_told_so_and_does_not_go_on_as_root() -> No
     assert "su-exec: bridge: not permitted" in done.stderr
 
 
-def test_it_serves_as_an_unprivileged_user_is_healthy_and_stops_in_order() -> None:
-    """No broker is needed: the health check is the process's own."""
+NOT_READY = "not ready: 0 of 1 ready: broker-unavailable\n"
+
+
+def test_it_serves_as_an_unprivileged_user_says_how_it_is_and_stops_in_order() -> None:
+    """HEALTHCHECK's own words, run in the container: not ready without a broker, but alive."""
+    check = Image().config["config"]["Healthcheck"]["Test"]
+    assert check[0] == "CMD"
     port, name = free_port(), f"bridge-image-{free_port()}"
     settings = ("--env", f"BRIDGE_LISTEN=127.0.0.1:{port}", "--env", "BRIDGE_TOPICS=arn:aws:sns:eu-central-1:123456789012:orders")
+    admin = ("--env", f"BRIDGE_ADMIN_LISTEN=127.0.0.1:{free_port()}")
     broker = ("--env", f"BRIDGE_AMQP_URL=amqp://127.0.0.1:{free_port()}/")
     process = subprocess.Popen(
-        [*PODMAN, *LIMITS, "--name", name, "--read-only", *settings, *broker, under_test.image()], stdout=subprocess.PIPE, text=True
+        [*PODMAN, *LIMITS, "--name", name, "--read-only", *settings, *admin, *broker, under_test.image()], stdout=subprocess.PIPE, text=True
     )
     try:
         deadline = time.monotonic() + 60
-        while subprocess.run(["podman", "exec", name, "/bin/bridge", "healthcheck"], capture_output=True).returncode:
-            assert time.monotonic() < deadline and process.poll() is None
+        while (done := subprocess.run(["podman", "exec", name, *check[1:]], capture_output=True, text=True)).stdout != NOT_READY:
+            assert time.monotonic() < deadline and process.poll() is None, done
             time.sleep(0.2)
+        assert done.returncode == 1
+        alive = ["podman", "exec", "--env", "BRIDGE_ADMIN_LISTEN=off", name, *check[1:]]
+        assert subprocess.run(alive, capture_output=True, text=True, check=True).stdout == "healthy\n"
         users = subprocess.run(["podman", "top", name, "user", "args"], capture_output=True, text=True, check=True).stdout
         assert re.search(r"^(bridge|65532)\s+/bin/bridge", users, re.M), users
         subprocess.run(["podman", "stop", "--time", "20", name], capture_output=True, check=True)
