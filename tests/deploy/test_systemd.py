@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.delivery import deliver_all
+from bridge.simulate.post import Endpoint
 from tests.conftest import settings_for
 from tests.tools.bridge import ROOT
-from tests.tools.delivery import deliver_all
 from tests.tools.ports import free_port, listening, wait_for
-from tests.tools.post import Endpoint
 
 UNIT = ROOT / "docs/bridge.service"
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is missing: apt-get install systemd")

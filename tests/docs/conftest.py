@@ -10,10 +10,10 @@ import boto3
 import pytest
 import yaml
 
+from bridge.simulate.certificates import Authority
 from tests.contract.conftest import LOCALSTACK, running
 from tests.tools.bridge import ROOT
 from tests.tools.broker import Broker
-from tests.tools.certificates import Authority
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"

@@ -1,3 +1,0 @@
-"""See bridge/simulate/certificates.py."""
-
-from bridge.simulate.certificates import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""See bridge/simulate/delivery.py."""
-
-from bridge.simulate.delivery import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""See bridge/simulate/envelope.py."""
-
-from bridge.simulate.envelope import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""See bridge/simulate/post.py."""
-
-from bridge.simulate.post import *  # noqa: F403
