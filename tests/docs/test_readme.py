@@ -71,6 +71,6 @@ def test_the_walkthrough(services, place, documented_broker):
     done = run_blocks(publish, place, **own)
     assert done.returncode == 0, done.stderr
     wait_for("the message", lambda: documented_broker.count("orders") == 1)
-    assert "orders\t1" in run_blocks(look, place).stdout
+    wait_for("the message in RabbitMQ's own figures, some seconds old", lambda: "orders\t1" in run_blocks(look, place).stdout, 60)
     (stored,) = documented_broker.take("orders")
     assert json.loads(stored.body)["Message"] == "hello"
