@@ -5,7 +5,7 @@ package-tools:
 	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
 		|| { echo "missing: apt-get install$$missing"; exit 1; }
 
-.venv-package/.ready: tests/package/requirements.txt
+.venv-package/.ready: tests/package/requirements.txt | venv-module
 	$(PYTHON) -m venv .venv-package
 	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
