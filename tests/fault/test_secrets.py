@@ -27,7 +27,7 @@ def everything(bridge: Bridge, admin: int, answers: list[str]) -> str:
     """All that anybody can see of it."""
     pid = bridge.pid()
     with Connection("127.0.0.1", admin) as connection:
-        pages = [connection.get(path).body.decode() for path in ("/metrics", "/readyz", "/livez")]
+        pages = [connection.get(path).body.decode() for path in ("/metrics", "/readyz", "/livez", "/status.json", "/")]
     command_line = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     return "\n".join([*map(str, bridge.log), *bridge.not_json, bridge.errors(), command_line, *pages, *answers])
 

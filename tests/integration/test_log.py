@@ -86,7 +86,7 @@ def test_no_secret_is_in_log_metrics_or_command_line(start_bridge, broker, queue
         bridge.deliver(sent, extra=basic(credentials))
     bridge.deliver(sent._replace(body=sent.body + b"hunter2-trailing"), extra=basic("sns:hunter2-basic"))
     with Connection("127.0.0.1", admin) as connection:
-        metrics = connection.get("/metrics").body.decode()
+        metrics = "".join(connection.get(path).body.decode() for path in ("/metrics", "/status.json"))
     command_line = Path(f"/proc/{bridge.pid()}/cmdline").read_bytes().decode()
     assert broker.count(queue) == 1
     broker.ctl("change_password", "secretive", "another")
