@@ -29,7 +29,7 @@ def bind_admin(config: Config, log: Log) -> socket.socket | None:
     if config.admin_listen is None:
         return None
     try:
-        if config.admin_listen[1] and config.admin_listen[1] == config.listen[1]:
+        if not config.admin_given and config.admin_listen[1] == config.listen[1]:
             raise SettingError(SETTING, f"{config.listen[1]} is BRIDGE_LISTEN's port")
         return bind(config.admin_listen, SETTING)
     except SettingError as error:

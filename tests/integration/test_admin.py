@@ -188,6 +188,11 @@ def test_the_default_gives_way_and_what_was_asked_for_does_not(start_bridge, sns
     assert done.returncode == 2 and "BRIDGE_ADMIN_LISTEN: can't listen on 127.0.0.1:3001" in done.stderr
 
 
+def test_one_port_of_two_addresses_can_be_had(start_bridge, sns, port):
+    bridge = start_bridge(BRIDGE_LISTEN=f"127.0.0.2:{port}", BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}")
+    assert bridge.deliver(sns.notification()).status == 200 and admin(port, "/readyz").status == 200
+
+
 @pytest.mark.skipif(listening(3001) or UNDER_TEST == "image", reason="it needs the default port")
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_default_leaves_its_port_to_the_deliveries(start_bridge, sns, processes):
