@@ -3,13 +3,16 @@
 Source: RabbitMQ URI specification and URI query parameters; AMQP 0-9-1 section 4.
 """
 
-import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pika
 from pika.credentials import ExternalCredentials, PlainCredentials
 
 from bridge.egress import default_ca_file
+
+if TYPE_CHECKING:
+    import ssl
 
 SOCKET_TIMEOUT = 4  # seconds for TCP
 STACK_TIMEOUT = 8  # seconds for TCP, TLS and AMQP together
@@ -76,8 +79,10 @@ def parameters(settings: BrokerSettings, url: str) -> pika.URLParameters:
     return result
 
 
-def tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+def tls_context(settings: BrokerSettings) -> "ssl.SSLContext":
     """Return the TLS context for amqps. Raises OSError when a file can't be used."""
+    import ssl
+
     context = ssl.create_default_context(cafile=settings.ca_file or default_ca_file())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert:

@@ -4,7 +4,6 @@
 """
 
 import os
-import ssl
 import sys
 
 from bridge.config import given, load
@@ -82,6 +81,8 @@ def simulate(arguments: list[str]) -> int:
 
 def version() -> str:
     """Return the versions of all that matters when something goes wrong."""
+    import ssl
+
     return f"bridge {VERSION} (revision {REVISION}, CPython {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, verifier {VERIFIER})"
 
 

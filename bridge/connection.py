@@ -1,7 +1,7 @@
 """One client's connection on the loop: pieces from the socket in, answers out in order. Idle or slow, it costs a buffer."""
 
+import mmap
 import socket
-import ssl
 from http.server import BaseHTTPRequestHandler
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from bridge.errors import BridgeError, MethodNotAllowed, NotFound, Overloaded
 from bridge.framing import Request
 from bridge.loop import READ, WRITE
 from bridge.reader import RequestReader
+from bridge.transport import is_tls, would_block
 
 if TYPE_CHECKING:
     from bridge.server import Server
@@ -19,15 +20,12 @@ MAX_AHEAD = 65536  # bytes read ahead while a delivery is under way
 SMALL = 65536  # bytes of a body that are not worth counting
 IDLE_FOR = 75.0  # seconds that a connection may wait between two requests
 LINGER_FOR = 2.0  # seconds to read on after the last answer: closing over unread bytes would reset it away
-_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-_received = memoryview(bytearray(262144))  # one for all connections: nothing stays in it between two events
+# One for all connections: nothing stays in it between two events. Its pages take memory when something came that long.
+_received = memoryview(mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class Connection(BaseHTTPRequestHandler):
     """http.server's request class; the loop calls it when its socket is readable, instead of it reading by itself."""
-
-    protocol_version = "HTTP/1.1"
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], server: "Server") -> None:
         self.connection, self.client_address = sock, address
@@ -39,7 +37,7 @@ class Connection(BaseHTTPRequestHandler):
         self.delivery: Delivery | None = None
         self._reserved = 0
         self._advancing = self._lingering = self._input_ended = self._watched = False
-        self._tls = self._handshaking = isinstance(sock, ssl.SSLSocket)
+        self._tls = self._handshaking = is_tls(sock)
         self._watch()
 
     # ---- from the socket
@@ -56,6 +54,8 @@ class Connection(BaseHTTPRequestHandler):
 
     def _handshake(self, _descriptor: int, _events: int) -> None:
         """One step of TLS's handshake."""
+        import ssl
+
         try:
             self.connection.do_handshake()
         except ssl.SSLWantReadError:
@@ -91,7 +91,7 @@ class Connection(BaseHTTPRequestHandler):
                 # what waits inside the TLS layer, the loop can't see
                 if not (self._tls and self._watched and self.connection.pending()):
                     return
-        except _WOULD_BLOCK:
+        except would_block():
             return
         except OSError:
             self.close()

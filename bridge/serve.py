@@ -1,5 +1,6 @@
 """`bridge serve`: puts the parts of one process together, runs them, and drains them."""
 
+import gc
 import os
 import signal
 import socket
@@ -162,6 +163,8 @@ def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
 
 def serve(config: Config) -> int:
     """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
+    gc.freeze()  # what the imports made stays; the collector need not look at it again and again
+    gc.enable()  # which is off while the binary starts
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     keep_standard_streams()
     log = Log(config.log_level, config.log_format)

@@ -3,9 +3,9 @@
 import errno
 import os
 import socket
-import ssl
 from http.server import HTTPServer
 from time import monotonic, time
+from typing import TYPE_CHECKING
 
 from bridge.answers import Answers
 from bridge.config import Config
@@ -16,6 +16,9 @@ from bridge.errors import BridgeError, Draining, Overloaded, SettingError
 from bridge.log import Log
 from bridge.loop import READ, Loop
 from bridge.tracing import Trace
+
+if TYPE_CHECKING:
+    import ssl
 
 BACKLOG = 1024
 ACCEPTS = 64  # at most in one turn
@@ -56,7 +59,7 @@ class Server(HTTPServer):
         self._accepting = True
         self._sweep()
 
-    def use_tls(self, context: ssl.SSLContext) -> None:
+    def use_tls(self, context: "ssl.SSLContext") -> None:
         """Speak TLS with every connection from now on."""
         self._tls = context
 

@@ -1,18 +1,21 @@
 """The HTTPS listener's TLS context, made from files and made again when they change."""
 
 import os
-import ssl
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bridge.config import Config
 from bridge.errors import SettingError
 from bridge.log import Log
 
+if TYPE_CHECKING:
+    import ssl
+
 
 class ListenerTLS:
     """Certificate, key and client roots as settings name them."""
 
-    def __init__(self, config: Config, log: Log, use: Callable[[ssl.SSLContext], None]) -> None:
+    def __init__(self, config: Config, log: Log, use: "Callable[[ssl.SSLContext], None]") -> None:
         """use(context) is called now and whenever the files have changed. Raises SettingError."""
         self._config, self._log, self._use = config, log, use
         self._files = [path for path in (config.tls_cert, config.tls_key, config.tls_client_ca_file) if path]
@@ -23,7 +26,9 @@ class ListenerTLS:
     def _stat(self) -> list[tuple[int, int]]:
         return [(status.st_mtime_ns, status.st_ino) for status in map(os.stat, self._files)]
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self) -> "ssl.SSLContext":
+        import ssl
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE

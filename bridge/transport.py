@@ -6,16 +6,29 @@ Source: `pika.adapters.utils.nbio_interface`, whose contracts the docstrings the
 """
 
 import socket
-import ssl
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStreamProtocol, AbstractStreamTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
+if TYPE_CHECKING:
+    import ssl
+
 MAX_UNSENT = 16 << 20  # bytes that may wait for a broker that does not read
 RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
-_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def is_tls(sock: socket.socket) -> bool:
+    """Tell whether a socket speaks TLS. (ssl costs a start a tenth of its time and memory, so who needs no TLS does not import it.)"""
+    return hasattr(sock, "do_handshake")
+
+
+def would_block() -> tuple[type[OSError], ...]:
+    """Return what a socket raises that is not ready; TLS's own words for it once something speaks TLS."""
+    tls = sys.modules.get("ssl")
+    return BlockingIOError, InterruptedError, *((tls.SSLWantReadError, tls.SSLWantWriteError) if tls else ())
 
 
 class Transport(AbstractStreamTransport):
@@ -29,7 +42,7 @@ class Transport(AbstractStreamTransport):
         self._unsent: bytes | memoryview = b""  # what the socket did not take; it goes out first, unchanged (TLS wants that)
         self._open = True
         self.turned = True  # whether the loop has turned since a publish last looked at the clock
-        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._tls = is_tls(sock)
         services.set_reader(sock.fileno(), self._readable)
 
     def write(self, data: bytes) -> None:
@@ -49,7 +62,7 @@ class Transport(AbstractStreamTransport):
     def _send(self) -> None:
         try:
             sent = self._sock.send(self._unsent)
-        except _WOULD_BLOCK:
+        except would_block():
             return
         except OSError as error:
             self._end(error)
@@ -70,7 +83,7 @@ class Transport(AbstractStreamTransport):
                 if not (self._tls and self._open and self._sock.pending()):  # type: ignore[attr-defined]
                     return
                 data = self._sock.recv(RECEIVE)
-        except _WOULD_BLOCK:
+        except would_block():
             return
         except Exception as error:  # pika tells a protocol breach by an exception of its own
             self._end(error)
@@ -122,7 +135,7 @@ class _Connecting(AbstractIOReference):
         protocol_factory: Callable[[], AbstractStreamProtocol],
         sock: socket.socket,
         on_done: Callable[[Any], None],
-        context: ssl.SSLContext | None,
+        context: "ssl.SSLContext | None",
         server_hostname: str | None,
     ) -> None:
         self._services, self._protocol_factory, self._sock, self._on_done = services, protocol_factory, sock, on_done
@@ -151,21 +164,26 @@ class _Connecting(AbstractIOReference):
                 return
         self._step()
 
-    def _step(self) -> None:
+    def _shaken(self) -> bool:
+        """Go a step further in the handshake; tell whether it is done."""
+        import ssl
+
         descriptor = self._sock.fileno()
         try:
-            if isinstance(self._sock, ssl.SSLSocket):
-                self._sock.do_handshake()
+            self._sock.do_handshake()  # type: ignore[attr-defined]
+            return True
         except ssl.SSLWantReadError:
             self._services.remove_writer(descriptor)
             self._services.set_reader(descriptor, self._step)
-            return
         except ssl.SSLWantWriteError:
             self._services.remove_reader(descriptor)
             self._services.set_writer(descriptor, self._step)
-            return
         except OSError as error:
             self._fail(error)
+        return False
+
+    def _step(self) -> None:
+        if self._tls is not None and not self._shaken():
             return
         self._finish()
         protocol = self._protocol_factory()
@@ -194,7 +212,7 @@ class Services(SelectorIOServicesAdapter):
         protocol_factory: Callable[[], AbstractStreamProtocol],
         sock: socket.socket,
         on_done: Callable[[Any], None],
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
         server_hostname: str | None = None,
     ) -> AbstractIOReference:
         """See `AbstractIOServices.create_streaming_connection`."""

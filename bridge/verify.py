@@ -1,5 +1,6 @@
 """`bridge verify`: is the message in this file genuine? The same code decides as in serve."""
 
+import gc
 import os
 from time import time
 
@@ -21,6 +22,7 @@ def verify(arguments: list[str]) -> int:
     Return 0 when all are genuine, else 1.
     Raises SettingError. --at TIME (as SNS writes it) or --at message takes the place of this machine's clock.
     """
+    gc.enable()  # which is off while the binary starts
     at, arguments = _at(arguments)
     texts, files = given(os.environ, arguments)
     if not files:

@@ -15,9 +15,12 @@ from types import CodeType
 
 
 def bare(code: CodeType) -> CodeType:
-    """Return the code without its line tables, inner code too."""
+    """Return the code, inner code too, without its line tables and without names that only a reader wants: those of a function's
+    own variables (not of its arguments), and where a function was defined (`Class.method` is `method`)."""
     consts = tuple(bare(const) if isinstance(const, CodeType) else const for const in code.co_consts)
-    return code.replace(co_linetable=b"", co_consts=consts)
+    arguments = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & 4) // 4 + (code.co_flags & 8) // 8
+    names = tuple(name if at < arguments else "" for at, name in enumerate(code.co_varnames))
+    return code.replace(co_linetable=b"", co_consts=consts, co_varnames=names, co_qualname=code.co_name)
 
 
 def array(name: str, data: bytes) -> str:

@@ -22,8 +22,8 @@ OPTIONS = f"""
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
 """.split()
 
-# Nuitka looks for these before it starts the compiler; the plugin decides all else.
-ENTRY = "import sys\nfrom bridge.cli import main\nsys.exit(main())\n"
+# While modules are imported there is nothing to collect; serve and verify turn the collector on.
+ENTRY = "import gc\ngc.disable()\nimport sys\nfrom bridge.cli import main\nsys.exit(main())\n"
 
 
 def revision() -> str:
@@ -86,7 +86,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    names = ("freeze.py", "plugin.py", "transform.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")
+    names = ("freeze.py", "plugin.py", "transform.py", "patterns.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")
     scripts = [HERE / name for name in names]
     sources = sorted((ROOT / "bridge").glob("*.py"))
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]

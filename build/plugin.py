@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
+from patterns import precompiled
 from transform import transform
 
 # Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
@@ -34,7 +35,7 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         return "compiled" if mine else "bytecode"
 
     def onModuleSourceCode(self, module_name: object, source_filename: str, source_code: str) -> str:
-        return transform(str(module_name), source_code)
+        return precompiled(str(module_name), transform(str(module_name), source_code))
 
     def onFrozenModuleBytecode(self, module_name: object, is_package: bool, bytecode: CodeType) -> CodeType:
         return bare(bytecode)

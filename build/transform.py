@@ -2,8 +2,8 @@
 
 Every library module loses what only a reader or a type checker wants: docstrings, assertions, annotations, overloads,
 TYPE_CHECKING blocks. A module under [trimmed] loses definitions too (`drop`, or all but `keep`), has some replaced, and
-then the imports that nothing uses any more. A module under [stub] is a file of build/stubs. `quiet` packages lose their
-log calls: nothing reads that log in the binary.
+then the imports that nothing uses any more. What [late] names is imported by the functions that use it. A module under
+[stub] is a file of build/stubs. `quiet` packages lose their log calls: nothing reads that log in the binary.
 """
 
 import ast
@@ -167,6 +167,26 @@ def trim(tree: ast.Module, rule: dict[str, object]) -> None:
     without_unused_imports(tree, before)
 
 
+def postpone(tree: ast.Module, late: list[str]) -> None:
+    """Move each `import X` for X in late from the top of the module into the functions that read the name it binds."""
+    for module in late:
+        name = module.split(".")[0]
+        there = [node for node in tree.body if isinstance(node, ast.Import) and [alias.name for alias in node.names] == [module]]
+        tree.body = [node for node in tree.body if node not in there]
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        functions = [node for one in (tree, *classes) for node in one.body if isinstance(node, ast.FunctionDef)]
+        for function in functions:
+            if reads(function, name):
+                function.body.insert(0, ast.Import([ast.alias(module)]))
+        if len(there) != 1 or reads(tree, name) != sum(reads(function, name) for function in functions):
+            raise ValueError(f"modules.toml imports {module} late, where it is not imported, or read outside of functions")
+
+
+def reads(tree: ast.AST, name: str) -> int:
+    """Return how many times the name is read."""
+    return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
+
+
 def transform(module: str, source: str) -> str:
     """Return the source as it goes into the binary. Our own package stays as it is written, but for annotations."""
     if module in MODULES["stub"]:
@@ -176,4 +196,5 @@ def transform(module: str, source: str) -> str:
     tree.body = Bare(quiet).body(tree.body, True)
     if module in MODULES["trimmed"]:
         trim(tree, MODULES["trimmed"][module])
+    postpone(tree, MODULES["late"].get(module, []))
     return ast.unparse(ast.fix_missing_locations(tree))

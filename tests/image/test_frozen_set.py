@@ -2,7 +2,9 @@
 
 import ast
 import builtins
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "build"))
 
 import closure  # noqa: E402
+import cpython  # noqa: E402
 import transform  # noqa: E402
 from library import BUILTINS  # noqa: E402
 
@@ -123,3 +126,27 @@ def test_no_frozen_source_needs_the_compiler(sources: dict[str, str]) -> None:
                 found.add(f"{module}: {node.func.id}")
     assert found <= set(transform.MODULES["never_asked"]), sorted(found)
     assert hasattr(builtins, "exec")
+
+
+COMPARE = """
+import ast, json, re, sys, _sre
+sys.path.insert(0, sys.argv[1])
+from patterns import precompiled
+found = []
+for name, source in json.load(sys.stdin).items():
+    for node in ast.walk(ast.parse(precompiled(name, source))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_sre.compile" and not name.startswith("re."):
+            made = eval(ast.unparse(node))
+            found.append([name, made.pattern == ast.literal_eval(node.args[0]), made == re.compile(made.pattern, made.flags)])
+print(json.dumps(found))
+"""
+
+
+def test_a_pattern_that_the_build_compiled_is_the_one_that_re_would_have_made(sources: dict[str, str]) -> None:
+    python = cpython.interpreter() / "bin/python3.13"
+    done = subprocess.run([python, "-I", "-c", COMPARE, ROOT / "build"], input=json.dumps(sources), capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert len(found) > 60
+    assert all(text and same for _, text, same in found), [name for name, text, same in found if not (text and same)]
+    assert {"bridge.framing", "bridge.message", "json.decoder", "urllib3.util.url"} <= {name for name, *_ in found}
+

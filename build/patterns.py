@@ -1,0 +1,97 @@
+"""Regular expressions are compiled when the binary is built, not at every start: `re.compile("…")` becomes the call of _sre, the
+matcher in C, that it ends in. What is only known at run time is compiled then, by the compiler that stubs/re.py imports late.
+
+Run by the built CPython only: the matcher's code is that of its version.
+"""
+
+import _sre
+import ast
+import re
+import struct
+from re import _compiler
+from types import SimpleNamespace
+
+METHODS = {"match": 2, "fullmatch": 2, "search": 2, "findall": 2, "finditer": 2, "split": 3, "sub": 4}  # and their arguments without flags
+
+
+def evaluated(node: ast.expr, known: dict[str, object]) -> object:
+    """Return the value of an expression of literals, known names and re's flags; None when it has anything else in it."""
+    try:
+        return eval(compile(ast.Expression(node), "", "eval"), {"__builtins__": {}, "re": re}, known)
+    except Exception:
+        return None
+
+
+def constants(tree: ast.Module) -> dict[str, object]:
+    """Return the names that the module gives a value of literals, once."""
+    known: dict[str, object] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, evaluated(node.value, known)
+            if name in known or not isinstance(value, str | bytes | int | tuple | list | dict):
+                known.pop(name, None)
+            else:
+                known[name] = value
+    return known
+
+
+def matcher(pattern: str | bytes, flags: int) -> ast.expr:
+    """Return the expression that makes the compiled pattern: what re's compiler would hand to _sre."""
+    handed: list[object] = []
+    _compiler._sre = SimpleNamespace(**vars(_sre) | {"compile": lambda *words: handed.extend(words)})
+    try:
+        _compiler.compile(pattern, flags)
+    finally:
+        _compiler._sre = _sre
+    _, flags, code, *rest = handed
+    packed = struct.pack(f"<{len(code)}I", *code)
+    words = ", ".join(map(repr, (pattern, int(flags)))), ", ".join(map(repr, rest))
+    return ast.parse(f"_sre.compile({words[0]}, list(memoryview({packed!r}).cast('I')), {words[1]})", mode="eval").body
+
+
+class Compile(ast.NodeTransformer):
+    """Replaces the calls; `used` tells whether there was one."""
+
+    def __init__(self, known: dict[str, object]) -> None:
+        self.known, self.used = known, False
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        outer, self.known = self.known, {}  # a name may be another in there
+        self.generic_visit(node)
+        self.known = outer
+        return node
+
+    visit_Lambda = visit_ClassDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        called = node.func
+        if not (isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "re" and node.args):
+            return node
+        pattern = evaluated(node.args[0], self.known)
+        given = [*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "flags")]
+        if not isinstance(pattern, str | bytes) or len(given) != len(node.args) - 1 + len(node.keywords):
+            return node
+        if called.attr == "compile":
+            flags = evaluated(given[0], self.known) if given else 0
+            if not isinstance(flags, int):
+                return node
+            self.used = True
+            return matcher(pattern, flags)
+        if node.keywords or len(node.args) > METHODS.get(called.attr, 0):
+            return node
+        self.used = True
+        return ast.Call(ast.Attribute(matcher(pattern, 0), called.attr, ast.Load()), node.args[1:], [])
+
+
+def precompiled(module: str, source: str) -> str:
+    """Return a module's source with the patterns in it compiled that are known now."""
+    if module.split(".")[0] == "re":
+        return source
+    tree = ast.parse(source)
+    change = Compile(constants(tree))
+    tree = change.visit(tree)
+    if change.used:
+        after = next((at for at, node in enumerate(tree.body) if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")), 0)
+        tree.body.insert(after, ast.Import([ast.alias("_sre")]))
+    return ast.unparse(ast.fix_missing_locations(tree))

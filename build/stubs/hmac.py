@@ -1,0 +1,3 @@
+from _operator import _compare_digest
+
+compare_digest = _compare_digest
