@@ -99,7 +99,7 @@ def labels(version: str, revision: str) -> dict[str, str]:
         "title": NAME, "description": "Receives Amazon SNS notifications, verifies them, publishes them to RabbitMQ",
         "source": source(), "revision": revision, "version": version, "licenses": "MIT", "base.name": "scratch", "created": CREATED,
     }  # fmt: skip
-    return {prefix + key: value for key, value in values.items()}
+    return {prefix + key: value for key, value in values.items() if value}
 
 
 def config(layer: bytes, version: str, revision: str) -> bytes:
@@ -154,9 +154,9 @@ def layout(layer: bytes, packed: bytes, version: str, revision: str) -> dict[str
 
 
 def source() -> str:
-    """Return where the sources are, as pyproject.toml has it."""
+    """Return where the sources are: pyproject.toml's `[project.urls] Source`; "" while it names no place, and then no label does."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return str(project.get("urls", {}).get("Source", project["name"]))
+    return str(project.get("urls", {}).get("Source", ""))
 
 
 def version() -> str:

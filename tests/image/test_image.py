@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,10 @@ def test_the_configuration(image: Image) -> None:
     assert config["ExposedPorts"] == {"3000/tcp": {}}
     assert config["Healthcheck"]["Test"] == ["CMD", "/bin/bridge", "healthcheck"]
     assert image.config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(image.layer).hexdigest()}"]
-    for key in ("source", "revision", "version", "licenses", "base.name"):
+    for key in ("revision", "version", "licenses", "base.name"):
         assert image.manifest["annotations"][f"org.opencontainers.image.{key}"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert image.manifest["annotations"].get("org.opencontainers.image.source") == project.get("urls", {}).get("Source")
     assert image.manifest["annotations"] == config["Labels"]
 
 
