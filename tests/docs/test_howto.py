@@ -46,7 +46,12 @@ SCENARIOS = {
     "Subscribe a topic": FIRST + wait_for("orders"),
     "Basic auth": SETTINGS + "\n" + SECTIONS["Basic auth"] + PUBLISH + wait_for("orders"),
     "HTTPS": SETTINGS + "\n" + SECTIONS["HTTPS"] + PUBLISH + wait_for("orders"),
-    "amqps with a client certificate": SETTINGS + "\n" + SECTIONS["amqps with a client certificate"] + SUBSCRIBE + wait_for("orders"),
+    "amqps with a client certificate": SETTINGS
+    + "\n"
+    + SECTIONS["amqps with a client certificate"]
+    + SUBSCRIBE
+    + wait_for("orders")
+    + "rabbitmqctl delete_user bridge\n",  # the broker is all tests'
     "Raw message delivery": SETTINGS + "\n" + SECTIONS["Raw message delivery"] + wait_for("orders"),
     "Several topics to several queues": SETTINGS + "\n" + SECTIONS["Several topics to several queues"] + wait_for("sales", "invoices"),
 }
