@@ -150,3 +150,25 @@ def test_a_pattern_that_the_build_compiled_is_the_one_that_re_would_have_made(so
     assert all(text and same for _, text, same in found), [name for name, text, same in found if not (text and same)]
     assert {"bridge.framing", "bridge.message", "json.decoder", "urllib3.util.url"} <= {name for name, *_ in found}
 
+
+class WithoutFunctions(ast.NodeTransformer):
+    """What a module runs when it is imported."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return ast.Pass()
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+
+def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patterns(reached: dict[str, tuple[Path, str]]) -> None:
+    started, waiting = set[str](), ["bridge.cli", "bridge.serve"]
+    while waiting:
+        module = waiting.pop()
+        if module in started or module not in reached:
+            continue
+        started.add(module)
+        path, source = reached[module]
+        at_import = ast.unparse(WithoutFunctions().visit(ast.parse(source)))
+        waiting += [*closure.imports(module, path.name == "__init__.py", at_import), module.rpartition(".")[0]]
+    assert {"bridge.delivery", "pika.spec", "http.server", "re"} <= started
+    assert not started & {"ssl", "requests", "urllib3", "http.client", "email.parser", "re._compiler", "re._parser", "tomllib"}
