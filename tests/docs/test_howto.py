@@ -20,7 +20,7 @@ FIRST = SECTIONS["Subscribe a topic"]
 SETTINGS = "\n".join(line for line in FIRST.splitlines() if line.startswith("export "))
 SUBSCRIBE = FIRST.partition("bridge check\n")[2]
 PUBLISH = "aws sns publish --topic-arn arn:aws:sns:eu-central-1:123456789012:orders --message hello\n"
-RUN_ELSEWHERE = {"Read the log"}
+RUN_ELSEWHERE = {"Let SNS try for an hour", "Read the log", "Without the internet"}  # below, by tests of their own
 
 
 def wait_for(*queues: str) -> str:
@@ -38,7 +38,7 @@ def no_queues(documented_broker):
 
 
 def test_no_section_is_forgotten():
-    tested = {*SCENARIOS, *RUN_ELSEWHERE, "Let SNS try for an hour"}
+    tested = {*SCENARIOS, *RUN_ELSEWHERE}
     assert {name for name, blocks in SECTIONS.items() if blocks} == tested
 
 
@@ -88,3 +88,13 @@ def test_the_log_is_counted(place, start_bridge, sns):
     (place / "bridge.log").write_text("".join(json.dumps(line) + "\n" for line in bridge.log))
     done = run_blocks(SECTIONS["Read the log"], place)
     assert done.stdout.split() == ["2", "bad-signature"], done
+
+
+def test_a_message_is_verified_without_a_network(place, sns):
+    (place / "message.json").write_bytes(sns.notification("hello").body)
+    (place / sns.certificate_path[1:]).write_bytes(sns.certificate)
+    block = SECTIONS["Without the internet"]
+    done = run_blocks(block, place, BRIDGE_SNS_ENDPOINT=sns.endpoint)
+    assert (done.returncode, sns.requests) == (0, []), done
+    (place / sns.certificate_path[1:]).unlink()
+    assert run_blocks(block, place, BRIDGE_SNS_ENDPOINT="https://localhost:1").returncode == 1
