@@ -7,7 +7,7 @@ TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
 .PHONY: list venv venv-module test lint types pytest size-if-built audit clean
 
 list:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.ready ## make the development environment in .venv
 

@@ -10,7 +10,7 @@ from recipe import DIST, main, say
 def place() -> Path:
     """Copy the two programs to dist; return the packed one's path."""
     packed = pack.build()
-    DIST.mkdir(exist_ok=True)
+    DIST.mkdir(parents=True, exist_ok=True)
     for name in ("bridge", "bridge.unpacked"):
         shutil.copy(packed / name, DIST / f".{name}")
         (DIST / f".{name}").replace(DIST / name)  # at once: a program that runs is not written over

@@ -190,7 +190,7 @@ def build() -> Path:
     files = contents()
     layer = archive(files)
     packed = gzipped(layer)
-    DIST.mkdir(exist_ok=True)
+    DIST.mkdir(parents=True, exist_ok=True)
     (DIST / "image.tar").write_bytes(archive(layout(layer, packed, version(), freeze.revision())))
     report({name: data for name, (_, data) in files.items()}, len(packed))
     say("image", f"{sum(len(data) for _, data in files.values())} bytes in {len(files)} files, {len(packed)} compressed")

@@ -56,6 +56,8 @@ def select_assembly(tree: Path) -> None:
     edit(tree / "crypto/sha/build.info", r"IF\[\$KECCAK1600ASM_\{- \$target\{asm_arch\} -\}\]", "IF[0]")
     edit(tree / "crypto/bn/rsaz_exp.h", r"^# *define RSAZ_ENABLED", "/* not in this build */")
     edit(tree / "crypto/modes/gcm128.c", r"\(defined\(GHASH_ASM\) \|\| defined\(OPENSSL_CPUID_OBJ\)\)", "defined(GHASH_ASM)")
+    arm = r"^#if \(defined\(__arm__\) .*defined\(__aarch64__\).*$"  # without the files, AES on arm64 is C as well
+    edit(tree / "include/crypto/aes_platform.h", arm, "#if 0")
 
 
 def say_nothing_of_the_builder(tree: Path) -> None:

@@ -21,7 +21,7 @@ ROOT = HERE.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sns-to-rabbitmq-bridge"
 SOURCES = tomllib.loads((HERE / "sources.toml").read_text())
 ARCH = os.environ.get("ARCH") or "amd64"
-DIST = Path(os.environ.get("DIST") or ROOT / "dist")
+DIST = Path(os.environ.get("DIST") or ROOT / "dist") / ("" if ARCH == "amd64" else ARCH)
 JOBS = str(os.cpu_count() or 1)
 EPOCH = 1700000000  # the one time that every file and every tool is told
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from recipe import DIST, HERE, ROOT
 
 
-def before() -> dict[str, int]:
+def table(text: str, arch: str, name: str) -> dict[str, int]:
+    """Return the table `name` of a size-budget.toml: amd64's, or another architecture's own."""
+    whole = tomllib.loads(text)
+    return dict((whole if arch == "amd64" else whole.get(arch, {})).get(name, {}))
+
+
+def before(arch: str) -> dict[str, int]:
     """Return what main's size-budget.toml says was measured, {} where there is no main to ask."""
     found = subprocess.run(["git", "-C", str(ROOT), "show", "main:build/size-budget.toml"], capture_output=True, text=True)
-    return dict(tomllib.loads(found.stdout).get("measured", {})) if found.returncode == 0 else {}
+    return table(found.stdout, arch, "measured") if found.returncode == 0 else {}
 
 
 def rows(sizes: dict[str, int], budget: dict[str, int], old: dict[str, int]) -> tuple[list[str], bool]:
@@ -35,11 +41,13 @@ def main(arguments: list[str]) -> int:
         return 2
     told = json.loads(place.read_text())
     sizes = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
-    budget = tomllib.loads((HERE / "size-budget.toml").read_text())["budget"]
-    lines, good = rows(sizes, budget, before())
+    arch = told["arch"]
+    budget = table((HERE / "size-budget.toml").read_text(), arch, "budget")
+    lines, good = rows(sizes, budget, before(arch))
     print("\n".join(lines))
     if "--record" in arguments:
-        print("\n[measured]\n" + "\n".join(f"{json.dumps(name)} = {size}" for name, size in sizes.items()))
+        heading = "measured" if arch == "amd64" else f"{arch}.measured"
+        print(f"\n[{heading}]\n" + "\n".join(f"{json.dumps(name)} = {size}" for name, size in sizes.items()))
     return 0 if good else 1
 
 

@@ -1,8 +1,8 @@
 /* The memcpy that comes with the compiler is built for size and moves one byte at a time: a third of a large message's time
  * was spent there. Here up to 128 bytes are moved by overlapping vectors,
  * which is right for overlapping blocks too, since all is loaded before anything is stored; more goes in a loop or, from
- * 2 KiB on, by `rep movsb`. x86-64 only. */
-#if defined(__x86_64__)
+ * 2 KiB on, by `rep movsb` where there is one. Only where a vector may lie at any address. */
+#if defined(__x86_64__) || defined(__aarch64__)
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,11 +47,13 @@ void *memmove(void *to, const void *from, size_t n)
     if ((uintptr_t)d - (uintptr_t)s >= n) { /* a forward copy overwrites nothing that it has yet to read */
         block end = OF(block, s + n - 16);
         char *stop = d + n - 16;
+#if defined(__x86_64__)
         if (n >= 2048 && (uintptr_t)s - (uintptr_t)d >= 64) {
             void *out = d;
             __asm__ volatile("rep movsb" : "+D"(out), "+S"(s), "+c"(n) : : "memory");
             return to;
         }
+#endif
         for (; d < stop; d += 16, s += 16)
             AT(block, d) = OF(block, s);
         AT(block, stop) = end;

@@ -2,6 +2,7 @@
 
 BRIDGE_UNDER_TEST  source (default): sys.executable -m bridge
                    binary, unpacked: dist/bridge, dist/bridge.unpacked
+                   arm64: qemu-user runs dist/arm64/bridge
                    image: podman runs dist/image.tar (or the image that BRIDGE_IMAGE names) with runc, on the host's network
 
     with Bridge(BRIDGE_TOPICS=..., BRIDGE_AMQP_URL=...) as bridge:       # waits until it listens

@@ -64,7 +64,9 @@ def command(settings: dict[str, str], name: str = "", options: tuple[str, ...] =
         return [str(ROOT / "dist/bridge")]
     if UNDER_TEST == "unpacked":
         return [str(ROOT / "dist/bridge.unpacked")]
-    assert UNDER_TEST == "image", f"BRIDGE_UNDER_TEST={UNDER_TEST} is none of source, binary, unpacked, image"
+    if UNDER_TEST == "arm64":
+        return ["qemu-aarch64-static", str(ROOT / "dist/arm64/bridge")]
+    assert UNDER_TEST == "image", f"BRIDGE_UNDER_TEST={UNDER_TEST} is none of source, binary, unpacked, arm64, image"
     passed = [word for key in settings for word in ("--env", key)]
     return [*PODMAN, *options, *(("--name", name) if name else ()), *passed, "--entrypoint", "/bin/bridge", image()]
 
