@@ -16,13 +16,13 @@ def require_rabbitmq() -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise SystemExit(MISSING)
     print("installing rabbitmq-server (once)", flush=True)
-    install("rabbitmq-server")
+    install("rabbitmq-server", "rabbitmq-server.service", "epmd.socket", "epmd.service")
     if not (BIN / "rabbitmq-server").exists():
         raise SystemExit(MISSING)
 
 
-def install(package: str) -> None:
-    """Install a Debian package, its service off."""
+def install(package: str, *services: str) -> None:
+    """Install a Debian package, its services off."""
     # Debian starts a package's service at its installation unless this script forbids it. The tests run a node of their own.
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
@@ -30,18 +30,14 @@ def install(package: str) -> None:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
     try:
-        if subprocess.run(install, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:
+        if subprocess.run(command, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode:
             subprocess.run(["apt-get", "update", "-qq"], env=quiet, stdin=subprocess.DEVNULL, check=False)
-            subprocess.run(install, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+            subprocess.run(command, env=quiet, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
         if shutil.which("systemctl"):
-            subprocess.run(
-                ["systemctl", "disable", "--quiet", "rabbitmq-server.service", "epmd.socket", "epmd.service"],
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
+            disable = ["systemctl", "disable", "--quiet", *services]
+            subprocess.run(disable, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     finally:
         if ours:
             policy.unlink()

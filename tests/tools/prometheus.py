@@ -25,7 +25,7 @@ def require() -> None:
         return
     if not os.geteuid() and shutil.which("apt-get"):
         print("installing prometheus (once)", flush=True)
-        debian.install("prometheus")
+        debian.install("prometheus", "prometheus.service")
     if not shutil.which("promtool"):
         raise SystemExit("promtool is missing: apt-get install prometheus")
 
