@@ -18,9 +18,10 @@ from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cache
 HOT = """
 Python/ceval.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
 Objects/object.o Objects/obmalloc.o Objects/typeobject.o Objects/tupleobject.o Objects/listobject.o Objects/frameobject.o
-Objects/methodobject.o Objects/descrobject.o Python/gc.o Modules/_json.o Objects/abstract.o Objects/setobject.o Objects/bytearrayobject.o
-Objects/bytes_methods.o Python/frame.o Python/pyhash.o Python/getargs.o Python/pystate.o Modules/_sre/sre.o Modules/binascii.o Modules/_struct.o
-Modules/socketmodule.o Modules/selectmodule.o Modules/timemodule.o
+Objects/methodobject.o Objects/descrobject.o Python/gc.o Modules/_json.o Objects/abstract.o Objects/setobject.o
+Objects/bytearrayobject.o Objects/bytes_methods.o Python/frame.o Python/pyhash.o Python/getargs.o Python/pystate.o
+Modules/_sre/sre.o Modules/binascii.o Modules/_struct.o Modules/socketmodule.o Modules/selectmodule.o
+Modules/timemodule.o
 """.split()
 FAST = ["-O2", "-Xclang", "-O2"]
 
