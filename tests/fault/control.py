@@ -4,6 +4,7 @@ python -m tests.fault.control           # settings as those of the bridge
 """
 
 import sys
+from time import monotonic
 from typing import Any
 
 from bridge import cli, publisher
@@ -13,7 +14,7 @@ published = publisher.Publisher.publish
 
 def publish(self: publisher.Publisher, delivery: Any, *words: Any, **named: Any) -> None:
     published(self, delivery, *words, **named)
-    delivery.confirmed()
+    delivery.confirmed(monotonic())
 
 
 if __name__ == "__main__":
