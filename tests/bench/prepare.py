@@ -15,7 +15,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".cache" / "bench"
 LOAD, GO_BRIDGE = CACHE / "load", CACHE / "bridge-go"
-BRIDGE_SOURCES = (*sorted((ROOT / "bridge").glob("*.py")), *sorted((ROOT / "bridge").glob("*.c")), ROOT / "pyproject.toml")
+BRIDGE_SOURCES = (
+    *sorted((ROOT / "bridge").rglob("*.py")),
+    *(ROOT / name for name in ("bridge/_rsa.c", "bridge/py.typed", "docs/bridge.1", "docs/completion/bridge", "pyproject.toml", "LICENSE")),
+)
 
 # The Go client library for RabbitMQ, as Debian packages its source. It is downloaded and unpacked here, never installed.
 AMQP091 = "golang-github-rabbitmq-amqp091-go-dev"
@@ -60,9 +63,10 @@ def install_bridge() -> None:
     say("installing the bridge from source")
     copy = CACHE / "source"
     shutil.rmtree(copy, ignore_errors=True)
-    (copy / "bridge").mkdir(parents=True)
-    for source in (*BRIDGE_SOURCES, ROOT / "LICENSE"):
-        shutil.copy(source, copy / source.relative_to(ROOT))
+    for source in BRIDGE_SOURCES:
+        place = copy / source.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
     (copy / "README.md").touch()
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, "--no-deps", "--no-build-isolation", "--force-reinstall", copy])
