@@ -8,7 +8,7 @@ from pika.adapters.select_connection import IOLoop, PollEvents
 
 from bridge.transport import Services
 
-TURN = 32  # clients' sockets that are read in one turn: the broker has work while the rest is read
+TURN = 32  # clients' sockets that are read in one turn at least: the broker has work while the rest is read
 READ: int = PollEvents.READ
 WRITE: int = PollEvents.WRITE
 
@@ -24,7 +24,7 @@ class Loop:
         self.add: Callable[[int, Callable[[int, int], None], int], None] = self._ioloop.add_handler
         self.update: Callable[[int, int], None] = self._ioloop.update_handler
         self.remove: Callable[[int], None] = self._ioloop.remove_handler
-        self.reads_left = TURN  # of this turn
+        self.turn = self.reads_left = TURN  # clients that a turn reads, and those of this one
         self._running = False
 
     def run(self) -> None:
@@ -34,7 +34,7 @@ class Loop:
         self._running = True
         try:
             while self._running:
-                self.reads_left = TURN
+                self.reads_left = self.turn
                 ioloop.poll()
                 ioloop.process_timeouts()
                 flush()

@@ -91,6 +91,7 @@ class Server(HTTPServer):
             sock.close()
             return
         self.connections.add(self.connection_class(sock, address, self))
+        self.loop.turn = max(self.loop.turn, len(self.connections) // 4)  # each turn goes by all that are ready, read or not
 
     def _evict(self) -> bool:
         waiting = [connection for connection in self.connections if connection.delivery is None]
