@@ -7,11 +7,9 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -19,7 +17,6 @@ from bridge.simulate.envelope import Post, post
 from bridge.simulate.post import Answer, Closed, Connection, request
 from bridge.simulate.sns import SNS
 from tests.fault.check import judge
-from tests.tools.ports import free_port, listening, wait_for
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing: apt-get install haproxy")
 CONFIGURATION = """
@@ -146,27 +143,10 @@ class Client(threading.Thread):
             self.wrong.append(f"{make.__name__} got {answer.status} {answer.body[:60]!r}")
 
 
-@pytest.fixture
-def haproxy(folder: Path) -> Iterator[Callable[[int], int]]:
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(back: int) -> int:
-        front = free_port()
-        (folder / "haproxy.cfg").write_text(CONFIGURATION.format(front=front, back=back))
-        processes.append(subprocess.Popen(["haproxy", "-db", "-f", folder / "haproxy.cfg"], stderr=subprocess.DEVNULL))
-        wait_for("haproxy", lambda: listening(front))
-        return front
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(10)
-
-
 @pytest.mark.parametrize("count", [pytest.param(3_000, marks=pytest.mark.quick), int(os.environ.get("MIXED", 100_000))])
 def test_no_answer_goes_to_the_wrong_request(count, broker, queue, start_bridge, sns, haproxy):
     bridge = start_bridge()
-    front = haproxy(bridge.port)
+    front = haproxy(CONFIGURATION, back=bridge.port)
     clients = [Client(sns, front, count // CLIENTS, seed) for seed in range(CLIENTS)]
     for client in clients:
         client.start()

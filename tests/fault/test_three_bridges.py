@@ -5,9 +5,6 @@ come back: SNS's retries find who is left, and the one check of the fault tests 
 """
 
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +12,7 @@ from bridge.simulate.post import Connection, Endpoint
 from tests.fault.load import Load
 from tests.tools.bridge import Bridge
 from tests.tools.cluster import Cluster
-from tests.tools.ports import free_port, listening, wait_for
+from tests.tools.ports import free_port, wait_for
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is missing: apt-get install haproxy")
 QUEUE = "three-bridges"
@@ -41,25 +38,6 @@ backend bridges
 """
 
 
-@pytest.fixture
-def haproxy(folder: Path) -> Iterator[Callable[[list[tuple[int, int]]], int]]:
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(bridges: list[tuple[int, int]]) -> int:
-        """bridges: the port and the admin port of each. Returns haproxy's own port."""
-        front = free_port()
-        servers = [f"    server bridge{place} 127.0.0.1:{port} port {admin}" for place, (port, admin) in enumerate(bridges)]
-        (folder / "haproxy.cfg").write_text(CONFIGURATION.format(front=front, servers="\n".join(servers)))
-        processes.append(subprocess.Popen(["haproxy", "-db", "-f", folder / "haproxy.cfg"], stderr=subprocess.DEVNULL))
-        wait_for("haproxy", lambda: listening(front))
-        return front
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(10)
-
-
 def ready(admin: int) -> bool:
     with Connection("127.0.0.1", admin, timeout=5) as connection:
         return connection.get("/readyz").status == 200
@@ -78,7 +56,11 @@ def test_one_of_three_bridges_and_one_of_three_nodes_killed(start_bridge, sns, r
             urls = [node.url for node in (*cluster.nodes[place:], *cluster.nodes[:place])]
             own = {"BRIDGE_AMQP_URL": ",".join(urls), "BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{admin}"}
             bridges.append(start_bridge(**own, BRIDGE_ROUTING_KEY=QUEUE, BRIDGE_LOG_LEVEL="debug"))
-        front = haproxy([(bridge.port, admin) for bridge, admin in zip(bridges, admins, strict=True)])
+        servers = [
+            f"    server bridge{place} 127.0.0.1:{bridge.port} port {admin}"
+            for place, (bridge, admin) in enumerate(zip(bridges, admins, strict=True))
+        ]
+        front = haproxy(CONFIGURATION, servers="\n".join(servers))
         leader = cluster.leader(QUEUE)
         others = [node for node in cluster.nodes if node is not leader]
         # The bridge on the leader stays: it has to find another node. One of the other two goes.

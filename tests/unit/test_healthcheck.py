@@ -67,19 +67,25 @@ def test_a_bridge_that_wants_client_certificates_of_another_authority_is_healthy
     assert capsys.readouterr().out.startswith("healthy: it asks for a client certificate")
 
 
+def answering(server, answer, clients):
+    """A thread that gives so many clients this answer, whatever they ask."""
+
+    def serve():
+        for _ in range(clients):
+            with server.accept()[0] as client:
+                client.recv(4096)
+                client.sendall(answer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"SSH-2.0-OpenSSH\r\n"])
 def test_whoever_else_listens_there_is_not_healthy(answer, files, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-
-        def serve():
-            for _ in range(2):
-                with server.accept()[0] as client:
-                    client.recv(4096)
-                    client.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        thread = answering(server, answer, clients=2)
         assert check(LISTEN=f"127.0.0.1:{port}") == 1
         assert check(LISTEN=f"127.0.0.1:{port}", TLS_CERT=str(files.certificate), TLS_CLIENT_CA_FILE=str(files.certificate)) == 1
         thread.join(PATIENCE)
@@ -117,14 +123,7 @@ def test_the_admin_listener_of_another_bridge_is_not_believed(capsys):
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 500 Oh\r\n\r\n"])
 def test_whoever_else_listens_at_the_admin_address_is_not_a_ready_bridge(answer, capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve():
-            with server.accept()[0] as client:
-                client.recv(4096)
-                client.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        thread = answering(server, answer, clients=1)
         assert check(ADMIN_LISTEN=f"127.0.0.1:{server.getsockname()[1]}") == 1
         thread.join(PATIENCE)
     assert capsys.readouterr().out.startswith("not ready: ")
