@@ -88,8 +88,8 @@ def supervise():
     yield run
     for supervisor in running:
         if supervisor.process.poll() is None:
-            supervisor.process.kill()
-            supervisor.process.wait()
+            supervisor.process.terminate()  # and not kill(): its children would be left behind
+            supervisor.process.wait(PATIENCE)
 
 
 def gone(pid):
