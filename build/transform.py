@@ -102,6 +102,9 @@ def defined(node: ast.stmt) -> list[str]:
         return [node.name]
     if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.If):  # one definition or the other
+        branches = [defined(inner) for inner in (*node.body, *node.orelse)]
+        return sorted({name for names in branches for name in names}) if all(branches) else []
     return []
 
 
@@ -115,9 +118,11 @@ def cut(body: Body, drop: set[str], keep: set[str] | None) -> Body:
         names = defined(node)
         if names and set(names) <= drop:
             continue
-        touched = node if isinstance(node, ast.Expr) else node.targets[0] if isinstance(node, ast.Assign) and not names else None
+        touched = node if isinstance(node, ast.Expr | ast.Delete) else None
+        if isinstance(node, ast.Assign) and not names:
+            touched = node.targets[0]
         if touched and {part.id for part in ast.walk(touched) if isinstance(part, ast.Name)} & drop:
-            continue  # a call on what is dropped, or an attribute set on it
+            continue  # a call on what is dropped, or its deletion, or an attribute set on it
         if keep is not None and not isinstance(node, ast.Assign | ast.Import | ast.ImportFrom) and not set(names) & keep:
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -168,18 +173,30 @@ def trim(tree: ast.Module, rule: dict[str, object]) -> None:
 
 
 def postpone(tree: ast.Module, late: list[str]) -> None:
-    """Move each `import X` for X in late from the top of the module into the functions that read the name it binds."""
+    """Move each `import X` for X in late from the top of the module to where the name it binds is read."""
     for module in late:
         name = module.split(".")[0]
         there = [node for node in tree.body if isinstance(node, ast.Import) and [alias.name for alias in node.names] == [module]]
         tree.body = [node for node in tree.body if node not in there]
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
         functions = [node for one in (tree, *classes) for node in one.body if isinstance(node, ast.FunctionDef)]
-        for function in functions:
-            if reads(function, name):
-                function.body.insert(0, ast.Import([ast.alias(module)]))
         if len(there) != 1 or reads(tree, name) != sum(reads(function, name) for function in functions):
             raise ValueError(f"modules.toml imports {module} late, where it is not imported, or read outside of functions")
+        for function in functions:
+            if reads(function, name):
+                import_in(function.body, module, name)
+
+
+def import_in(body: Body, module: str, name: str) -> None:
+    """Put the import before the first statement that reads the name; inside an `if` that alone does, in the branch that does."""
+    reading = [node for node in body if reads(node, name)]
+    first = reading[0]
+    if len(reading) == 1 and isinstance(first, ast.If) and not reads(first.test, name):
+        for branch in (first.body, first.orelse):
+            if any(reads(node, name) for node in branch):
+                import_in(branch, module, name)
+    else:
+        body.insert(body.index(first), ast.Import([ast.alias(module)]))
 
 
 def reads(tree: ast.AST, name: str) -> int:

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import io
 import json
 import re
 import subprocess
@@ -86,6 +87,26 @@ def test_no_module_asks_for_what_was_taken_out_of_another(reached: dict[str, tup
     }
     left = sorted(missing - set(transform.MODULES["never_asked"]))
     assert not left, "\n".join(left)
+
+
+def test_no_module_reads_what_was_taken_out_of_itself(reached: dict[str, tuple[Path, str]], sources: dict[str, str]) -> None:
+    """A global that is gone; or a method that is gone, asked of whatever object, when no class that is left has one of that name."""
+    trees = {module: ast.parse(source) for module, source in sources.items()}
+    left = {name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in transform.defined(node)}
+    left |= {name for kind in (set, io.IOBase) for name in dir(kind)}
+    methods = {name.rpartition(".")[2] for rule in transform.MODULES["trimmed"].values() for name in rule.get("drop", []) if "." in name}
+    missing = set()
+    for module, tree in trees.items():
+        has, dropped = names(sources[module]), set()
+        if module in transform.MODULES["trimmed"]:
+            dropped = set(DEFINED.findall(reached[module][0].read_text()))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in methods - left:
+                missing.add(f"{module}: .{node.attr}")
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and has is not None and node.id in dropped - has:
+                missing.add(f"{module}: {node.id}")
+    unexplained = sorted(missing - set(transform.MODULES["never_asked"]))
+    assert not unexplained, "\n".join(unexplained)
 
 
 def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict[str, str]) -> None:
