@@ -136,6 +136,17 @@ def cut(body: Body, drop: set[str], keep: set[str] | None) -> Body:
     return kept
 
 
+def droppable(body: Body) -> set[str]:
+    """Return every name that `cut` can drop."""
+    names = {name for node in body for name in defined(node)}
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{name}" for name in droppable(node.body)}
+    return names
+
+
 def used(tree: ast.Module) -> set[str]:
     """Return every name that is read in the module, and what __all__ lists."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -160,7 +171,7 @@ def trim(tree: ast.Module, rule: dict[str, object]) -> None:
     there = {name for node in tree.body for name in defined(node)}
     anywhere = {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in defined(node)}
     fresh = {name for node in replace.body for name in defined(node)}
-    missing = {name for name in (keep or set()) | fresh if name not in there and name not in anywhere}
+    missing = {name for name in (keep or set()) | fresh if name not in there and name not in anywhere} | drop - droppable(tree.body)
     if missing:
         raise ValueError(f"modules.toml names what is not there: {', '.join(sorted(missing))}")
     before = used(tree)

@@ -72,13 +72,15 @@ def asked(source: str) -> list[tuple[str, str]]:
     return found
 
 
-def test_no_module_asks_for_what_was_taken_out_of_another(reached: dict[str, tuple[Path, str]], sources: dict[str, str]) -> None:
+@pytest.fixture(scope="module")
+def gone(reached: dict[str, tuple[Path, str]], sources: dict[str, str]) -> dict[str, set[str]]:
+    """Per module the top-level names that were taken out of it."""
     changed = [module for module in (*transform.MODULES["trimmed"], *transform.MODULES["stub"]) if module in sources]
-    gone = {}
-    for module in changed:
-        had, has = set(DEFINED.findall(reached[module][0].read_text())), names(sources[module])
-        if has is not None:
-            gone[module] = had - has
+    has = {module: names(sources[module]) for module in changed}
+    return {module: set(DEFINED.findall(reached[module][0].read_text())) - left for module, left in has.items() if left is not None}
+
+
+def test_no_module_asks_for_what_was_taken_out_of_another(gone: dict[str, set[str]], sources: dict[str, str]) -> None:
     missing = {
         f"{module}: {other}.{name}"
         for module, source in sources.items()
@@ -89,7 +91,7 @@ def test_no_module_asks_for_what_was_taken_out_of_another(reached: dict[str, tup
     assert not left, "\n".join(left)
 
 
-def test_no_module_reads_what_was_taken_out_of_itself(reached: dict[str, tuple[Path, str]], sources: dict[str, str]) -> None:
+def test_no_module_reads_what_was_taken_out_of_itself(gone: dict[str, set[str]], sources: dict[str, str]) -> None:
     """A global that is gone; or a method that is gone, asked of whatever object, when no class that is left has one of that name."""
     trees = {module: ast.parse(source) for module, source in sources.items()}
     left = {name for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in transform.defined(node)}
@@ -97,13 +99,10 @@ def test_no_module_reads_what_was_taken_out_of_itself(reached: dict[str, tuple[P
     methods = {name.rpartition(".")[2] for rule in transform.MODULES["trimmed"].values() for name in rule.get("drop", []) if "." in name}
     missing = set()
     for module, tree in trees.items():
-        has, dropped = names(sources[module]), set()
-        if module in transform.MODULES["trimmed"]:
-            dropped = set(DEFINED.findall(reached[module][0].read_text()))
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in methods - left:
                 missing.add(f"{module}: .{node.attr}")
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and has is not None and node.id in dropped - has:
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store) and node.id in gone.get(module, ()):
                 missing.add(f"{module}: {node.id}")
     unexplained = sorted(missing - set(transform.MODULES["never_asked"]))
     assert not unexplained, "\n".join(unexplained)
@@ -193,3 +192,19 @@ def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patte
         waiting += [*closure.imports(module, path.name == "__init__.py", at_import), module.rpartition(".")[0]]
     assert {"bridge.delivery", "pika.spec", "http.server", "re"} <= started
     assert not started & {"ssl", "requests", "urllib3", "http.client", "email.parser", "re._compiler", "re._parser", "tomllib"}
+
+
+def test_a_plain_amqp_url_imports_no_ssl_when_it_is_read(sources: dict[str, str]) -> None:
+    tree = ast.parse(sources["pika.connection"])
+    [read] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "URLParameters"]
+    [init] = [node for node in read.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    [by_scheme] = [node for node in ast.walk(init) if isinstance(node, ast.If) and ast.unparse(node.test) == "parts.scheme == 'https'"]
+    imports = [node for node in ast.walk(init) if isinstance(node, ast.Import)]
+    assert imports == by_scheme.body[:1]
+    assert [alias.name for alias in imports[0].names] == ["ssl"]
+
+
+def test_a_rule_that_drops_what_is_not_there_is_an_error() -> None:
+    tree = ast.parse("class A:\n    def there(self):\n        pass\n")
+    with pytest.raises(ValueError, match=r"A\.gone"):
+        transform.trim(tree, {"drop": ["A.there", "A.gone"]})
