@@ -6,6 +6,14 @@ TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
 .DEFAULT_GOAL := list
 .PHONY: list venv venv-module test lint types pytest size-if-built audit clean
 
+# $(call packages,WORDS,SHELL): Debian packages, installed when we are root, else named. A word is a command of the package's name,
+# or COMMAND:PACKAGE; SHELL may add to $$missing.
+define packages
+@missing=""; for pair in $(1); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; $(2) \
+[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+	|| { echo "missing: apt-get install$$missing"; exit 1; }
+endef
+
 list:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

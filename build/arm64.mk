@@ -11,10 +11,7 @@ image-index: tools ## the images of all architectures in one OCI archive: dist/i
 	@$(PYTHON) build/index.py
 
 arm64-tools: test-tools
-	@missing=""; for pair in qemu-aarch64-static:qemu-user-static skopeo:skopeo; do \
-		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
-		|| { echo "missing: apt-get install$$missing"; exit 1; }
+	$(call packages,qemu-aarch64-static:qemu-user-static skopeo)
 
 test-arm64: image-index venv arm64-tools ## what the arm64 image and the index promise, and deliveries through the arm64 binary, under qemu
 	BRIDGE_UNDER_TEST=arm64 $(VENV)/bin/python -m pytest tests/image/test_arm64.py

@@ -9,11 +9,7 @@ endif
 .PHONY: tools test-tools binary onefile image run size test-binary test-image test-reproducible
 
 tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
-	@missing=""; for pair in dpkg-source:dpkg-dev file:file gcc:gcc make:make perl:perl xz:xz-utils patch:patch; do \
-		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
-	$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip"; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
-		|| { echo "missing: apt-get install$$missing"; exit 1; }
+	$(call packages,dpkg-source:dpkg-dev file gcc make perl xz:xz-utils patch,$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip";)
 
 binary: tools ## the static binary: dist/bridge, dist/bridge.unpacked
 	@$(PYTHON) build/binary.py
@@ -34,9 +30,7 @@ run: ## run the image, with the settings that the environment has (BRIDGE_...)
 	$(CONTAINERS) run --rm $(RUNTIME) --network host --read-only $(foreach name,$(filter BRIDGE_%,$(.VARIABLES)),--env $(name)) $(IMAGE_NAME)
 
 test-tools: tools
-	@missing=""; for name in podman runc; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
-		|| { echo "missing: apt-get install$$missing"; exit 1; }
+	$(call packages,podman runc)
 
 test-binary: binary venv ## the integration tests against dist/bridge
 	BRIDGE_UNDER_TEST=binary $(VENV)/bin/python -m pytest -m "not long" tests/integration

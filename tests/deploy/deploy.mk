@@ -8,10 +8,7 @@
 	@touch $@
 
 deploy-tools:
-	@missing=""; for pair in systemd-analyze:systemd npm:npm ip:iproute2 unshare:util-linux openssl:openssl; do \
-		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
-		|| { echo "missing: apt-get install$$missing"; exit 1; }
+	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl)
 
 test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; what the documentation says to type
 	$(MAKE) --no-print-directory .venv-deploy/.ready

@@ -1,9 +1,7 @@
 .PHONY: package package-tools package-requirements
 
 package-tools:
-	@missing=""; for name in groff mandoc zsh; do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
-	[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
-		|| { echo "missing: apt-get install$$missing"; exit 1; }
+	$(call packages,groff mandoc zsh)
 
 .venv-package/.ready: tests/package/requirements.txt | venv-module
 	$(PYTHON) -m venv .venv-package
