@@ -14,8 +14,13 @@ from recipe import CACHE, EPOCH, HERE, SOURCES, BuildError, cached, digest, envi
 def mirror() -> tuple[str, str]:
     """Return the machine's own Debian mirror and security mirror, as apt knows them."""
     wanted = ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"]
-    lines = subprocess.run(wanted, capture_output=True, text=True, env=environment()).stdout.splitlines()
-    found = dict(line.removeprefix("Debian|").split("|", 1) for line in lines if line.startswith("Debian|"))
+    return mirrors_of(subprocess.run(wanted, capture_output=True, text=True, env=environment()).stdout)
+
+
+def mirrors_of(targets: str) -> tuple[str, str]:
+    """Return the mirrors that apt's lists (a line each, ORIGIN|LABEL|URI) came from; the security mirror may be missing there yet."""
+    lines = [line.removeprefix("Debian|").rstrip("/") for line in targets.splitlines() if line.startswith("Debian|")]
+    found = dict(line.split("|", 1) for line in lines)
     if "Debian" not in found:
         raise BuildError("apt knows no Debian mirror: run apt-get update on a Debian machine")
     return found["Debian"], found.get("Debian-Security", found["Debian"] + "-security")
