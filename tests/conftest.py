@@ -7,6 +7,7 @@ mortal_broker a private RabbitMQ that may be killed, frozen, blocked; it is mend
 sns           a simulated SNS of this test alone
 start_bridge  start_bridge(**settings) -> a running Bridge that publishes to `queue` on `broker` and trusts `sns`; stopped at
               the end, exit 0. What is started, source, binary or container, is chosen by BRIDGE_UNDER_TEST (tests/tools/bridge.py)
+haproxy       haproxy(configuration, name=value, ...) starts one and returns its port, which the configuration has as {front}
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import logging
 import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ import pytest
 from bridge.simulate.sns import SNS
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
+from tests.tools.ports import free_port, listening, wait_for
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
@@ -95,3 +98,20 @@ def start_bridge(sns: SNS, broker: Broker, queue: str) -> Iterator[StartBridge]:
             return bridge
 
         yield start
+
+
+@pytest.fixture
+def haproxy(folder: Path) -> Iterator[Callable[..., int]]:
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(configuration: str, **values: object) -> int:
+        front = free_port()
+        (folder / "haproxy.cfg").write_text(configuration.format(front=front, **values))
+        processes.append(subprocess.Popen(["haproxy", "-db", "-f", folder / "haproxy.cfg"], stderr=subprocess.DEVNULL))
+        wait_for("haproxy", lambda: listening(front))
+        return front
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(10)

@@ -1,14 +1,18 @@
+# What `pip install .` of the README gets in a network of its own.
+OFFLINE = pika|requests|certifi|urllib3|idna|charset-normalizer|setuptools
 .PHONY: test-deploy deploy-requirements deploy-tools
 
 .venv-deploy/.ready: tests/deploy/requirements.txt tests/deploy/package-lock.json | venv-module
 	$(PYTHON) -m venv .venv-deploy
 	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	awk '/^($(OFFLINE))==/,!/\\$$/' tests/requirements.txt > .venv-deploy/offline.txt
+	.venv-deploy/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes -d .venv-deploy/packages -r .venv-deploy/offline.txt
 	cp tests/deploy/package.json tests/deploy/package-lock.json .venv-deploy
 	cd .venv-deploy && npm ci --silent --ignore-scripts
 	@touch $@
 
 deploy-tools:
-	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl)
+	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl haproxy)
 
 test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; what the documentation says to type
 	$(MAKE) --no-print-directory .venv-deploy/.ready

@@ -23,7 +23,7 @@ PUBLISH = "aws sns publish --topic-arn arn:aws:sns:eu-central-1:123456789012:ord
 RUN_ELSEWHERE = {"Let SNS try for an hour", "Read the log", "Without the internet"}  # below, by tests of their own
 
 
-def wait_for(*queues: str) -> str:
+def until_in(*queues: str) -> str:
     """Until each of the queues holds one message."""
     return "".join(
         f"until rabbitmqctl --quiet list_queues name messages | grep -q '^{queue}[[:space:]]1$'; do sleep 1; done\n" for queue in queues
@@ -43,17 +43,17 @@ def test_no_section_is_forgotten():
 
 
 SCENARIOS = {
-    "Subscribe a topic": FIRST + wait_for("orders"),
-    "Basic auth": SETTINGS + "\n" + SECTIONS["Basic auth"] + PUBLISH + wait_for("orders"),
-    "HTTPS": SETTINGS + "\n" + SECTIONS["HTTPS"] + PUBLISH + wait_for("orders"),
+    "Subscribe a topic": FIRST + until_in("orders"),
+    "Basic auth": SETTINGS + "\n" + SECTIONS["Basic auth"] + PUBLISH + until_in("orders"),
+    "HTTPS": SETTINGS + "\n" + SECTIONS["HTTPS"] + PUBLISH + until_in("orders"),
     "amqps with a client certificate": SETTINGS
     + "\n"
     + SECTIONS["amqps with a client certificate"]
     + SUBSCRIBE
-    + wait_for("orders")
+    + until_in("orders")
     + "rabbitmqctl delete_user bridge\n",  # the broker is all tests'
-    "Raw message delivery": SETTINGS + "\n" + SECTIONS["Raw message delivery"] + wait_for("orders"),
-    "Several topics to several queues": SETTINGS + "\n" + SECTIONS["Several topics to several queues"] + wait_for("sales", "invoices"),
+    "Raw message delivery": SETTINGS + "\n" + SECTIONS["Raw message delivery"] + until_in("orders"),
+    "Several topics to several queues": SETTINGS + "\n" + SECTIONS["Several topics to several queues"] + until_in("sales", "invoices"),
 }
 
 

@@ -1,11 +1,13 @@
-"""README.md: the compose walkthrough, and docker/compose.yaml itself.
+"""README.md: "Run it", the compose walkthrough, and docker/compose.yaml itself.
 
+"Run it" installs from the checkout with packages that were fetched before, for there is no network; a proxy in front has the certificate.
 Where no container engine runs, `docker` is a stand-in: the three services are started by hand, each with the environment that the compose
 file gives it and under the name that it has there, and `docker compose exec SERVICE COMMAND` runs the command.
 """
 
 import contextlib
 import json
+import re
 import subprocess
 
 import pytest
@@ -13,12 +15,29 @@ import yaml
 
 from bridge.version import VERSION
 from tests.docs.conftest import COMPOSE, TOOLS, run_blocks
+from tests.docs.test_howto import PUBLISH, until_in
 from tests.tools.bridge import ROOT, Bridge
+from tests.tools.checkout import copy_checkout
 from tests.tools.ports import wait_for
 
 FILE = ROOT / "docker/compose.yaml"
 README = (ROOT / "README.md").read_text()
 WALKTHROUGH = "\n".join(line.strip() for line in README.partition('<a id="compose">')[2].split("\n\n")[1].splitlines()) + "\n"
+RUN_IT = "".join(line[4:] + "\n" for line in README.partition("## Run it")[2].partition("<a id=")[0].splitlines() if line[:4] == "    ")
+SERVE = re.compile(r"^bridge  .*\n", re.MULTILINE)  # the line that runs until it is told to stop
+PROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 15s
+    timeout server 15s
+frontend https
+    bind 127.0.0.1:443 ssl crt {certificate}
+    bind 127.0.0.1:{front}
+    default_backend bridge
+backend bridge
+    server one 127.0.0.1:3000
+"""
 DOCKER = """#!/bin/sh
 case "$1 $2" in
 "compose exec") shift 3; exec "$@" ;;
@@ -41,6 +60,31 @@ def test_podman_compose_reads_it():
     assert services.keys() == {"bridge", "localstack", "rabbitmq"}
     assert services["bridge"]["image"] == f"localhost/sns-to-rabbitmq-bridge:{VERSION}"
     assert services["bridge"]["read_only"] is True
+
+
+def test_run_it(place, topics, documented_broker, haproxy):
+    """As it is written, but that the bridge runs in the background while SNS is told of it."""
+    copy_checkout(place / "checkout")
+    (place / "amqp-password").write_text("a secret\n")
+    documented_broker.add_user("bridge", "a secret")
+    (place / "proxy.pem").write_bytes((place / "fullchain.pem").read_bytes() + (place / "privkey.pem").read_bytes())
+    haproxy(PROXY, certificate=place / "proxy.pem")
+    background = "bridge > ../bridge.log &\nuntil bridge healthcheck; do sleep 1; done\n"
+    script, lines = SERVE.subn(background, RUN_IT)
+    assert lines == 1
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(ROOT / ".venv-deploy/packages")}
+    tls = {"BRIDGE_AMQP_CA_FILE": "ca.pem", "BRIDGE_AMQP_CERT": "client.pem", "BRIDGE_AMQP_KEY": "client.key"}  # of this broker
+    settings = offline | {name: str(place / file) for name, file in tls.items()}
+    until = "until grep subscription_confirmed ../bridge.log; do sleep 1; done\n"
+    try:
+        done = run_blocks(f"cd checkout\n{script}{until}{PUBLISH}{until_in('orders')}", place, **settings)
+        log = (place / "bridge.log").read_text() if (place / "bridge.log").exists() else ""
+        assert done.returncode == 0, f"{done.stdout[-1500:]}\n{done.stderr[-1500:]}\n{log[-1500:]}"
+        (stored,) = documented_broker.take("orders")
+        assert json.loads(stored.body)["Message"] == "hello"
+    finally:
+        documented_broker.ctl("delete_user", "bridge")
+        documented_broker.delete("orders")
 
 
 @pytest.fixture

@@ -4,19 +4,15 @@ A run of all tests leaves them out: `make test` runs those marked `quick` by the
 BRIDGE_UNDER_TEST chooses source or binary, as everywhere.
 
 record   record(fault, load, stored) asserts the one check, shows the row and keeps it
-haproxy  haproxy(configuration, name=value, ...) starts one and returns its port, which the configuration has as {front}
 """
 
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.fault import rows
 from tests.fault.load import Load
 from tests.tools.node import Stored
-from tests.tools.ports import free_port, listening, wait_for
 
 PURE = ("tests/fault/test_check.py", "tests/fault/test_frames.py")
 Record = Callable[[str, Load, list[Stored]], rows.Row]
@@ -59,20 +55,3 @@ def record(request: pytest.FixtureRequest) -> Iterator[Record]:
         return one
 
     yield show
-
-
-@pytest.fixture
-def haproxy(folder: Path) -> Iterator[Callable[..., int]]:
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(configuration: str, **values: object) -> int:
-        front = free_port()
-        (folder / "haproxy.cfg").write_text(configuration.format(front=front, **values))
-        processes.append(subprocess.Popen(["haproxy", "-db", "-f", folder / "haproxy.cfg"], stderr=subprocess.DEVNULL))
-        wait_for("haproxy", lambda: listening(front))
-        return front
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(10)

@@ -2,7 +2,6 @@
 
 import email
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from bridge.version import VERSION
 from tests.tools.bridge import ROOT
+from tests.tools.checkout import copy_checkout
 
 TOOLS = ROOT / ".venv-package/bin"
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
@@ -29,14 +29,7 @@ def run(*command, **environment):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """What git knows of the checkout, and what is new in it: no build's leftovers."""
-    folder = tmp_path_factory.mktemp("source")
-    listed = run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    return folder
+    return copy_checkout(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
