@@ -40,9 +40,7 @@ def _text(data: str) -> dict[str, str]:
 
 
 def _event(message_id: str, topic_arn: str, trace: Trace | None, **members: str) -> bytes:
-    traced = {}
-    if trace is not None:
-        traced = {"traceparent": trace.parent, "tracestate": trace.state} if trace.state else {"traceparent": trace.parent}
+    traced = {} if trace is None else trace.members()
     return _encode({"specversion": "1.0", "id": message_id, "source": topic_arn, "type": TYPE, **traced, **members}).encode()
 
 

@@ -70,9 +70,8 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
     if subscription_arn is not None and subscription_arn.isascii():
         fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode())
     if trace is not None:
-        fields += long_string(b"traceparent", trace.parent.encode())
-        if trace.state:
-            fields += long_string(b"tracestate", trace.state.encode())
+        for name, value in trace.members().items():
+            fields += long_string(name.encode(), value.encode())
     return fields
 
 

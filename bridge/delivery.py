@@ -222,10 +222,11 @@ class Deliveries:
             attributes = content.attribute_fields(received)
             if len(attributes) <= MAX_ATTRIBUTES or route.body != "envelope":  # the envelope has them all the same
                 fields += attributes
-        published = received.message.encode() if route.body == "message" else body
-        content_type = content.content_type(headers.get("content-type"))
         if route.body == "cloudevents":
             published, content_type = cloudevents.of_notification(received, delivery.trace), cloudevents.CONTENT_TYPE
+        else:
+            published = received.message.encode() if route.body == "message" else body
+            content_type = content.content_type(headers.get("content-type"))
         self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, delivery: Delivery) -> None:
@@ -254,7 +255,8 @@ class Deliveries:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
         self._publisher.check()
         fields = topic.fields + content.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), delivery.trace)
-        content_type = content.content_type(headers.get("content-type"))
         if topic.route.body == "cloudevents":
             body, content_type = cloudevents.of_raw(message_id, arn, body, delivery.trace), cloudevents.CONTENT_TYPE
+        else:
+            content_type = content.content_type(headers.get("content-type"))
         self._publisher.publish(delivery, topic.exchange, topic.routing_key, body, content_type, int(time()), fields)

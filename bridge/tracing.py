@@ -28,6 +28,10 @@ class Trace:
         """32 hexadecimal digits."""
         return self.parent[3:35]
 
+    def members(self) -> dict[str, str]:
+        """The two headers by name, which are also CloudEvents' extension attributes; no `tracestate` when it is empty."""
+        return {"traceparent": self.parent, "tracestate": self.state} if self.state else {"traceparent": self.parent}
+
 
 def find(headers: dict[str, str], message: Message | None, name: str) -> Trace | None:
     """Return the trace, if there is one: that of the attribute `name` before that of the header `traceparent`, for it is the publisher's.

@@ -1,0 +1,2 @@
+# Signals are the numbers that the C half gives and takes.
+from _signal import *  # noqa: F403
