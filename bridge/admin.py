@@ -14,7 +14,7 @@ from bridge.server import Server, bind
 if TYPE_CHECKING:
     from bridge.activity import Activity
     from bridge.counters import Counters
-    from bridge.delivery import Delivery
+    from bridge.verdict import Delivery
 
 SETTING = "BRIDGE_ADMIN_LISTEN"
 ANSWER = 1 << 18  # bytes that the kernel shall take of an answer at once

@@ -6,12 +6,12 @@ from http.server import BaseHTTPRequestHandler
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge.delivery import Delivery
 from bridge.errors import BridgeError, MethodNotAllowed, NotFound, Overloaded
 from bridge.framing import Request
 from bridge.loop import READ, WRITE
 from bridge.reader import RequestReader
 from bridge.transport import is_tls, would_block
+from bridge.verdict import Delivery
 
 if TYPE_CHECKING:
     from bridge.server import Server

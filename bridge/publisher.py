@@ -23,7 +23,7 @@ FIRST_DOUBT, LONGEST_DOUBT = 2.0, 60.0  # seconds until a channel that nacks is 
 
 
 if TYPE_CHECKING:
-    from bridge.delivery import Delivery
+    from bridge.verdict import Delivery
 
 
 class Publisher:

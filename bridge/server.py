@@ -11,11 +11,12 @@ from bridge.answers import Answers
 from bridge.config import Config
 from bridge.connection import Connection
 from bridge.counters import Counters
-from bridge.delivery import Deliveries, Delivery
+from bridge.delivery import Deliveries
 from bridge.errors import BridgeError, Draining, Overloaded, SettingError
 from bridge.log import Log
 from bridge.loop import READ, Loop
 from bridge.tracing import Trace
+from bridge.verdict import Delivery
 
 if TYPE_CHECKING:
     import ssl

@@ -43,7 +43,7 @@ LAYERS = [
     {"framing", "timestamp", "topic", "x509", "authentication", "transport", "broker", "policy", "processes", "activity"},
     {"reader", "message", "signature", "subscription", "loop"},
     {"certificate", "routing", "tracing", "metrics", "status"},
-    {"content", "cloudevents", "config"},
+    {"content", "cloudevents", "config", "verdict"},
     {"delivery", "publisher", "healthcheck", "tls"},
     {"connection", "check", "verify"},
     {"server"},

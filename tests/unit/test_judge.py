@@ -9,7 +9,7 @@ import pytest
 from bridge import delivery as module
 from bridge.certificate import Certificates
 from bridge.config import load
-from bridge.delivery import Delivery, Judge
+from bridge.delivery import Judge
 from bridge.errors import (
     BadSignature,
     BridgeError,
@@ -27,6 +27,7 @@ from bridge.errors import (
 from bridge.message import parse
 from bridge.signature import Certificate
 from bridge.tracing import Trace
+from bridge.verdict import Delivery
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors"
 GENUINE = sorted(VECTORS.glob("java2-*.json"))
