@@ -1,5 +1,6 @@
 """`make binary`: dist/bridge (packed) and dist/bridge.unpacked."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,9 @@ def place() -> Path:
     packed = pack.build()
     DIST.mkdir(parents=True, exist_ok=True)
     for name in ("bridge", "bridge.unpacked"):
-        shutil.copy(packed / name, DIST / f".{name}")
-        (DIST / f".{name}").replace(DIST / name)  # at once: a program that runs is not written over
+        new = DIST / f".{name}.{os.getpid()}"
+        shutil.copy(packed / name, new)
+        new.replace(DIST / name)  # at once: a program that runs is not written over, nor by two builds together
         say(f"dist/{name}", f"{(DIST / name).stat().st_size} bytes")
     return DIST / "bridge"
 
