@@ -1,15 +1,26 @@
 """`make binary`: dist/bridge (packed) and dist/bridge.unpacked."""
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
 import pack
-from recipe import DIST, main, say
+from recipe import DIST, BuildError, main, say
+
+TOO_FEW_FILES = 1024
+
+
+def check_limit(most: int) -> None:
+    """Raise when a process may open this many files and no more: the compiler opens all of its C library's at once."""
+    if 0 <= most <= TOO_FEW_FILES:  # -1 is no limit
+        advice = "ulimit -n 4096; with buildah: --ulimit nofile=4096:4096"
+        raise BuildError(f"a process may open {most} files here, and the compiler needs 4096: {advice}")
 
 
 def place() -> Path:
     """Copy the two programs to dist; return the packed one's path."""
+    check_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     packed = pack.build()
     DIST.mkdir(parents=True, exist_ok=True)
     for name in ("bridge", "bridge.unpacked"):

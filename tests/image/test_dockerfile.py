@@ -74,7 +74,7 @@ def built(storage: tuple[object, ...], base: str, tmp_path_factory: pytest.TempP
         if Path(place).exists():
             given += ["-v", f"{place}:{place}:ro"]
     tag = "localhost/by-dockerfile"
-    arguments = ["--build-arg", f"BASE={base}", "-t", tag, "-f", "docker/Dockerfile", "."]
+    arguments = ["--ulimit", "nofile=4096:4096", "--build-arg", f"BASE={base}", "-t", tag, "-f", "docker/Dockerfile", "."]
     buildah(*storage, "bud", "--isolation", "chroot", "--pull-never", "--format", "docker", *given, *arguments)
     config = json.loads(buildah(*storage, "inspect", "--type", "image", tag))["Docker"]["config"]
     out = tmp_path_factory.mktemp("out") / "image.tar"

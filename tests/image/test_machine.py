@@ -1,5 +1,6 @@
-"""Where the sources come from: the mirrors that this machine's apt uses."""
+"""What a build asks of its machine: the mirrors that its apt uses, and how many files may be open."""
 
+import resource
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build"))
 
+import binary
 import fetch
 from recipe import BuildError
 
@@ -25,3 +27,10 @@ def test_a_machine_whose_security_lists_are_not_there_yet():
 def test_a_machine_without_lists_is_told_to_get_them():
     with pytest.raises(BuildError, match="apt-get update"):
         fetch.mirrors_of("")
+
+
+def test_a_machine_that_lets_a_process_open_too_few_files_says_so_at_once():
+    with pytest.raises(BuildError, match="ulimit -n 4096"):
+        binary.check_limit(1024)
+    binary.check_limit(4096)
+    binary.check_limit(resource.RLIM_INFINITY)
