@@ -38,11 +38,13 @@ OPTIONS = """
 --with-ssl-default-suites=openssl --with-builtin-hashlib-hashes=md5,sha1,sha2,sha3,blake2 --with-pkg-config=no
 """.split()
 
-# What `configure` finds out by running programs, which it can't when it builds for another machine: as found on amd64. Its own
-# guesses would hash strings by FNV, for which anybody can make collisions, and interpret without computed gotos.
+# What `configure` finds out by running programs: as found on amd64. It can't when it builds for another machine, and its guesses would
+# hash strings by FNV, for which anybody can make collisions, and interpret without computed gotos; and where it can, what it finds
+# depends on who builds: at `nice 19` nice() looks broken.
 KNOWN = {
     "ac_cv_aligned_required": "no", "ac_cv_computed_gotos": "yes", "ac_cv_buggy_getaddrinfo": "no", "ac_cv_pthread_is_default": "yes",
     "ac_cv_broken_sem_getvalue": "no", "ac_cv_working_tzset": "yes", "ac_cv_file__dev_ptmx": "yes", "ac_cv_file__dev_ptc": "no",
+    "ac_cv_broken_nice": "no",
 }  # fmt: skip
 
 # Of Lib/, what Nuitka and the frozen program never import.
@@ -74,11 +76,9 @@ def configure(tree: Path, log: Path) -> None:
     """Configure the tree for the target and write down which objects are built for speed."""
     triple = target()["triple"]
     place = [f"--with-openssl={openssl.build()}", "--build=x86_64-linux-musl", f"--host={triple}"]
-    more = settings(tree) | {"ac_cv_broken_nice": "no"}  # found by trial, and to a build at `nice 19` it looks broken: another binary
     if ARCH != "amd64":
         place += [f"--with-build-python={interpreter()}/bin/python3.13"]
-        more |= KNOWN
-    run(["./configure", *OPTIONS, *place], log, tree, **more)
+    run(["./configure", *OPTIONS, *place], log, tree, **settings(tree), **KNOWN)
     with (tree / "Makefile").open("a") as out:
         out.write(f"\n{' '.join(HOT)}: private CONFIGURE_CFLAGS_NODIST += {' '.join(FAST)}\n")
 
