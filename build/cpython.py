@@ -10,18 +10,17 @@ from pathlib import Path
 import compression
 import fetch
 import openssl
+import pgo
 import toolchain
 from openssl import edit
 from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cached, digest, main, needs, run, target
 
-# Where the interpreter spends the time of a delivery; everything else is built for size.
+# Where the interpreter spends the time of a delivery: of these, what pgo.txt says runs is built for speed; everything else for size.
 HOT = """
 Python/ceval.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
 Objects/object.o Objects/obmalloc.o Objects/typeobject.o Objects/tupleobject.o Objects/listobject.o Objects/frameobject.o
-Objects/methodobject.o Objects/descrobject.o Python/gc.o Modules/_json.o Objects/abstract.o Objects/setobject.o
-Objects/bytearrayobject.o Objects/bytes_methods.o Python/frame.o Python/pyhash.o Python/getargs.o Python/pystate.o
-Modules/_sre/sre.o Modules/binascii.o Modules/_struct.o Modules/socketmodule.o Modules/selectmodule.o
-Modules/timemodule.o
+Python/gc.o Modules/_json.o Objects/abstract.o Objects/setobject.o Objects/bytes_methods.o Python/frame.o Python/pyhash.o
+Python/getargs.o Python/pystate.o Modules/_sre/sre.o Modules/binascii.o Modules/_struct.o
 """.split()
 FAST = ["-O2", "-Xclang", "-O2"]
 
@@ -80,7 +79,7 @@ def configure(tree: Path, log: Path) -> None:
         place += [f"--with-build-python={interpreter()}/bin/python3.13"]
     run(["./configure", *OPTIONS, *place], log, tree, **settings(tree), **KNOWN)
     with (tree / "Makefile").open("a") as out:
-        out.write(f"\n{' '.join(HOT)}: private CONFIGURE_CFLAGS_NODIST += {' '.join(FAST)}\n")
+        out.write(f"\n{' '.join(HOT)}: private CONFIGURE_CFLAGS_NODIST += {' '.join([*FAST, *pgo.flags()])}\n")
 
 
 @cache
@@ -88,7 +87,7 @@ def compile_tree() -> Path:
     """Return the configured and compiled source tree."""
     needs("make")
     parts = [SOURCES["source"]["cpython"], target(), toolchain.key(), HERE / "cpython.py", SMALL, SECTIONS]
-    key = digest(*parts, openssl.build().name, compression.build().name)
+    key = digest(*parts, pgo.key(), openssl.build().name, compression.build().name)
 
     def make(work: Path) -> None:
         tree = work / "tree"
@@ -99,6 +98,7 @@ def compile_tree() -> Path:
         configure(tree, work / "log")
         wanted = ["libpython3.13.a", *(["pybuilddir.txt"] if ARCH == "amd64" else [])]
         run(["make", f"-j{JOBS}", *wanted], work / "log", tree)
+        pgo.check(work / "log")
 
     return cached(f"cpython-{ARCH}", key, make) / "tree"
 

@@ -1,7 +1,7 @@
 # Debian's python3 is what the figures are about: it is built with PGO and LTO, as the official container images are.
 BENCH_PYTHON ?= $(or $(wildcard /usr/bin/python3),$(PYTHON))
 BENCH_VENV = .venv-bench
-.PHONY: bench bench-requirements
+.PHONY: bench bench-requirements pgo
 
 $(BENCH_VENV)/.ready: tests/bench/requirements.txt
 	@$(BENCH_PYTHON) -m venv --help >/dev/null 2>&1 || { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
@@ -16,3 +16,6 @@ bench-requirements: venv
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url tests/bench/requirements.in -o tests/bench/requirements.txt
+
+pgo: tools $(BENCH_VENV)/.ready ## count what runs while messages are delivered, for the binary's compiler: build/pgo.txt (10 minutes)
+	$(BENCH_VENV)/bin/python -m tests.bench.train

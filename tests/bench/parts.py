@@ -69,7 +69,7 @@ def grid(bench: Bench, effort: Effort) -> list[Row]:
 
 def processes(bench: Bench, effort: Effort) -> list[Row]:
     """Two of our processes on the two cores beside one, and FastAPI with two workers."""
-    two = [one.with_(f"{one.name} x2", BRIDGE_PROCESSES="2") for one in servers.ours()[:1]]
+    two = [one.with_(f"{one.name} x2", BRIDGE_PROCESSES="2") for one in servers.ours()[:2]]
     with started(bench, [SOURCE, *two, GO, FASTAPI.with_("FastAPI x2", "--workers", "2")]) as running:
         return interleaved(bench, "processes", running, [(512, 64)], effort)
 

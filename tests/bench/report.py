@@ -105,8 +105,8 @@ def _at64(name: str, other: str, what: str, size: int = 512, connections: int = 
     return lambda found: ratio(rows_of(found, part, size=size, connections=connections), name, other, what)
 
 
-def _memory(name: str) -> Callable[[Found], float]:
-    return lambda found: median(rows_of(found, "starts", name=name), "pss")
+def _started(name: str, what: str) -> Callable[[Found], float]:
+    return lambda found: median(rows_of(found, "starts", name=name), what)
 
 
 def _growth(found: Found) -> float:
@@ -129,13 +129,17 @@ def _flat_connections(found: Found) -> float:
 TARGETS: tuple[tuple[str, str, float, Callable[[Found], float]], ...] = (
     ("CPU a message / Go's, 64 connections, from source", "<=", 0.72, _at64("bridge", "Go", "us")),
     ("the same, the binary", "<=", 0.78, _at64("bridge, binary", "Go", "us")),
+    ("CPU a message, the binary / from source", "<=", 1.10, _at64("bridge, binary", "bridge", "us")),
     ("rate / Go's, 64 connections, one process", ">=", 1.00, _at64("bridge", "Go", "rate")),
     ("rate / Go's, BRIDGE_PROCESSES=2", ">=", 1.25, _at64("bridge x2", "Go", "rate", part="processes")),
+    ("the same, the binary", ">=", 1.25, _at64("bridge, binary x2", "Go", "rate", part="processes")),
     ("CPU / FastAPI's, 64 connections", "<=", 0.20, _at64("bridge", "FastAPI", "us")),
     ("p99 / Go's, 64 connections", "<=", 1.0, _at64("bridge", "Go", "p99")),
     ("CPU / Go's, 65,536 B, 8 connections", "<=", 1.0, _at64("bridge", "Go", "us", 65536, 8)),
-    ("idle memory of the binary, unpacked, MiB", "<=", 12, _memory("bridge, unpacked")),
-    ("idle memory of the binary, packed, MiB", "<=", 16, _memory("bridge, binary")),
+    ("idle memory of the binary, unpacked, MiB", "<=", 12, _started("bridge, unpacked", "pss")),
+    ("idle memory of the binary, packed, MiB", "<=", 16, _started("bridge, binary", "pss")),
+    ("exec to first 200 of the binary, unpacked, ms", "<=", 60, _started("bridge, unpacked", "ms")),
+    ("exec to first 200 of the binary, packed, ms", "<=", 200, _started("bridge, binary", "ms")),
     ("memory after 1,000,000 messages - after 10,000, MiB", "<=", 1, _growth),
     ("CPU a message, 1,000 to 1,000,000 messages, dearest / cheapest", "<=", 1.15, _flat_messages),
     ("CPU a message, 64 to 1,000 connections, dearest / cheapest", "<=", 1.15, _flat_connections),

@@ -1,0 +1,123 @@
+"""Step 5a: the profile by which clang decides what in CPython is made fast and what small: pgo.txt as a file that clang reads.
+
+`make pgo` writes pgo.txt: a program that was built with PGO=collect counts how often its branches run while it delivers messages. A line
+is a function: its name, the hash of its control flow, its counters (7x3 is three times 7). A function whose hash is another one in the
+sources at hand is compiled as if nothing were known of it.
+"""
+
+import hashlib
+import itertools
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from recipe import HERE, BuildError, cached, digest, main
+
+PROFILE = HERE / "pgo.txt"
+COLLECT = os.environ.get("PGO") == "collect"
+MOST_CHANGED = 0.1
+
+# Without the values of pointers and sizes, which would need a library of LLVM's linked in.
+BRANCHES = "-mllvm -disable-vp=true".split()
+COLLECTING = "-Xclang -fprofile-instrument=llvm -mllvm -enable-name-compression=false".split()
+# Hot is what makes up 90 % of all that runs; what is not among the first 95 % is made as small as can be.
+USING = """
+-mllvm -pgo-cold-func-opt=minsize -mllvm -profile-summary-cutoff-hot=900000 -mllvm -profile-summary-cutoff-cold=950000
+""".split()
+
+# LLVM's indexed profile, in its version 4: llvm/lib/ProfileData/InstrProfWriter.cpp, llvm/Support/OnDiskHashTable.h.
+MAGIC, VERSION, OF_BRANCHES, BY_MD5 = b"\xfflprofi\x81", 4, 1 << 56, 0
+CUTOFFS = [10_000, *range(100_000, 900_001, 100_000), 950_000, 990_000, 999_000, 999_900, 999_990, 999_999]  # of a million
+
+
+class Function(NamedTuple):
+    """What is known of a function: its name (of a static one: FILE;NAME), the hash of its control flow, its counters."""
+
+    name: str
+    flow: int
+    counts: list[int]
+
+
+def written(functions: Iterable[Function]) -> str:
+    """Return pgo.txt for these functions; counts are rounded to three digits."""
+    lines = []
+    for name, flow, counts in sorted(functions):
+        runs = ((count, len(list(same))) for count, same in itertools.groupby(round(count, 3 - len(str(count))) for count in counts))
+        lines.append(" ".join([name, f"{flow:x}", *(f"{count}x{times}" if times > 1 else str(count) for count, times in runs)]))
+    return "\n".join(lines) + "\n"
+
+
+def read(text: str) -> list[Function]:
+    """Return the functions of a pgo.txt; ValueError when it is none."""
+    found = []
+    for line in text.splitlines():
+        name, flow, *runs = line.split()
+        pairs = (run.partition("x") for run in runs)
+        found.append(Function(name, int(flow, 16), [int(count) for count, _, times in pairs for _ in range(int(times or 1))]))
+    return found
+
+
+def summary(functions: list[Function]) -> bytes:
+    """Return the table by which clang tells hot from cold: how high the counts are that make up so much of the whole."""
+    counts = sorted((count for function in functions for count in function.counts), reverse=True)
+    totals, table = list(itertools.accumulate(counts)), []
+    for cutoff in CUTOFFS:
+        least = next(at for at, total in enumerate(totals) if total >= totals[-1] * cutoff // 1_000_000)
+        table += [cutoff, counts[least], len(counts) - counts[::-1].index(counts[least])]
+    entry = max(function.counts[0] for function in functions)
+    inside = max((count for function in functions for count in function.counts[1:]), default=0)
+    fields = [len(functions), len(counts), entry, counts[0], inside, totals[-1]]
+    return struct.pack(f"<{2 + len(fields) + len(table)}Q", len(fields), len(CUTOFFS), *fields, *table)
+
+
+def indexed(functions: list[Function]) -> bytes:
+    """Return the file that clang reads: header, summary, a hash table of the functions by the MD5 of their names."""
+    head = summary(functions)
+    start = len(MAGIC) + 4 * 8 + len(head)
+    size = 1 << (len(functions) * 4 // 3).bit_length()
+    buckets: list[list[bytes]] = [[] for _ in range(size)]
+    for name, same in itertools.groupby(sorted(functions), lambda function: function.name):
+        record = b"".join(struct.pack(f"<2Q{len(f.counts)}Q2I", f.flow, len(f.counts), *f.counts, 8, 0) for f in same)
+        place = int.from_bytes(hashlib.md5(name.encode()).digest()[:8], "little")
+        buckets[place % size].append(struct.pack("<3Q", place, len(name.encode()), len(record)) + name.encode() + record)
+    body, places = bytearray(), []
+    for bucket in buckets:
+        places.append(start + len(body) if bucket else 0)
+        body += struct.pack("<H", len(bucket)) + b"".join(bucket) if bucket else b""
+    body += bytes(-(start + len(body)) % 8)
+    table = struct.pack(f"<2Q{size}Q", size, sum(map(len, buckets)), *places)
+    return MAGIC + struct.pack("<4Q", VERSION | OF_BRANCHES, 0, BY_MD5, start + len(body)) + head + body + table
+
+
+def build() -> Path:
+    """Return the folder with `profile`, the file that clang reads."""
+
+    def make(work: Path) -> None:
+        (work / "profile").write_bytes(indexed(read(PROFILE.read_text())))
+
+    return cached("pgo", digest(PROFILE, HERE / "pgo.py"), make)
+
+
+def key() -> str:
+    """Return what a step's key says of flags()."""
+    return digest(HERE / "pgo.py", "collect" if COLLECT else build().name)
+
+
+def flags() -> list[str]:
+    """Return the compiler's flags for what is profiled."""
+    return [*BRANCHES, *(COLLECTING if COLLECT else ["-Xclang", f"-fprofile-instrument-use-path={build()}/profile", *USING])]
+
+
+def check(log: Path) -> None:
+    """Raise when the compiler's log says that many functions are not what they were when they were counted."""
+    if COLLECT:
+        return
+    changed = {line.partition("hash mismatch) ")[2].split()[0] for line in log.read_text().splitlines() if "hash mismatch) " in line}
+    if len(changed) > MOST_CHANGED * len(read(PROFILE.read_text())):
+        raise BuildError(f"pgo.txt is of other sources: {len(changed)} functions have changed; make pgo counts again")
+
+
+if __name__ == "__main__":
+    main(build)
