@@ -9,6 +9,7 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.bench import chart, contract, messages, prepare, report
 from tests.bench.measure import Bench
@@ -30,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=numbers, help="comma list of message sizes in the grid")
     parser.add_argument("--connections", type=numbers, help="comma list of numbers of connections in the grid")
     parser.add_argument("--queue", choices=["classic", "quorum"], default="classic")
+    parser.add_argument("--add", type=Path, help="add what is measured now to these raw figures of an earlier run")
     parser.add_argument("--again", type=Path, help="measure nothing: write table and chart of these raw figures")
     parser.add_argument("--out", type=Path, help="the folder for table, chart and raw figures")
     return parser.parse_args()
@@ -45,7 +47,7 @@ def check(bench: Bench) -> None:
                 raise SystemExit(1)
 
 
-def measured(wanted: argparse.Namespace) -> dict[str, object]:
+def measured(wanted: argparse.Namespace) -> dict[str, Any]:
     """Run the parts; return what was found and on what."""
     prepare.everything()
     load = messages.make()
@@ -64,6 +66,14 @@ def measured(wanted: argparse.Namespace) -> dict[str, object]:
     return {"about": about | report.machine() | prepare.versions(), "rows": rows}
 
 
+def added(earlier: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the earlier figures with further rounds, for what scatters is better known by more of them; endurance is measured anew."""
+    last = max(row["round"] for row in earlier["rows"])
+    anew = {row["part"] for row in more["rows"]} & {"endurance"}
+    kept = [row for row in earlier["rows"] if row["part"] not in anew]
+    return earlier | {"rows": kept + [row if row["part"] in anew else row | {"round": row["round"] + last + 1} for row in more["rows"]]}
+
+
 def _end(*_: object) -> None:
     raise SystemExit(143)
 
@@ -72,6 +82,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped
     wanted = arguments()
     found = json.loads(wanted.again.read_text()) if wanted.again else measured(wanted)
+    if wanted.add:
+        found = added(json.loads(wanted.add.read_text()), found)
     out = wanted.out or (CACHE if wanted.quick or wanted.only or wanted.again or wanted.sizes or wanted.connections else ROOT / "docs")
     out.mkdir(parents=True, exist_ok=True)
     if not wanted.again:

@@ -102,20 +102,26 @@ def starts(bench: Bench, effort: Effort) -> list[Row]:
 
 
 def endurance(bench: Bench, effort: Effort) -> list[Row]:
-    """One process from its first message to its last: CPU a message in each decade, memory as it goes."""
+    """From a process's first message to its last, each stretch beside one of Go's: CPU a message, and memory as it goes.
+
+    The first 10,000 pass in seconds, so they are measured with one process after another.
+    """
     rows: list[Row] = []
     for candidate in servers.ours()[:2]:
-        with started(bench, [candidate]) as (server,):
-            total = 0
-            while total < effort.endurance:
-                chunk = max(1_000, min(20_000, total // 5))
-                row = bench.measure(server, 512, 64, chunk, 60, warm=0)
-                total += row["answered"]
-                rows.append({"part": "endurance", "round": 0, "total": total, **row})
-                if not row["answered"]:
-                    raise SystemExit(f"{server.name}: no answers: {row['why']}")
-                if len(rows) % 10 == 0:
-                    say(f"endurance {server.name}  {total} of {effort.endurance}:  {row['us']:.0f} us  {row['pss']:.1f} MiB")
+        for round_, until in enumerate([10_000] * (effort.rounds - 1) + [effort.endurance]):
+            with started(bench, [candidate, GO]) as (server, go):
+                total = 0
+                while total < until:
+                    chunk = max(1_000, min(20_000, total // 5))
+                    row = bench.measure(server, 512, 64, chunk, 60, warm=0)
+                    beside = bench.measure(go, 512, 64, min(chunk, 4_000), 60, warm=0)
+                    total += row["answered"]
+                    rows += [{"part": "endurance", "of": candidate.name, "round": round_, "total": total, **one} for one in (row, beside)]
+                    if not row["answered"]:
+                        raise SystemExit(f"{server.name}: no answers: {row['why']}")
+                    if len(rows) % 20 == 0:
+                        said = f"{row['us']:.0f} us  {row['pss']:.1f} MiB  Go {beside['us']:.0f} us"
+                        say(f"endurance {server.name}  {total} of {until}:  {said}")
     return rows
 
 
