@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from tests.bench.report import median, names_of, rows_of
+from tests.bench.report import median, names_of, rounds, rows_of
 
 SIZE = 512
 PANELS = (
@@ -37,7 +37,7 @@ def draw(found: dict[str, Any]) -> str:
     about = found["about"]
     title = "An SNS Notification verified, published to RabbitMQ, confirmed, answered"
     under = (
-        f"Message of {SIZE} B; {about['cores']} cores shared by load, broker and bridge; medians of {about['rounds']} rounds; "
+        f"Message of {SIZE} B; {about['cores']} cores shared by load, broker and bridge; medians of {rounds(found)} rounds; "
         f"Python {about['Python']}, Go {about['Go']}"
     )
     box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
