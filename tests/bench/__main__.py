@@ -62,7 +62,7 @@ def measured(wanted: argparse.Namespace) -> dict[str, Any]:
         check(bench)
         for name in wanted.only.split(",") if wanted.only else PARTS:
             rows += PARTS[name](bench, effort)
-    about = {"date": time.strftime("%Y-%m-%d"), "queue": wanted.queue, "rounds": effort.rounds, "seconds": effort.seconds}
+    about = {"date": time.strftime("%Y-%m-%d"), "queue": wanted.queue, "seconds": effort.seconds}
     return {"about": about | report.machine() | prepare.versions(), "rows": rows}
 
 

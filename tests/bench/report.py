@@ -97,7 +97,8 @@ def decades(found: Found, name: str) -> list[Decade]:
     rows, marks, last = rows_of(found, "endurance", of=name), [], 0
     go = {(row["round"], row["total"]): row["us"] for row in rows if row["name"] == "Go"}
     own = [row for row in rows if row["name"] == name]
-    longest = [row for row in own if row["round"] == max(row["round"] for row in own)]
+    last_round = max((row["round"] for row in own), default=0)
+    longest = [row for row in own if row["round"] == last_round]
     for mark in (1_000, 10_000, 100_000, 1_000_000):
         reached = next((row for row in longest if row["total"] >= mark), None)
         if reached:
@@ -186,9 +187,9 @@ answer 503 where there is no queue; after each measurement the queue's count was
 
 def rounds(found: Found) -> str:
     """How often each cell of the tables was measured: one number, or from the least to the most."""
-    rows = [row for row in found["rows"] if row["part"] != "endurance"]
-    often = Counter((row["part"], row["name"], row.get("size"), row.get("connections")) for row in rows)
-    least, most = min(often.values()), max(often.values())
+    rows = [row for row in found["rows"] if row["part"] not in ("starts", "endurance")]
+    often = Counter((row["part"], row["name"], row["size"], row["connections"]) for row in rows).values()
+    least, most = min(often, default=0), max(often, default=0)
     return str(most) if least == most else f"{least} to {most}"
 
 
