@@ -1,8 +1,21 @@
 """HTTP answers as bytes. The 200 is made once a second."""
 
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler
 from time import time
+
+# The statuses that are answered here, with the words of RFC 9110 section 15 and RFC 6585 section 5.
+PHRASES = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
 class Answers:
@@ -31,6 +44,5 @@ class Answers:
     def _bytes(self, status: int, text: str, headers: str, keep_alive: bool) -> bytes:
         kind = "Content-Type: text/plain\r\n" if text and "Content-Type" not in headers else ""
         end = "" if keep_alive else "Connection: close\r\n"
-        phrase = BaseHTTPRequestHandler.responses[status][0]
-        head = f"HTTP/1.1 {status} {phrase}\r\nDate: {self._date}\r\n{headers}{end}{kind}Content-Length: {len(text)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} {PHRASES[status]}\r\nDate: {self._date}\r\n{headers}{end}{kind}Content-Length: {len(text)}\r\n\r\n"
         return (head + text).encode()

@@ -29,11 +29,9 @@ def main() -> int:
         if arguments[:1] == ["simulate"]:
             return simulate(arguments[1:])
         if "--version" in arguments:
-            print(version())
-            return 0
+            return tell(version())
         if "--help" in arguments or "-h" in arguments:
-            print(usage())
-            return 0
+            return tell(usage())
         return run(arguments)
     except SettingError as error:
         print(f"bridge: {error}", file=sys.stderr)
@@ -77,6 +75,16 @@ def simulate(arguments: list[str]) -> int:
     except ImportError as error:
         raise SettingError("simulate", f"needs {error.name}: in a checkout of the source, pip install '.[simulate]'") from None
     return simulate(arguments)
+
+
+def tell(text: str) -> int:
+    """Print the text; return 0, or 1 when its reader has gone, who may have seen enough (`bridge --help | head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more, and complains
+        return 1
+    return 0
 
 
 def version() -> str:

@@ -1,7 +1,7 @@
 """What becomes of a module's source on its way into the binary; modules.toml says which, and why.
 
 Every library module loses what only a reader or a type checker wants: docstrings, assertions, annotations, overloads,
-TYPE_CHECKING blocks. A module under [trimmed] loses definitions too (`drop`, or all but `keep`), has some replaced, and
+TYPE_CHECKING blocks, __all__. A module under [trimmed] loses definitions too (`drop`, or all but `keep`), has some replaced, and
 then the imports that nothing uses any more. What [late] names is imported by the functions that use it. A module under
 [stub] is a file of build/stubs. `quiet` packages lose their log calls: nothing reads that log in the binary.
 """
@@ -35,6 +35,14 @@ def is_log_call(node: ast.stmt) -> bool:
     )
 
 
+def lists_exports(node: ast.stmt) -> bool:
+    """Tell whether the statement makes __all__, or adds to it: `from X import *` takes what has no underscore then."""
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        return named(node.targets[0] if isinstance(node, ast.Assign) else node.target, {"__all__"})
+    called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return isinstance(called, ast.Attribute) and named(called.value, {"__all__"})
+
+
 class Bare(ast.NodeTransformer):
     """Takes out what no running program needs."""
 
@@ -50,6 +58,8 @@ class Bare(ast.NodeTransformer):
                 continue
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue  # a docstring, or any other string that stands alone
+            if lists_exports(statement):
+                continue
             found = self.visit(statement)
             kept += found if isinstance(found, list) else [found] if found else []
         return kept if kept or module else [ast.Pass()]
@@ -148,7 +158,7 @@ def droppable(body: Body) -> set[str]:
 
 
 def used(tree: ast.Module) -> set[str]:
-    """Return every name that is read in the module, and what __all__ lists."""
+    """Return every name that is read in the module, or is a string in it."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return names | {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
@@ -184,30 +194,31 @@ def trim(tree: ast.Module, rule: dict[str, object]) -> None:
 
 
 def postpone(tree: ast.Module, late: list[str]) -> None:
-    """Move each `import X` for X in late from the top of the module to where the name it binds is read."""
-    for module in late:
-        name = module.split(".")[0]
-        there = [node for node in tree.body if isinstance(node, ast.Import) and [alias.name for alias in node.names] == [module]]
+    """Move each import statement in late from the top of the module to where the name it binds is read."""
+    for statement in late:
+        moved = ast.parse(statement).body[0]
+        (name,) = droppable([moved])
+        there = [node for node in tree.body if ast.dump(node) == ast.dump(moved)]
         tree.body = [node for node in tree.body if node not in there]
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
         functions = [node for one in (tree, *classes) for node in one.body if isinstance(node, ast.FunctionDef)]
         if len(there) != 1 or reads(tree, name) != sum(reads(function, name) for function in functions):
-            raise ValueError(f"modules.toml imports {module} late, where it is not imported, or read outside of functions")
+            raise ValueError(f"modules.toml has {statement} late, where it does not stand, or what it binds is read outside of functions")
         for function in functions:
             if reads(function, name):
-                import_in(function.body, module, name)
+                import_in(function.body, moved, name)
 
 
-def import_in(body: Body, module: str, name: str) -> None:
+def import_in(body: Body, moved: ast.stmt, name: str) -> None:
     """Put the import before the first statement that reads the name; inside an `if` that alone does, in the branch that does."""
     reading = [node for node in body if reads(node, name)]
     first = reading[0]
     if len(reading) == 1 and isinstance(first, ast.If) and not reads(first.test, name):
         for branch in (first.body, first.orelse):
             if any(reads(node, name) for node in branch):
-                import_in(branch, module, name)
+                import_in(branch, moved, name)
     else:
-        body.insert(body.index(first), ast.Import([ast.alias(module)]))
+        body.insert(body.index(first), moved)
 
 
 def reads(tree: ast.AST, name: str) -> int:

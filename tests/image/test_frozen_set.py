@@ -28,7 +28,7 @@ INTERPRETERS_OWN = {
 }
 
 # By expression, not by ast: the library's sources may be newer than the Python that runs the tests.
-DEFINED = re.compile(r"^(?:async def |def |class )?(\w+)(?=\(|:| = |\[)", re.M)
+DEFINED = re.compile(r"^(?:(?:async def|def|class) |(?=\w+(?:: | = |\[)))(\w+)", re.M)
 
 
 @pytest.fixture(scope="module")

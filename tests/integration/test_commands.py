@@ -1,13 +1,16 @@
 """verify, check, healthcheck, policy, --version, --help."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
 from bridge.simulate.delivery import Policy
 from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import ROOT, run
+from tests.tools.launch import UNDER_TEST, command, environment
 from tests.tools.ports import free_port
 
 VECTORS = ROOT / "tests/data/vectors"
@@ -156,3 +159,13 @@ def test_version_and_help():
     done = run("--help")
     assert done.returncode == 0
     assert "--amqp-url" in done.stdout
+
+
+@pytest.mark.skipif(UNDER_TEST == "image", reason="podman stands between the pipe and the bridge")
+def test_help_into_a_pipe_whose_reader_has_gone_ends_without_a_complaint():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as gone:
+        told = [*command({}), "--help"]
+        done = subprocess.run(told, env=environment({}), cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (1, "")
