@@ -108,6 +108,45 @@ def test_no_module_reads_what_was_taken_out_of_itself(gone: dict[str, set[str]],
     assert not unexplained, "\n".join(unexplained)
 
 
+def unbound(source: str) -> list[str]:
+    """Every name that a source reads and that nothing in it binds, as far as its text tells."""
+    tree = ast.parse(source)
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and node.name}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return sorted(read - bound)
+
+
+MISSING = """
+import builtins, importlib, json, sys
+asked = json.load(sys.stdin)
+sys.path.insert(0, sys.argv[1])
+for name in [name for name in sys.modules if name in asked and name not in sys.builtin_module_names]:
+    del sys.modules[name]  # those of the interpreter's own start
+found = []
+for name, names in asked.items():
+    module = importlib.import_module(name)
+    assert module.__spec__.origin.startswith(sys.argv[1]), module.__spec__
+    found += [f"{name}: {each}" for each in names if not hasattr(module, each) and not hasattr(builtins, each)]
+print(json.dumps(found))
+"""
+
+
+def test_no_module_reads_a_global_that_it_does_not_have(sources: dict[str, str], tmp_path: Path) -> None:
+    """Imported for real: names may come by `import *`, or as http.client's do, out of another module's enumeration."""
+    python = cpython.interpreter() / "bin/python3.13"
+    asked = {module: unbound(source) for module, source in sources.items() if module.split(".")[0] not in ("bridge", "importlib")}
+    assert "CONTINUE" in asked["http.client"]
+    words = [python, "-I", "-S", "-X", "frozen_modules=off", "-c", MISSING, closure.write(tmp_path)]
+    done = subprocess.run(words, input=json.dumps({name: names for name, names in asked.items() if names}), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) <= set(transform.MODULES["never_asked"]), done.stdout
+
+
 def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict[str, str]) -> None:
     unknown = set()
     for module, source in sources.items():
@@ -191,7 +230,7 @@ def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patte
         at_import = ast.unparse(WithoutFunctions().visit(ast.parse(source)))
         waiting += [*closure.imports(module, path.name == "__init__.py", at_import), module.rpartition(".")[0]]
     assert {"bridge.delivery", "pika.spec", "http.server", "re"} <= started
-    assert not started & {"ssl", "requests", "urllib3", "http.client", "email.parser", "re._compiler", "re._parser", "tomllib"}
+    assert not started & {"ssl", "enum", "requests", "urllib3", "http.client", "email.parser", "re._compiler", "re._parser", "tomllib"}
 
 
 def test_a_plain_amqp_url_imports_no_ssl_when_it_is_read(sources: dict[str, str]) -> None:
