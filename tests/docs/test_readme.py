@@ -1,8 +1,8 @@
 """README.md: "Run it", the compose walkthrough, and docker/compose.yaml itself.
 
 "Run it" installs from the checkout with packages that were fetched before, for there is no network; a proxy in front has the certificate.
-Where no container engine runs, `docker` is a stand-in: the three services are started by hand, each with the environment that the compose
-file gives it and under the name that it has there, and `docker compose exec SERVICE COMMAND` runs the command.
+`docker` is a stand-in here (tests/engine has the real one, which takes longer): the three services are started by hand, each with the
+environment that the compose file gives it and under the name that it has there, and `docker compose exec SERVICE COMMAND` runs the command.
 """
 
 import contextlib
