@@ -15,7 +15,8 @@ def unpack(image: Path, folder: Path) -> None:
     (described,) = json.loads(blobs["manifest.json"])
     for name in described["Layers"]:
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blobs[name]))) as layer:
-            layer.extractall(folder, filter="tar")
+            layer.extraction_filter = getattr(tarfile, "tar_filter", None)  # type: ignore[assignment] # Debian 12's Python has none yet
+            layer.extractall(folder)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,19 @@ def test_a_file_is_as_promised(image: Image, promise: dict[str, object]) -> None
         assert text in image.files[path].decode()
 
 
+@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
+def test_it_is_laid_out_for_the_dockerfile_as_it_is(image: Image, python: str, tmp_path: Path) -> None:
+    """By Debian's own Python too: the build stage has no other."""
+    if not Path(python).exists():
+        pytest.skip(f"there is no {python}")
+    done = subprocess.run([python, "-W", "error", ROOT / "build/unpack.py", DIST / "image.tar", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    there = {"/" + str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name: path.read_bytes() for name, path in there.items()} == image.files
+    modes = {"/" + entry.name: entry.mode for entry in image.entries if entry.isfile()}
+    assert {name: path.stat().st_mode & 0o7777 for name, path in there.items()} == modes
+
+
 def program_headers(elf: bytes) -> set[int]:
     """The types of the program headers of a 64-bit little-endian ELF file."""
     assert elf[:6] == b"\x7fELF\x02\x01"
