@@ -50,6 +50,6 @@ audit: venv ## known vulnerabilities of what is installed and frozen, asked of P
 	$(VENV)/bin/pip-audit --disable-pip --no-deps -r build/requirements.txt
 
 clean: ## remove what was built in this folder; the caches of the image's build stay
-	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .venv-package .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .venv-package .engine .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 -include build/*.mk tests/*/*.mk
