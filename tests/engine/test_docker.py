@@ -11,6 +11,7 @@ from tests.engine.conftest import Machine
 from tests.tools.ports import wait_for
 
 IMAGE = f"localhost/sns-to-rabbitmq-bridge:{VERSION}"
+COMPOSE = "export COMPOSE_FILE=docker/compose.yaml\n"
 
 
 def test_docker_loads_the_image_and_runs_it(machine: Machine) -> None:
@@ -36,32 +37,31 @@ def walked(machine: Machine, services: None):
         machine.run(before)
         yield publish, after
     finally:
-        machine.run("rm /usr/local/bin/make; docker compose -f docker/compose.yaml down --volumes")
+        machine.run(f"{COMPOSE}rm /usr/local/bin/make; docker compose down --volumes")
 
 
 def test_the_walkthrough(machine: Machine, walked: tuple[str, str]) -> None:
     publish, look = walked
-    compose = "export COMPOSE_FILE=docker/compose.yaml\n"
-    confirmed = f"{compose}docker compose logs bridge | grep subscription_confirmed"
+    confirmed = f"{COMPOSE}docker compose logs bridge | grep subscription_confirmed"
     try:
         wait_for("the subscription", lambda: machine.succeeds(confirmed), 30)
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{machine.run(f'{compose}docker compose logs')[-5000:]}") from None
-    machine.run(compose + publish)
-    wait_for("the message in the queue", lambda: "orders\t1" in machine.run(compose + look), 60)
-    states = [json.loads(line) for line in machine.run(f"{compose}docker compose ps --format json").splitlines()]
+        raise AssertionError(f"{error}\n{machine.run(f'{COMPOSE}docker compose logs')[-5000:]}") from None
+    machine.run(COMPOSE + publish)
+    wait_for("the message in the queue", lambda: "orders\t1" in machine.run(COMPOSE + look), 60)
+    states = [json.loads(line) for line in machine.run(f"{COMPOSE}docker compose ps --format json").splitlines()]
     assert {(state["Service"], state["Health"]) for state in states} == {(name, "healthy") for name in ("bridge", "localstack", "rabbitmq")}
     began = time.monotonic()
-    machine.run(f"{compose}docker compose stop bridge")
+    machine.run(f"{COMPOSE}docker compose stop bridge")
     assert time.monotonic() - began < 9  # Docker kills after 10 s what does not end by itself
-    (state,) = [json.loads(line) for line in machine.run(f"{compose}docker compose ps --all --format json bridge").splitlines()]
+    (state,) = [json.loads(line) for line in machine.run(f"{COMPOSE}docker compose ps --all --format json bridge").splitlines()]
     assert state["ExitCode"] == 0
 
 
 def test_make_run_takes_docker_where_there_is_no_podman(machine: Machine, walked: tuple[str, str]) -> None:
     """With the settings of the environment; the broker is the walkthrough's."""
     ask = "docker compose stop bridge; docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "
-    address = machine.run(f"{ask} $(docker compose ps -q rabbitmq)", COMPOSE_FILE="docker/compose.yaml").strip()
+    address = machine.run(f"{COMPOSE}{ask} $(docker compose ps -q rabbitmq)").strip()
     settings = {
         "BRIDGE_TOPICS": "arn:aws:sns:us-east-1:000000000000:orders",
         "BRIDGE_AMQP_URL": f"amqp://bridge:local-only@{address}/%2F",
