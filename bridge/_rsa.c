@@ -3,27 +3,51 @@
  * Key(modulus, exponent) takes big-endian bytes; Key.verify(signature, message, "sha1" | "sha256") -> bool.
  * As in bridge.rsa the padding is never parsed: the one encoding that may stand in the signature is made with the key, a
  * message's hash is written to its end, and the whole is compared (RFC 8017 section 8.2.2). What a verification needs is
- * made once and shared, which the GIL makes safe: it is held wherever a key is used. Only long messages are hashed
- * without it, in a context of their own. Nothing here is secret, so nothing needs constant time.
+ * made once and shared, which the GIL makes safe: it is held wherever a key is used; only long messages are hashed
+ * without it. Nothing here is secret, so nothing needs constant time.
+ *
+ * The hashes are called by themselves, not by EVP: its fetching of algorithms would bring half of libcrypto along.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 enum { DIGESTS = 2, MIN_MODULUS = 256, MAX_MODULUS = 512, MAX_EXPONENT = 4, LONG_MESSAGE = 65536 };
 
+static void sha1(const char *message, size_t size, unsigned char *out)
+{
+    SHA_CTX context;
+
+    SHA1_Init(&context);
+    SHA1_Update(&context, message, size);
+    SHA1_Final(out, &context);
+}
+
+static void sha256(const char *message, size_t size, unsigned char *out)
+{
+    SHA256_CTX context;
+
+    SHA256_Init(&context);
+    SHA256_Update(&context, message, size);
+    SHA256_Final(out, &context);
+}
+
 /* RFC 8017 section 9.2, note 1: what stands before the hash */
-static const struct { const char *name; int info_size, hash_size; unsigned char info[19]; } digests[DIGESTS] = {
-    {"sha1", 15, 20, {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}},
-    {"sha256", 19, 32, {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
-                        0x04, 0x20}},
+static const struct {
+    const char *name;
+    void (*hash)(const char *message, size_t size, unsigned char *out);
+    int info_size, hash_size;
+    unsigned char info[19];
+} digests[DIGESTS] = {
+    {"sha1", sha1, 15, 20, {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}},
+    {"sha256", sha256, 19, 32, {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+                                0x00, 0x04, 0x20}},
 };
-static EVP_MD *functions[DIGESTS];
-static EVP_MD_CTX *hashes[DIGESTS];
 static BN_CTX *scratch;
 
 typedef struct {
@@ -106,22 +130,14 @@ static int power(Key *self)
     return done;
 }
 
-static int hash(EVP_MD_CTX *context, int i, const char *message, Py_ssize_t size, unsigned char *out)
+/* Hash the message; a long one while other threads run. */
+static void hash(int i, const char *message, Py_ssize_t size, unsigned char *out)
 {
-    return context && EVP_DigestInit_ex(context, functions[i], NULL) == 1
-        && EVP_DigestUpdate(context, message, (size_t)size) == 1 && EVP_DigestFinal_ex(context, out, NULL) == 1;
-}
+    PyThreadState *released = size < LONG_MESSAGE ? NULL : PyEval_SaveThread();
 
-static int long_hash(int i, const char *message, Py_ssize_t size, unsigned char *out)
-{
-    EVP_MD_CTX *own = EVP_MD_CTX_new();
-    int hashed;
-
-    Py_BEGIN_ALLOW_THREADS
-    hashed = hash(own, i, message, size, out);
-    Py_END_ALLOW_THREADS
-    EVP_MD_CTX_free(own);
-    return hashed;
+    digests[i].hash(message, (size_t)size, out);
+    if (released)
+        PyEval_RestoreThread(released);
 }
 
 static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
@@ -141,9 +157,7 @@ static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
             return PyErr_Format(PyExc_ValueError, "%U", args[2]);
     if (signature_size != self->size)
         Py_RETURN_FALSE;
-    if (!(message_size < LONG_MESSAGE ? hash(hashes[i], i, message, message_size, out)
-                                      : long_hash(i, message, message_size, out)))
-        goto failed;
+    hash(i, message, message_size, out);
     memcpy(self->encoded[i] + self->size - digests[i].hash_size, out, (size_t)digests[i].hash_size);
     if (!BN_bin2bn((unsigned char *)signature, self->size, self->signature))
         goto failed;
@@ -165,21 +179,13 @@ static struct PyModuleDef module_def = {PyModuleDef_HEAD_INIT, "bridge._rsa", NU
 PyMODINIT_FUNC PyInit__rsa(void)
 {
     PyObject *module = PyModule_Create(&module_def), *type = module ? PyType_FromSpec(&key_spec) : NULL;
+    char version[40];
 
+    snprintf(version, sizeof version, "%u.%u.%u", OPENSSL_version_major(), OPENSSL_version_minor(), OPENSSL_version_patch());
     if (!type || PyModule_AddObjectRef(module, "Key", type) < 0
-        || PyModule_AddStringConstant(module, "LIBCRYPTO", OpenSSL_version(OPENSSL_VERSION_STRING)) < 0)
-        goto failed;
-    for (int i = 0; i < DIGESTS; i++)
-        if (!(functions[i] = EVP_MD_fetch(NULL, digests[i].name, NULL)) || !(hashes[i] = EVP_MD_CTX_new())
-            || !(scratch = scratch ? scratch : BN_CTX_new())) {
-            ERR_clear_error();
-            PyErr_Format(PyExc_ImportError, "libcrypto has no %s", digests[i].name);
-            goto failed;
-        }
-    Py_DECREF(type);
-    return module;
-failed:
+        || PyModule_AddStringConstant(module, "LIBCRYPTO", version) < 0
+        || (!(scratch = BN_CTX_new()) && !PyErr_NoMemory()))
+        Py_CLEAR(module);
     Py_XDECREF(type);
-    Py_XDECREF(module);
-    return NULL;
+    return module;
 }
