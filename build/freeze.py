@@ -74,8 +74,10 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
         "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
         "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
         "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work), "BRIDGE_PROGRAM": str(program or ""),
+        "BRIDGE_LATE": str(work / "late"),
     }  # fmt: skip
-    (work / "objects").mkdir(exist_ok=True)
+    for name in ("objects", "late"):
+        (work / name).mkdir(exist_ok=True)
     run(
         [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
          *(f"--nofollow-import-to={name}" for name in left),
@@ -95,7 +97,7 @@ def key(mode: str) -> str:
 
 
 def objects(mode: str = "standalone") -> Path:
-    """Return the folder with the objects that Nuitka's C became (objects/), and Nuitka's report of what is frozen."""
+    """Return the folder with objects/, which Nuitka's C became, late/, the bytecode that late.py packs, and Nuitka's report."""
 
     def make(work: Path) -> None:
         stage(work)

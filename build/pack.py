@@ -36,15 +36,14 @@ def orders(objects: list[Path]) -> Iterator[list[Path]]:
 
 
 def build() -> Path:
-    """Return the folder with `bridge` (packed), `bridge.unpacked` and `bridge.map`."""
+    """Return the folder with `bridge` (packed), `bridge.unpacked`, `bridge.map` and `late.map`."""
     linked, frozen = link.build(), freeze.objects()
 
     def make(work: Path) -> None:
         log = work / "log"
-        rest = link.others(linked)
         for objects in orders(sorted((frozen / "objects").glob("*.o"))):
-            program = work / "bridge.unpacked"
-            run([*link.command(objects, rest, program), "-s", f"--Map={work}/bridge.map"], log)
+            link.program(objects, linked, work, log)
+            program = (work / "bridge").rename(work / "bridge.unpacked")
             if pack(program, work / "bridge", log):
                 return
         raise BuildError(f"no link order in {ATTEMPTS} lets UPX's filter apply")

@@ -2,6 +2,7 @@
 exception) and runs inside Nuitka when the binary is built; none of it is in the binary.
 """
 
+import marshal
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
 from patterns import precompiled
-from transform import transform
+from transform import MODULES, transform
 
 # Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
 EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,importlib.machinery,inspect"
@@ -21,6 +22,12 @@ ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(com
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()
+LATE = Path(os.environ["BRIDGE_LATE"])  # the folder for the bytecode that late.py packs
+
+
+def is_late(name: str) -> bool:
+    """Tell whether [packed_late] names the module, or a package above it."""
+    return any(name == late or name.startswith(late + ".") for late in MODULES["packed_late"])
 
 
 class Frozen(NuitkaPluginBase):  # type: ignore[misc]
@@ -38,4 +45,8 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         return precompiled(str(module_name), transform(str(module_name), source_code))
 
     def onFrozenModuleBytecode(self, module_name: object, is_package: bool, bytecode: CodeType) -> CodeType:
-        return bare(bytecode)
+        name = str(module_name)
+        if not is_late(name):
+            return bare(bytecode)
+        (LATE / name).write_bytes(marshal.dumps(bare(bytecode)))
+        return bare(compile(f"__import__('_late').run({name!r}, globals())", bytecode.co_filename, "exec", dont_inherit=True))

@@ -1,0 +1,86 @@
+"""What the link has to read of an ELF program, and the one thing that it adds: a segment (System V gABI, chapters 4 and 5)."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = 4096
+HEADER, ENTRY, SECTION, SYMBOL = "<16sHHIQQQIHHHHHH", "<IIQQQQQQ", "<IIQQQQIIQQ", "<IBBHQQ"
+LOAD, PHDR, SYMTAB, READ, WRITE, EXECUTE = 1, 6, 2, 4, 2, 1
+OBJECT, FUNCTION, THREAD_LOCAL = 1, 2, 6
+
+
+@dataclass
+class Segment:
+    """A program header. `address` and `memory` are where and how much of memory it takes, `offset` and `size` where its bytes are."""
+
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    physical: int
+    size: int
+    memory: int
+    align: int
+
+    def pack(self) -> bytes:
+        fields = (self.kind, self.flags, self.offset, self.address, self.physical, self.size, self.memory, self.align)
+        return struct.pack(ENTRY, *fields)
+
+
+def up(value: int) -> int:
+    """Return the value rounded up to a whole page."""
+    return -(-value // PAGE) * PAGE
+
+
+def entry(program: bytes) -> int:
+    """Return the entry point's address."""
+    return int(struct.unpack_from(HEADER, program)[4])
+
+
+def segments(program: bytes) -> list[Segment]:
+    """Return the program headers."""
+    head = struct.unpack_from(HEADER, program)
+    return [Segment(*struct.unpack_from(ENTRY, program, head[5] + number * head[9])) for number in range(head[10])]
+
+
+def symbols(program: bytes) -> dict[str, tuple[int, int]]:
+    """Return the address and the type (FUNCTION, THREAD_LOCAL ...) of each symbol that an unstripped program's objects share."""
+    head = struct.unpack_from(HEADER, program)
+    sections = [struct.unpack_from(SECTION, program, head[6] + number * head[11]) for number in range(head[12])]
+    found = {}
+    for section in (section for section in sections if section[1] == SYMTAB):
+        names = sections[section[6]][4]
+        for at in range(section[4], section[4] + section[5], section[9]):
+            name, info, other, index, value, _ = struct.unpack_from(SYMBOL, program, at)
+            if (info >> 4 or other & 3) and index:
+                start = names + name
+                found[program[start : program.index(b"\0", start)].decode()] = value, info & 15
+    return found
+
+
+def memory(program: bytes) -> bytes:
+    """Return a program's bytes as they lie in memory from its first page on, without the zeros at their end."""
+    loads = [segment for segment in segments(program) if segment.kind == LOAD]
+    base = loads[0].address // PAGE * PAGE
+    image = bytearray(max(segment.address + segment.size for segment in loads) - base)
+    for segment in loads:
+        at = segment.address - base
+        image[at : at + segment.size] = program[segment.offset : segment.offset + segment.size]
+    return bytes(image)
+
+
+def attach(path: Path, data: bytes) -> None:
+    """Add a read-only segment with `data` to a program, on the first page behind all others; the entry of the program headers that
+    only describes themselves makes room for it."""
+    program = bytearray(path.read_bytes())
+    head = struct.unpack_from(HEADER, program)
+    old = segments(program)
+    kept = [segment for segment in old if segment.kind != PHDR]
+    last = max(at for at, segment in enumerate(kept) if segment.kind == LOAD)
+    address = up(max(segment.address + segment.memory for segment in kept if segment.kind == LOAD))
+    offset = up(len(program))
+    kept.insert(last + 1, Segment(LOAD, READ, offset, address, address, len(data), len(data), PAGE))
+    assert len(kept) == len(old), "the program has no entry to give"
+    program[head[5] : head[5] + len(kept) * head[9]] = b"".join(segment.pack() for segment in kept)
+    path.write_bytes(program.ljust(offset, b"\0") + data)

@@ -1,0 +1,83 @@
+"""What is seldom used stays packed in the program until it is used (build/late.py): a start is shorter for it, and memory smaller."""
+
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.image.archive import DIST
+from tests.tools import launch
+from tests.tools.ports import free_port
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build"))
+
+import elf
+import freeze
+import late
+import transform
+from recipe import BuildError
+
+
+@pytest.fixture(params=["binary", "unpacked"])
+def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(launch, "UNDER_TEST", request.param)
+    return str(request.param)
+
+
+def is_unpacked(pid: int) -> bool:
+    """Tell whether code lies where the late part goes: in the memory that the program's file has no bytes for."""
+    loads = [part for part in elf.segments((DIST / "bridge.unpacked").read_bytes()) if part.kind == elf.LOAD]
+    (data,) = [part for part in loads if part.flags & elf.WRITE]
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        places, flags = line.split()[:2]
+        start = int(places.split("-")[0], 16)
+        if "x" in flags and data.address + data.size <= start < data.address + data.memory:
+            return True
+    return False
+
+
+def test_a_delivery_whose_certificate_is_there_leaves_it_packed(program, start_bridge, sns, folder):
+    (folder / "certificates").mkdir()
+    (folder / "certificates" / sns.certificate_path.rpartition("/")[2]).write_bytes(sns.certificate)
+    admin = f"127.0.0.1:{free_port()}"
+    bridge = start_bridge(BRIDGE_CERTIFICATES=str(folder / "certificates"), BRIDGE_ADMIN_LISTEN=admin)
+    assert bridge.deliver(sns.notification()).status == 200
+    for path in ("/", "/livez", "/readyz", "/metrics", "/status.json"):
+        with urllib.request.urlopen(f"http://{admin}{path}", timeout=10) as answer:
+            assert answer.status == 200, path
+    assert not is_unpacked(bridge.process.pid)
+
+
+def test_a_certificate_that_is_fetched_unpacks_it(program, start_bridge, sns):
+    bridge = start_bridge()
+    assert not is_unpacked(bridge.process.pid)
+    assert bridge.deliver(sns.notification()).status == 200
+    assert is_unpacked(bridge.process.pid)
+
+
+def test_a_program_whose_file_is_damaged_says_so(tmp_path):
+    whole = (DIST / "bridge.unpacked").read_bytes()
+    last = [part for part in elf.segments(whole) if part.kind == elf.LOAD][-1]
+    middle = last.offset + last.size // 2
+    damaged = tmp_path / "bridge"
+    damaged.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    damaged.chmod(0o755)
+    done = subprocess.run([damaged, "--version"], capture_output=True, text=True)
+    assert done.returncode < 0
+    assert done.stderr == "bridge: this program's file is damaged, or there is no memory to unpack it\n"
+
+
+def test_each_late_module_is_packed_apart_and_nothing_else():
+    there = {path.name for path in (freeze.objects() / "late").iterdir()}
+    for name in transform.MODULES["packed_late"]:
+        assert any(module == name or module.startswith(name + ".") for module in there), name
+    assert not there & {"bridge.serve", "bridge.healthcheck", "bridge.metrics", "pika.connection", "json", "socket"}
+
+
+def test_the_parts_may_not_want_what_neither_has(monkeypatch, tmp_path):
+    monkeypatch.setattr(late, "assembled", lambda text, name, log: name)
+    monkeypatch.setattr(late, "undefined", lambda command, log: {"nowhere"})
+    with pytest.raises(BuildError, match="neither part of the program has nowhere"):
+        late.boundary(lambda *words: [], lambda *words: [], tmp_path, tmp_path / "log")
