@@ -1,7 +1,6 @@
 """HTTP answers as bytes. The 200 is made once a second."""
 
-from email.utils import formatdate
-from time import time
+from time import gmtime, strftime, time
 
 # The statuses that are answered here, with the words of RFC 9110 section 15 and RFC 6585 section 5.
 PHRASES = {
@@ -37,7 +36,7 @@ class Answers:
         second = int(time())
         if second != self._second:
             self._second = second
-            self._date = formatdate(second, usegmt=True)
+            self._date = strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(second))  # in English: nothing here sets a locale
             self._ok = self._bytes(200, "", "", True)
         return self._bytes(status, text, headers, keep_alive)
 
