@@ -4,9 +4,11 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = 4096
+from recipe import ARCH
+
+PAGE = {"amd64": 4096, "arm64": 65536}[ARCH]  # the largest that a kernel may have
 HEADER, ENTRY, SECTION, SYMBOL = "<16sHHIQQQIHHHHHH", "<IIQQQQQQ", "<IIQQQQIIQQ", "<IBBHQQ"
-LOAD, PHDR, SYMTAB, READ, WRITE, EXECUTE = 1, 6, 2, 4, 2, 1
+LOAD, PHDR, SYMTAB, READ, WRITE = 1, 6, 2, 4, 2
 OBJECT, FUNCTION, THREAD_LOCAL = 1, 2, 6
 
 

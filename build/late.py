@@ -68,10 +68,10 @@ def packer(work: Path, sdk: Path, log: Path) -> None:
 
 def compiled(work: Path, bytecode: Path, log: Path) -> None:
     """Compile late.o (the loader), code.o (the late modules' bytecode) and the decoder."""
-    sdk = fetch.source("7zip") / "C"
+    sdk, sizes = fetch.source("7zip") / "C", [f"-DLATE_ROOM={ROOM}", f"-DLATE_PAGE={elf.PAGE}"]
     cc, flags = toolchain.tools() / "cc", [*SECTIONS, "-DNDEBUG", "-w", f"-ffile-prefix-map={work}=.", f"-ffile-prefix-map={HERE}=."]
     lzma = ["-DZ7_EXTRACT_ONLY", f"-I{sdk}", f"-ffile-prefix-map={sdk}=."]
-    run([cc, "-c", *SMALL, *flags, *lzma, f"-DLATE_ROOM={ROOM}", f"-I{library.headers()}", HERE / "c/late.c", "-o", work / "late.o"], log)
+    run([cc, "-c", *SMALL, *flags, *lzma, *sizes, f"-I{library.headers()}", HERE / "c/late.c", "-o", work / "late.o"], log)
     run([cc, "-c", "-O2", *flags, *lzma, sdk / "LzmaDec.c", "-o", work / "lzma.o"], log)
     run([cc, "-c", *SMALL, *flags, *lzma, sdk / f"{BRANCHES[ARCH]}.c", "-o", work / "branches.o"], log)
     modules = sorted(bytecode.iterdir())

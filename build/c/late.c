@@ -17,8 +17,6 @@
 #include "Bra.h"
 #include "LzmaDec.h"
 
-enum { PAGE = 4096 };
-
 /* late.py writes it before the packed bytes. `code` bytes at `text` were filtered; from `written` on memory stays writable. */
 struct head { uint32_t packed, size, text, code, written, gates; uint8_t properties[8]; };
 
@@ -27,7 +25,7 @@ extern void (*late_gates[])(void);
 extern const uint32_t late_count;
 extern const unsigned char *late_code(const char *name, int *size); /* among what is packed */
 
-unsigned char late_room[LATE_ROOM] __attribute__((aligned(PAGE)));
+unsigned char late_room[LATE_ROOM] __attribute__((aligned(LATE_PAGE)));
 
 static void *allocate(ISzAllocPtr self, size_t size) { return malloc(size); }
 static void release(ISzAllocPtr self, void *memory) { free(memory); }
@@ -41,7 +39,7 @@ static void stop(const char *text)
 /* Called by a gate, under the GIL as all that leads to one is; afterwards no gate leads here again. */
 void late_load(void)
 {
-    const struct head *head = (const struct head *)(((uintptr_t)_end + PAGE - 1) / PAGE * PAGE);
+    const struct head *head = (const struct head *)(((uintptr_t)_end + LATE_PAGE - 1) / LATE_PAGE * LATE_PAGE);
     const ISzAlloc memory = {allocate, release};
     SizeT size = head->size, packed = head->packed;
     ELzmaStatus status;
