@@ -4,6 +4,7 @@
  *
  * The module _late runs the bytecode of a late module: run(name, globals) -> None.
  */
+#define _GNU_SOURCE /* memfd_create */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <marshal.h>
@@ -36,6 +37,22 @@ static void stop(const char *text)
     abort();
 }
 
+/* Let what was unpacked be executed. Where memory that was written may not be (systemd's MemoryDenyWriteExecute), it is mapped anew
+ * from a file without a name. */
+static int make_executable(size_t size)
+{
+    int file, done;
+
+    if (mprotect(late_room, size, PROT_READ | PROT_EXEC) == 0)
+        return 1;
+    file = memfd_create("late", MFD_CLOEXEC);
+    done = file >= 0 && write(file, late_room, size) == (ssize_t)size
+        && mmap(late_room, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file, 0) != MAP_FAILED;
+    if (file >= 0)
+        close(file);
+    return done;
+}
+
 /* Called by a gate, under the GIL as all that leads to one is; afterwards no gate leads here again. */
 void late_load(void)
 {
@@ -54,8 +71,8 @@ void late_load(void)
     z7_BranchConv_ARM64_Dec(late_room + head->text, head->code, 0);
 #endif
     __builtin___clear_cache((char *)late_room, (char *)late_room + head->written);
-    if (mprotect(late_room, head->written, PROT_READ | PROT_EXEC) != 0)
-        stop("bridge: the kernel refuses memory that was written and is then executed (MemoryDenyWriteExecute, execmem)\n");
+    if (!make_executable(head->written))
+        stop("bridge: the kernel lets nothing be executed that was unpacked: neither memory that was written nor a memfd\n");
     memcpy(late_gates, late_room + head->gates, late_count * sizeof *late_gates);
 }
 
