@@ -57,6 +57,16 @@ def test_a_certificate_that_is_fetched_unpacks_it(program, start_bridge, sns):
     assert is_unpacked(bridge.process.pid)
 
 
+def test_it_runs_where_memory_that_was_written_may_not_be_executed():
+    """As systemd's MemoryDenyWriteExecute=yes has it, which docs/bridge.service says that the unpacked program can have."""
+    refuse = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) and sys.exit(77); os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", refuse, DIST / "bridge.unpacked", "--version"], capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("PR_SET_MDWE came with Linux 6.3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "OpenSSL" in done.stdout
+
+
 def test_a_program_whose_file_is_damaged_says_so(tmp_path):
     whole = (DIST / "bridge.unpacked").read_bytes()
     last = [part for part in elf.segments(whole) if part.kind == elf.LOAD][-1]
