@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.archive import DIST
+from tests.tools import bridge as tools
 from tests.tools import launch
 from tests.tools.ports import free_port
 
@@ -22,7 +23,8 @@ from recipe import BuildError
 
 @pytest.fixture(params=["binary", "unpacked"])
 def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(launch, "UNDER_TEST", request.param)
+    for module in (launch, tools):
+        monkeypatch.setattr(module, "UNDER_TEST", request.param)
     return str(request.param)
 
 
