@@ -9,7 +9,7 @@ from recipe import ARCH
 PAGE = {"amd64": 4096, "arm64": 65536}[ARCH]  # the largest that a kernel may have
 HEADER, ENTRY, SECTION, SYMBOL = "<16sHHIQQQIHHHHHH", "<IIQQQQQQ", "<IIQQQQIIQQ", "<IBBHQQ"
 LOAD, PHDR, SYMTAB, READ, WRITE = 1, 6, 2, 4, 2
-OBJECT, FUNCTION, THREAD_LOCAL = 1, 2, 6
+OBJECT, THREAD_LOCAL = 1, 6
 
 
 @dataclass
@@ -47,7 +47,7 @@ def segments(program: bytes) -> list[Segment]:
 
 
 def symbols(program: bytes) -> dict[str, tuple[int, int]]:
-    """Return the address and the type (FUNCTION, THREAD_LOCAL ...) of each symbol that an unstripped program's objects share."""
+    """Return the address and the type (OBJECT, THREAD_LOCAL ...) of each symbol that an unstripped program's objects share."""
     head = struct.unpack_from(HEADER, program)
     sections = [struct.unpack_from(SECTION, program, head[6] + number * head[11]) for number in range(head[12])]
     found = {}

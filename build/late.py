@@ -1,6 +1,6 @@
 """Step 9a: what an idle bridge without TLS has no need of is packed by itself, and unpacked when it is first called.
 
-Unpacking is most of a packed program's start, and a third of it would be for libssl, libcrypto and the libraries that speak HTTP.
+Unpacking is most of a packed program's start, and two fifths of it would be for libssl, libcrypto and the libraries that speak HTTP.
 So the program is linked in two: the late part's calls into the rest have the rest's addresses; the rest's calls into the late
 part go through gates, of which each leads to late_load() (c/late.c) until that has run. Which calls these are the linker tells:
 they are what is undefined when one part is linked without the other (gates.py).
