@@ -22,8 +22,7 @@ OPTIONS = f"""
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
 """.split()
 
-# While modules are imported there is nothing to collect; serve and verify turn the collector on.
-ENTRY = "import gc\ngc.disable()\nimport sys\nfrom bridge.cli import main\nsys.exit(main())\n"
+ENTRY = "import sys\nfrom bridge.cli import main\nsys.exit(main())\n"
 
 
 def revision() -> str:
