@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from recipe import ARCH
 
@@ -30,6 +31,18 @@ class Segment:
         return struct.pack(ENTRY, *fields)
 
 
+class Section(NamedTuple):
+    """A section header, of its fields those that are read here; `link` is another's number, `each` the size of an entry."""
+
+    name: str
+    kind: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    each: int
+
+
 def up(value: int) -> int:
     """Return the value rounded up to a whole page."""
     return -(-value // PAGE) * PAGE
@@ -46,18 +59,26 @@ def segments(program: bytes) -> list[Segment]:
     return [Segment(*struct.unpack_from(ENTRY, program, head[5] + number * head[9])) for number in range(head[10])]
 
 
+def sections(program: bytes) -> list[Section]:
+    """Return the section headers, in their order."""
+    head = struct.unpack_from(HEADER, program)
+    entries = [struct.unpack_from(SECTION, program, head[6] + number * head[11]) for number in range(head[12])]
+    return [Section(text(program, entries[head[13]][4] + entry[0]), entry[1], *entry[3:7], entry[9]) for entry in entries]
+
+
+def text(program: bytes, at: int) -> str:
+    """Return the string there, which a zero byte ends."""
+    return program[at : program.index(b"\0", at)].decode()
+
+
 def symbols(program: bytes) -> dict[str, tuple[int, int]]:
     """Return the address and the type (OBJECT, THREAD_LOCAL ...) of each symbol that an unstripped program's objects share."""
-    head = struct.unpack_from(HEADER, program)
-    sections = [struct.unpack_from(SECTION, program, head[6] + number * head[11]) for number in range(head[12])]
-    found = {}
-    for section in (section for section in sections if section[1] == SYMTAB):
-        names = sections[section[6]][4]
-        for at in range(section[4], section[4] + section[5], section[9]):
+    found, there = {}, sections(program)
+    for section in (section for section in there if section.kind == SYMTAB):
+        for at in range(section.offset, section.offset + section.size, section.each):
             name, info, other, index, value, _ = struct.unpack_from(SYMBOL, program, at)
             if (info >> 4 or other & 3) and index:
-                start = names + name
-                found[program[start : program.index(b"\0", start)].decode()] = value, info & 15
+                found[text(program, there[section.link].offset + name)] = value, info & 15
     return found
 
 

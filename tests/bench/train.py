@@ -21,6 +21,7 @@ from tests.tools.broker import Broker
 
 sys.path.insert(0, str(ROOT / "build"))
 
+import elf
 import pgo
 
 DELIVERIES = [(512, 64, 8000), (512, 8, 2000), (512, 1, 500), (4096, 8, 2000), (65536, 8, 100)]  # size, connections, count
@@ -33,16 +34,6 @@ def build() -> Path:
     say("building the binary that counts (5 to 10 minutes)")
     subprocess.run([sys.executable, ROOT / "build/binary.py"], env=os.environ | {"PGO": "collect", "DIST": str(folder)}, check=True)
     return folder / "bridge.unpacked"
-
-
-def sections(program: Path) -> dict[str, tuple[int, int]]:
-    """Return address and length of each section of an ELF file of 64 bits."""
-    image = program.read_bytes()
-    (table,), (size, count, words) = struct.unpack_from("<Q", image, 40), struct.unpack_from("<3H", image, 58)
-    entries = [struct.unpack_from("<2I4Q", image, table + size * i) for i in range(count)]
-    start = entries[words][4]
-    names = (image[start + entry[0] : image.index(b"\0", start + entry[0])].decode() for entry in entries)
-    return {name: (entry[3], entry[5]) for name, entry in zip(names, entries, strict=True)}
 
 
 def blocks(raw: bytes) -> Iterator[bytes]:
@@ -60,13 +51,13 @@ def blocks(raw: bytes) -> Iterator[bytes]:
 
 def functions(program: Path, pid: int) -> list[pgo.Function]:
     """Return what a running program has counted."""
-    places = sections(program)
+    places = {section.name: section for section in elf.sections(program.read_bytes())}
 
     def part(name: str) -> tuple[int, bytes]:
-        address, length = places[f"__llvm_prf_{name}"]
+        section = places[f"__llvm_prf_{name}"]
         with Path(f"/proc/{pid}/mem").open("rb") as memory:
-            memory.seek(address)
-            return address, memory.read(length)
+            memory.seek(section.address)
+            return section.address, memory.read(section.size)
 
     (table, entries), (counters, counts), (_, names) = part("data"), part("cnts"), part("names")
     texts = [name for block in blocks(names) for name in block.split(b"\1")]
