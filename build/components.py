@@ -11,7 +11,8 @@ from recipe import HERE, SOURCES, BuildError
 
 @dataclass(frozen=True)
 class Component:
-    """One thing that is in the image. `digest` is the SHA-256 of what was fetched; `text` the licence that travels along."""
+    """One thing that is in the image. `digest` is the SHA-256 of what was fetched; `text` the licence that travels along,
+    `changes` what is not as it was published, which some licences ask to be told."""
 
     name: str
     version: str
@@ -20,6 +21,7 @@ class Component:
     place: str
     digest: str
     text: str
+    changes: str
 
 
 def requirement(project: str) -> tuple[str, str]:
@@ -54,7 +56,7 @@ def components() -> list[Component]:
         if "text" in entry:
             (path,) = folder.glob(entry["text"])
             text = path.read_text(encoding="utf-8").strip()
-        found.append(Component(entry["name"], version, entry["license"], entry["why"], place, sha256, text))
+        found.append(Component(entry["name"], version, entry["license"], entry["why"], place, sha256, text, entry.get("changes", "")))
     return found
 
 
@@ -63,7 +65,8 @@ def notice(parts: list[Component]) -> str:
     lines = ["This image is made of the bridge (MIT) and of what follows. Its bill of materials is sbom.spdx.json, beside the image.", ""]
     seen: dict[str, str] = {}
     for part in parts:
-        lines += ["=" * 80, f"{part.name} {part.version}: {part.license}", f"({part.why})", ""]
+        changes = [f"Changed: {part.changes}."] if part.changes else []
+        lines += ["=" * 80, f"{part.name} {part.version}: {part.license}", f"({part.why})", *changes, ""]
         if part.text and part.text in seen:
             lines += [f"The licence is the same as {seen[part.text]}'s.", ""]
         elif part.text:

@@ -122,6 +122,16 @@ def test_the_bill_of_materials_names_the_files_and_modules(image: Image) -> None
     assert {part["name"] for part in parts} >= {"CPython", "OpenSSL", "musl", "pika", "requests", "urllib3", "dumb-init", "Nuitka"}
 
 
+def test_the_notice_names_every_component_and_what_was_changed_in_it(image: Image) -> None:
+    entries = image.files["/NOTICE"].decode().split("=" * 80 + "\n")[1:]
+    _, *parts = json.loads((DIST / "sbom.spdx.json").read_text())["packages"]
+    assert [entry.split("\n")[0] for entry in entries] == [
+        f"{part['name']} {part['versionInfo']}: {part['licenseDeclared'].replace('AdditionRef-', '')}" for part in parts
+    ]
+    changed = {entry.split(" ")[0] for entry in entries if "\nChanged: " in entry}
+    assert changed == {"CPython", "OpenSSL", "requests"}  # Python's licence and Apache's ask for it
+
+
 def test_the_digests_beside_it() -> None:
     for line in (DIST / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split()
