@@ -83,14 +83,17 @@ def symbols(program: bytes) -> dict[str, tuple[int, int]]:
 
 
 def memory(program: bytes) -> bytes:
-    """Return a program's bytes as they lie in memory from its first page on, without the zeros at their end."""
+    """Return a program's bytes as they lie in memory from its first page on, without the zeros at their end. The file's own header is
+    left out: nothing reads it there, and where it says that the sections are depends on the paths in what debuggers read."""
     loads = [segment for segment in segments(program) if segment.kind == LOAD]
     base = loads[0].address // PAGE * PAGE
     image = bytearray(max(segment.address + segment.size for segment in loads) - base)
     for segment in loads:
         at = segment.address - base
         image[at : at + segment.size] = program[segment.offset : segment.offset + segment.size]
-    return bytes(image)
+    header = struct.calcsize(HEADER)
+    assert loads[0].offset == 0, "the header is not where it was"
+    return bytes(header) + bytes(image[header:])
 
 
 def attach(path: Path, data: bytes) -> None:
