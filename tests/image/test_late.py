@@ -1,5 +1,7 @@
 """What is seldom used stays packed in the program until it is used (build/late.py): a start is shorter for it, and memory smaller."""
 
+import lzma
+import struct
 import subprocess
 import sys
 import urllib.request
@@ -79,6 +81,19 @@ def test_a_program_whose_file_is_damaged_says_so(tmp_path):
     done = subprocess.run([damaged, "--version"], capture_output=True, text=True)
     assert done.returncode < 0
     assert done.stderr == "bridge: this program's file is damaged, or there is no memory to unpack it\n"
+
+
+def test_what_is_packed_is_the_same_in_whatever_folder_it_was_linked():
+    """An ELF header would tell where debug information ends, which has paths in it."""
+    program = (DIST / "bridge.unpacked").read_bytes()
+    packed = program[[part for part in elf.segments(program) if part.kind == elf.LOAD][-1].offset :]
+    size, (properties, window) = struct.unpack_from("<4xI", packed)[0], struct.unpack_from("<BI", packed, 24)
+    powers = {"lc": properties % 9, "lp": properties // 9 % 5, "pb": properties // 45}
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": window, **powers}])
+    image = unpacker.decompress(packed[32:], size)
+    assert len(image) == size
+    assert image[:64] == bytes(64)
+    assert b"/sns-to-rabbitmq-bridge/" not in image  # the caches' folder
 
 
 def test_each_late_module_is_packed_apart_and_nothing_else():
