@@ -4,6 +4,7 @@
 """
 
 import os
+import select
 import sys
 
 from bridge.config import given, load
@@ -23,23 +24,29 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Run the command that sys.argv names; return the exit status."""
-    arguments = sys.argv[1:]
+    """Run the command that sys.argv names; return the exit status, 1 as well when nobody is left to read what it prints."""
     try:
-        if arguments[:1] == ["simulate"]:
-            return simulate(arguments[1:])
-        if "--version" in arguments:
-            return tell(version())
-        if "--help" in arguments or "-h" in arguments:
-            return tell(usage())
-        return run(arguments)
+        try:
+            return run(sys.argv[1:])
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # now, while something can be done about it
     except SettingError as error:
         print(f"bridge: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        if not is_unread():
+            raise
+        return 1
 
 
 def run(arguments: list[str]) -> int:
     """Run a command; return its exit status. Raises SettingError. Each command's module is only imported when it is called."""
+    if arguments[:1] == ["simulate"]:
+        return simulate(arguments[1:])
+    if "--version" in arguments or "--help" in arguments or "-h" in arguments:
+        print(version() if "--version" in arguments else usage())
+        return 0
     command = arguments[0] if arguments and not arguments[0].startswith("-") else ""
     if command and command not in COMMANDS:
         raise SettingError(command, f"is not a command; there are {', '.join(COMMANDS)}")
@@ -77,14 +84,14 @@ def simulate(arguments: list[str]) -> int:
     return simulate(arguments)
 
 
-def tell(text: str) -> int:
-    """Print the text; return 0, or 1 when its reader has gone, who may have seen enough (`bridge --help | head`)."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more, and complains
-        return 1
-    return 0
+def is_unread() -> bool:
+    """Tell whether the reader of stdout has gone, who may have seen enough (`bridge policy | head`)."""
+    waiting = select.poll()
+    waiting.register(sys.stdout, 0)  # an error or a hang-up is told unasked
+    if not waiting.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more, and complains
+    return True
 
 
 def version() -> str:

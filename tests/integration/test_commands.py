@@ -162,10 +162,11 @@ def test_version_and_help():
 
 
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman stands between the pipe and the bridge")
-def test_help_into_a_pipe_whose_reader_has_gone_ends_without_a_complaint():
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["policy"], ["verify", "/nothing/here.json"], ["healthcheck"]], ids=" ".join)
+def test_what_is_printed_into_a_pipe_whose_reader_has_gone_ends_without_a_complaint(words):
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as gone:
-        told = [*command({}), "--help"]
+        told = [*command({}), *words]
         done = subprocess.run(told, env=environment({}), cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (1, "")
