@@ -1,6 +1,6 @@
 """Run by the built CPython: bytecode without docstrings, assertions and line tables, written as C.
 
-bytecode.py SOURCE.py FILENAME HEADER.h       refreezes one module into its header
+bytecode.py MODULE SOURCE.py HEADER.h         refreezes one module, transformed as modules.toml says, into its header
 bytecode.py --startup SOURCES.i HEADER.h      compiles the sources (C string literals, each after a line @@)
 bytecode.py --sizes FOLDER                    prints the size of each module's bytecode there, as JSON
 """
@@ -29,12 +29,12 @@ def array(name: str, data: bytes) -> str:
     return f"static const unsigned char {name}[] = {{\n" + ",\n".join(lines) + "\n};\n"
 
 
-def refreeze(source: Path, filename: str, header: Path) -> None:
-    """Replace the array in a header of Python/frozen_modules, keeping its name."""
+def refreeze(module: str, source: Path, header: Path) -> None:
+    """Replace the array in a header of Python/frozen_modules, keeping its name, and the file's name that tracebacks and C know."""
     name = re.search(r"const unsigned char (\w+)\[\]", header.read_text())
     if name is None:
         sys.exit(f"{header} has no array")
-    code = compile(source.read_text(), filename, "exec", dont_inherit=True, optimize=2)
+    code = compile(transform(module, source.read_text()), f"<frozen {header.stem}>", "exec", dont_inherit=True, optimize=2)
     header.write_text(array(name[1], marshal.dumps(bare(code))).replace("static ", "", 1))
 
 
@@ -69,4 +69,7 @@ if __name__ == "__main__":
     elif sys.argv[1] == "--startup":
         startup(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
-        refreeze(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+        sys.path.insert(0, str(Path(__file__).resolve().parent))
+        from transform import transform
+
+        refreeze(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

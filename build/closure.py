@@ -14,7 +14,7 @@ from library import BUILTINS
 from recipe import ROOT, main
 from transform import MODULES, transform
 
-START = ("bridge.cli", "encodings.utf_8", "encodings.aliases", "inspect", "importlib.machinery")
+START = ("bridge.cli", "encodings.utf_8", "encodings.aliases", "inspect", "importlib")
 
 
 def find(module: str, roots: list[Path]) -> Path | None:

@@ -61,16 +61,19 @@ def settings(tree: Path) -> dict[str, str]:
     return found | {"LIBSSL_LIBS": f"-L{crypto}/lib -lssl -lcrypto", "LIBCRYPTO_LIBS": f"-L{crypto}/lib -lcrypto"}
 
 
-def patch(tree: Path) -> None:
-    """Make the sources fit: an OpenSSL without DH, and classes that are made with fewer lookups."""
+def without_dh(path: Path) -> None:
+    """Make _ssl.c fit an OpenSSL without DH."""
     body = r"^(_ssl__SSLContext_load_dh_params_impl\([^{]*\{\n)(.*?)^\}$"
     text = (
         r'\g<1>#ifdef OPENSSL_NO_DH\n    PyErr_SetString(PyExc_NotImplementedError, "DH is not in this build");\n'
         r"    return NULL;\n#else\n\g<2>#endif\n}"
     )
-    edit(tree / "Modules/_ssl.c", f"(?s:{body})", text)
-    shutil.copy(HERE / "c/slot_names.h", tree / "Objects/slot_names.h")
-    path = tree / "Objects/typeobject.c"
+    edit(path, f"(?s:{body})", text)
+
+
+def with_fewer_lookups(path: Path) -> None:
+    """Give typeobject.c slot_names.h, and have it asked before each lookup in the bases of a new class."""
+    shutil.copy(HERE / "c/slot_names.h", path.with_name("slot_names.h"))
     edit(path, r"^static pytype_slotdef \*\nupdate_one_slot\(", r'#include "slot_names.h"\n\n\g<0>')
     lookup = r"find_name_in_mro\(type, p->name_strobj, &error\)(?=;\n\s*if \(descr == NULL\) \{\n\s*if \(error == -1\))"
     edit(path, lookup, r"(error = 0, is_no_slot_name(p->name_strobj)) ? NULL : \g<0>")
@@ -101,7 +104,8 @@ def compile_tree() -> Path:
         shutil.copytree(fetch.source("cpython"), tree, symlinks=True)
         shutil.rmtree(tree / "Lib/test")
         shutil.rmtree(tree / "Doc")
-        patch(tree)
+        without_dh(tree / "Modules/_ssl.c")
+        with_fewer_lookups(tree / "Objects/typeobject.c")
         configure(tree, work / "log")
         wanted = ["libpython3.13.a", *(["pybuilddir.txt"] if ARCH == "amd64" else [])]
         run(["make", f"-j{JOBS}", *wanted], work / "log", tree)

@@ -28,34 +28,37 @@ string_tokenizer utf8_tokenizer helpers Python-ast Python-tokenize asdl assemble
 instruction_sequence symtable
 """.split()
 
-FROZEN = {
-    "importlib._bootstrap": "Lib/importlib/_bootstrap.py",
-    "importlib._bootstrap_external": "Lib/importlib/_bootstrap_external.py",
-    "getpath": "Modules/getpath.py",
-}
+# The modules that CPython starts with: as modules.toml calls them, their headers' names, their sources.
+FROZEN = [
+    ("_frozen_importlib", "importlib._bootstrap", "Lib/importlib/_bootstrap.py"),
+    ("_frozen_importlib_external", "importlib._bootstrap_external", "Lib/importlib/_bootstrap_external.py"),
+    ("getpath", "getpath", "Modules/getpath.py"),
+]
 
 # The objects whose sources are changed here.
 AGAIN = ("Python/frozen.o", "Python/pystate.o", "Python/pylifecycle.o", "Modules/getpath.o")
 
 
 def cut_frozen(tree: Path, log: Path) -> None:
-    """Empty frozen.c's lists (the binary brings its own bytecode) and freeze the rest again without docstrings and lines."""
+    """Empty frozen.c's lists (the binary brings its own bytecode) and freeze the rest again as modules.toml has it."""
     path = tree / "Python/frozen.c"
     for name in ("stdlib_modules", "test_modules"):
         edit(path, rf"(?s:(_frozen {name}\[\] = \{{).*?(    \{{0, 0, 0\}}))", r"\g<1>\n\g<2>")
     edit(path, r'^    \{"zipimport".*\n', "")
-    for name, source in FROZEN.items():
-        header = tree / f"Python/frozen_modules/{name}.h"
-        run([cpython.interpreter() / "bin/python3.13", HERE / "bytecode.py", tree / source, f"<frozen {name}>", header], log)
+    for module, header, source in FROZEN:
+        words = [HERE / "bytecode.py", module, tree / source, tree / f"Python/frozen_modules/{header}.h"]
+        run([cpython.interpreter() / "bin/python3.13", "-I", *words], log)
 
 
 def cut_runtime(tree: Path) -> None:
-    """Keep one copy of the initial runtime state, not two: there are no subinterpreters and no second start."""
+    """Keep one copy of the initial runtime state, not two: there are no subinterpreters and no second start. Collect nothing until
+    the bridge asks for it, which `serve` and `verify` do."""
     path = tree / "Python/pystate.c"
     edit(path, r"^static const _PyRuntimeState initial = .*$", "static const _PyThreadStateImpl initial_thread = _PyThreadStateImpl_INIT;")
     edit(path, r"memcpy\(runtime, &initial, sizeof\(\*runtime\)\);", 'Py_FatalError("no second start in this build");')
     edit(path, r"memcpy\(interp, &initial\._main_interpreter, sizeof\(\*interp\)\);", 'Py_FatalError("no subinterpreters in this build");')
     edit(path, r"&initial\._main_interpreter\._initial_thread", "&initial_thread")
+    edit(tree / "Include/internal/pycore_runtime_init.h", r"(\.gc = \{ \\\n\s*\.enabled = )1", r"\g<1>0")
 
 
 def config(tree: Path, extra: dict[str, str]) -> str:
@@ -106,14 +109,13 @@ def headers() -> Path:
 def build() -> Path:
     """Return the folder with libpython3.13.a and malloc.o."""
     tools, made = toolchain.tools(), cpython.compile_tree()
-    parts = [HERE / name for name in ("library.py", "bytecode.py", "c")]
+    parts = [HERE / name for name in ("library.py", "bytecode.py", "transform.py", "modules.toml", "stubs", "c")]
 
     def make(work: Path) -> None:
         tree, log = work / "tree", work / "log"
         shutil.copytree(made, tree, symlinks=True, ignore=shutil.ignore_patterns("debian", "build"))
         cut_frozen(tree, log)
         cut_runtime(tree)
-        edit(tree / "Include/internal/pycore_runtime_init.h", r"(\.gc = \{ \\\n\s*\.enabled = )1", r"\g<1>0")  # serve, verify: on
         old = [word for name in ("Makefile", "Programs/_freeze_module", "_bootstrap_python") for word in ("-o", name)]
         run(["make", *old, *AGAIN], log, tree)
         startup(log, tools, work / "startup.h")

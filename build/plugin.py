@@ -17,7 +17,7 @@ from patterns import precompiled
 from transform import MODULES, transform
 
 # Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
-EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,importlib.machinery,inspect"
+EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,inspect"
 ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(command=EARLY)
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 

@@ -4,6 +4,19 @@
 static uint64_t slot_names[64];
 static int slot_names_known;
 
+/* Where a name's bit is: an object's address is a multiple of 16. */
+static uint64_t *
+slot_name_word(PyObject *name)
+{
+    return &slot_names[(uintptr_t)name >> 10 & 63];
+}
+
+static uint64_t
+slot_name_bit(PyObject *name)
+{
+    return (uint64_t)1 << ((uintptr_t)name >> 4 & 63);
+}
+
 /* Note the keys of all the bases' dictionaries; nothing is known when one of them is not an interned string. */
 static void
 note_slot_names(PyTypeObject *type)
@@ -18,7 +31,7 @@ note_slot_names(PyTypeObject *type)
         for (Py_ssize_t at = 0; PyDict_Next(dict, &at, &key, NULL);) {
             if (!PyUnicode_CheckExact(key) || !PyUnicode_CHECK_INTERNED(key))
                 return;
-            slot_names[(uintptr_t)key >> 10 & 63] |= (uint64_t)1 << ((uintptr_t)key >> 4 & 63);
+            *slot_name_word(key) |= slot_name_bit(key);
         }
     }
     slot_names_known = 1;
@@ -28,5 +41,5 @@ note_slot_names(PyTypeObject *type)
 static inline int
 is_no_slot_name(PyObject *name)
 {
-    return slot_names_known && !(slot_names[(uintptr_t)name >> 10 & 63] >> ((uintptr_t)name >> 4 & 63) & 1);
+    return slot_names_known && !(*slot_name_word(name) & slot_name_bit(name));
 }

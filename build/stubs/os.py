@@ -12,7 +12,6 @@ from os.path import altsep, curdir, defpath, devnull, extsep, pardir, pathsep, s
 
 name, linesep, error = "posix", "\n", OSError
 SEEK_SET, SEEK_CUR, SEEK_END = 0, 1, 2
-supports_bytes_environ = True
 
 
 def fsencode(filename):
@@ -38,8 +37,9 @@ class _Environ(MutableMapping):
             raise KeyError(key) from None
 
     def __setitem__(self, key, value):
-        putenv(fsencode(key), fsencode(value))  # noqa: F405
-        self._bytes[fsencode(key)] = fsencode(value)
+        key, value = fsencode(key), fsencode(value)
+        putenv(key, value)  # noqa: F405
+        self._bytes[key] = value
 
     def __delitem__(self, key):
         unsetenv(fsencode(key))  # noqa: F405
