@@ -43,6 +43,13 @@ def lists_exports(node: ast.stmt) -> bool:
     return isinstance(called, ast.Attribute) and named(called.value, {"__all__"})
 
 
+def is_docstring(node: ast.stmt) -> bool:
+    """Tell whether the statement is a docstring, or any other string that stands alone, or sets the docstring of something."""
+    if isinstance(node, ast.Assign):
+        return isinstance(node.targets[0], ast.Attribute) and node.targets[0].attr == "__doc__"
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 class Bare(ast.NodeTransformer):
     """Takes out what no running program needs."""
 
@@ -56,9 +63,7 @@ class Bare(ast.NodeTransformer):
         for statement in statements:
             if isinstance(statement, ast.Assert) or (self.quiet and is_log_call(statement)):
                 continue
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                continue  # a docstring, or any other string that stands alone
-            if lists_exports(statement):
+            if is_docstring(statement) or lists_exports(statement):
                 continue
             found = self.visit(statement)
             kept += found if isinstance(found, list) else [found] if found else []
