@@ -7,20 +7,24 @@ bytecode.py --sizes FOLDER                    prints the size of each module's b
 
 import ast
 import json
-import marshal
 import re
 import sys
 from pathlib import Path
 from types import CodeType
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from marshalled import dumps
+from transform import transform
+
 
 def bare(code: CodeType) -> CodeType:
-    """Return the code, inner code too, without its line tables and without names that only a reader wants: those of a function's
-    own variables (not of its arguments), and where a function was defined (`Class.method` is `method`)."""
+    """Return the code, inner code too, without its lines and without names that only a reader wants: those of a function's own
+    variables (not of its arguments), and where a function was defined (`Class.method` is `method`)."""
     consts = tuple(bare(const) if isinstance(const, CodeType) else const for const in code.co_consts)
     arguments = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & 4) // 4 + (code.co_flags & 8) // 8
     names = tuple(name if at < arguments else "" for at, name in enumerate(code.co_varnames))
-    return code.replace(co_linetable=b"", co_consts=consts, co_varnames=names, co_qualname=code.co_name)
+    return code.replace(co_linetable=b"", co_firstlineno=1, co_consts=consts, co_varnames=names, co_qualname=code.co_name)
 
 
 def array(name: str, data: bytes) -> str:
@@ -35,7 +39,7 @@ def refreeze(module: str, source: Path, header: Path) -> None:
     if name is None:
         sys.exit(f"{header} has no array")
     code = compile(transform(module, source.read_text()), f"<frozen {header.stem}>", "exec", dont_inherit=True, optimize=2)
-    header.write_text(array(name[1], marshal.dumps(bare(code))).replace("static ", "", 1))
+    header.write_text(array(name[1], dumps(bare(code))).replace("static ", "", 1))
 
 
 def startup(sources: Path, header: Path) -> None:
@@ -45,7 +49,7 @@ def startup(sources: Path, header: Path) -> None:
         source = "".join(ast.literal_eval(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', part))
         code = compile(source, "<exec>", "exec", dont_inherit=True)
         # The "empty" function lends its line table to every compiled function: it stays whole.
-        data = marshal.dumps(code if "def empty" in source else bare(code))
+        data = dumps(code if "def empty" in source else bare(code))
         text += array(f"code{number}", data)
         escaped = "".join(f"\\{byte:03o}" for byte in source.encode())
         rows.append(f'    {{"{escaped}", code{number}, {len(data)}}},\n')
@@ -59,7 +63,7 @@ def sizes(folder: Path) -> dict[str, int]:
     found = {}
     for path in sorted(folder.rglob("*.py")):
         name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
-        found[name] = len(marshal.dumps(bare(compile(path.read_text(), str(path.name), "exec", dont_inherit=True, optimize=2))))
+        found[name] = len(dumps(bare(compile(path.read_text(), str(path.name), "exec", dont_inherit=True, optimize=2))))
     return found
 
 
@@ -69,7 +73,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "--startup":
         startup(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
-        sys.path.insert(0, str(Path(__file__).resolve().parent))
-        from transform import transform
-
         refreeze(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

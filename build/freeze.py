@@ -87,8 +87,8 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    names = ("freeze.py", "plugin.py", "transform.py", "patterns.py", "bytecode.py", "compiler.py", "modules.toml", "stubs", "shim")
-    scripts = [HERE / name for name in names]
+    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "marshalled", "compiler")
+    scripts = [*(HERE / f"{name}.py" for name in modules), *(HERE / name for name in ("modules.toml", "stubs", "shim"))]
     sources = sorted((ROOT / "bridge").glob("*.py"))
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]
     made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *libraries]

@@ -2,7 +2,6 @@
 exception) and runs inside Nuitka when the binary is built; none of it is in the binary.
 """
 
-import marshal
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import CodeType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import marshalled
 from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
@@ -45,8 +45,11 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         return precompiled(str(module_name), transform(str(module_name), source_code))
 
     def onFrozenModuleBytecode(self, module_name: object, is_package: bool, bytecode: CodeType) -> CodeType:
+        from nuitka.optimizations import BytecodeDemotion  # not before Nuitka has read its options
+
+        BytecodeDemotion.marshal = marshalled  # which writes the same code in fewer bytes
         name = str(module_name)
         if not is_late(name):
             return bare(bytecode)
-        (LATE / name).write_bytes(marshal.dumps(bare(bytecode)))
+        (LATE / name).write_bytes(marshalled.dumps(bare(bytecode)))
         return bare(compile(f"__import__('_late').run({name!r}, globals())", bytecode.co_filename, "exec", dont_inherit=True))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.image.test_frozen_set import unbound
 
 ROOT = Path(__file__).resolve().parents[2]
