@@ -72,12 +72,51 @@ def keep_reasons(tree: Path) -> None:
     edit(path, rf"^(\s*\|\| )?(\s*)ossl_err_load_(?!(?:{kept})_strings)\w+_strings\(\) == 0", r"\g<1>\g<2>0", 0)
 
 
+def without_curve448(tree: Path) -> None:
+    """Leave out X448 and Ed448, which have no option of their own: 40 KB, half of it numbers that do not compress."""
+    files = r"^  \$COMMON=\$COMMON curve25519\.c (?:.*\\\n)*?(?=  ecx_key\.c$)"
+    edit(tree / "crypto/ec/build.info", files, r"  $COMMON=$COMMON curve25519.c curve448.c ecx_backend.c \\\n")
+    shutil.copy(HERE / "c/curve448.c", tree / "crypto/ec")
+    edit(tree / "providers/defltprov.c", r'^    \{ PROV_NAMES_(?:X448|ED448)(?:ph)?, "provider=default", [^}]*\},\n', "", 6)
+    for name, count in (("encoders", 14), ("decoders", 4)):
+        edit(tree / f"providers/{name}.inc", rf'^{name[:-1].upper()}_\w+\("(?:X|ED)448".*\n', "", count)
+    edit(tree / "providers/common/capabilities.c", r'^    TLS_GROUP_ENTRY\("x448".*\n', "")
+    edit(tree / "ssl/t1_lib.c", r"^    TLSEXT_SIGALG_ed448,\n", "")
+    edit(tree / "ssl/t1_lib.c", r"^    \{ TLSEXT_SIGALG_ed448_name,[^}]*\},\n", "")
+
+
+def without_dtls(tree: Path) -> None:
+    """Tell the compiler that no connection is one of DTLS: no-dtls leaves out what makes one, and keeps what would speak it."""
+    edit(tree / "ssl/ssl_local.h", r"^(#define SSL_C(?:ONNECTION|TX)_IS_DTLS\(\w+\)) \\\n.*$", r"\g<1> 0", 2)
+
+
+def compute_a_table(tree: Path) -> None:
+    """Have curve25519.c compute its table of multiples (c/k25519.h), which it brought along; that one is kept for check_table()."""
+    path = tree / "crypto/ec/curve25519.c"
+    table = re.search(r"^static const ge_precomp k25519Precomp\[32\]\[8\] = (?s:\{.*?^\};)", path.read_text(), re.M)
+    if not table:
+        raise BuildError(f"{path}: the table of multiples is not where it was")
+    (path.parent / "table.h").write_text(table[0].replace("k25519Precomp", "wanted"))
+    path.write_text(path.read_text().replace(table[0], '#include "k25519.h"'))
+    shutil.copy(HERE / "c/k25519.h", path.parent)
+    edit(path, r"^    ge_p3_0\(h\);\n(?=    for \(i = 1; i < 64; i \+= 2\))", r"    k25519_ready();\n\g<0>")
+
+
+def check_table(tree: Path, cc: Path, log: Path) -> None:
+    """Compare the two tables, on the machine that can run the program: the sources are the same for the other."""
+    if ARCH == "amd64":
+        program, include = tree / "check_k25519", [f"-I{tree}/include", f"-I{tree}"]
+        run([cc, "-O2", "-w", "-static", *include, HERE / "c/check_k25519.c", tree / "libcrypto.a", "-o", program], log)
+        run([program], log)
+
+
 def build() -> Path:
     """Return the folder with include/, lib/libssl.a and lib/libcrypto.a."""
     wanted, tools = target(), toolchain.tools()
     flags = [*SMALL, *SECTIONS, "-DOPENSSL_SMALL_FOOTPRINT"]
     options = [word for line in OPTIONS.strip().splitlines() for word in line.split()[1:]]
-    key = digest(SOURCES["source"]["openssl"], wanted, toolchain.key(), HERE / "openssl.py", flags)
+    own = [HERE / "c" / name for name in ("curve448.c", "k25519.h", "check_k25519.c")]
+    key = digest(SOURCES["source"]["openssl"], wanted, toolchain.key(), HERE / "openssl.py", *own, flags)
     needs("make", "perl")
 
     def make(work: Path) -> None:
@@ -86,12 +125,16 @@ def build() -> Path:
         select_assembly(tree)
         keep_reasons(tree)
         say_nothing_of_the_builder(tree)
+        without_curve448(tree)
+        without_dtls(tree)
+        compute_a_table(tree)
         log = work / "log"
         cc = {"CC": f"{tools}/cc", "AR": f"{tools}/ar", "RANLIB": f"{tools}/ranlib"}
         place = ["--prefix=/usr", "--openssldir=/etc/ssl", "--libdir=lib"]
         prefix = f"-ffile-prefix-map={tree}=openssl"
         run(["./Configure", wanted["openssl"], *options, *place, *flags, prefix], log, tree, **cc)
         run(["make", f"-j{JOBS}", "build_generated", "libcrypto.a", "libssl.a"], log, tree)
+        check_table(tree, tools / "cc", log)
         (work / "lib").mkdir()
         for name in ("libcrypto.a", "libssl.a"):
             shutil.copy(tree / name, work / "lib" / name)

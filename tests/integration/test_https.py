@@ -3,8 +3,14 @@
 import socket
 import ssl
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 from bridge.simulate.certificates import Authority
 from bridge.simulate.delivery import deliver_all
@@ -101,6 +107,53 @@ def test_clients_must_show_a_certificate_when_a_client_ca_is_set(start_https, br
     with endpoint.connect() as connection:
         assert endpoint.deliver(connection, sns.notification()).status == 200
     assert broker.count(queue) == 1
+
+
+KINDS = {
+    "rsa": lambda: rsa.generate_private_key(65537, 3072),
+    "p-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "p-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "p-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+def self_signed(folder, kind):
+    """The paths of a certificate, which is its own authority, and of its key."""
+    key = KINDS[kind]()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{kind} {folder.name}")])
+    start, names = datetime.now(UTC) - timedelta(days=1), [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, start + timedelta(days=9))
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), False).add_extension(x509.BasicConstraints(True, None), True)
+    signed = builder.sign(key, None if kind == "ed25519" else hashes.SHA256())
+    folder.mkdir()
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(*form))
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_of_each_kind_serve_on_both_sides(start_bridge, folder, kind):
+    mine, theirs = self_signed(folder / "mine", kind), self_signed(folder / "theirs", kind)
+    bridge = start_bridge(BRIDGE_TLS_CERT=str(mine[0]), BRIDGE_TLS_KEY=str(mine[1]), BRIDGE_TLS_CLIENT_CA_FILE=str(theirs[0]))
+    context = ssl.create_default_context(cafile=str(mine[0]))
+    context.load_cert_chain(*theirs)
+    for _ in range(20):  # each has a secret of its own for the exchange of keys
+        plain = socket.create_connection((bridge.host, bridge.port), 5)
+        with context.wrap_socket(plain, server_hostname="localhost") as tls:
+            tls.sendall(b"GET /healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert tls.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("group", ["prime256v1", "secp384r1", "secp521r1"])
+def test_a_client_that_exchanges_keys_by_one_group_alone(start_https, authority, group):
+    """The other tests' clients offer X25519 first, and the bridge takes it."""
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    context.set_ecdh_curve(group)
+    bridge = start_https()
+    with socket.create_connection((bridge.host, bridge.port), 5) as plain, context.wrap_socket(plain, server_hostname="localhost") as tls:
+        assert tls.version() == "TLSv1.3"
 
 
 def test_a_client_that_stops_in_the_handshake_delays_nobody(start_https, sns, authority):
