@@ -26,6 +26,10 @@ extern void (*late_gates[])(void);
 extern const uint32_t late_count;
 extern const unsigned char *late_code(const char *name, int *size); /* among what is packed */
 
+/* Which code libcrypto has for this processor is found out at its start; verification does without that start. */
+extern void OPENSSL_cpuid_setup(void);
+__attribute__((constructor)) static void know_the_processor(void) { OPENSSL_cpuid_setup(); }
+
 unsigned char late_room[LATE_ROOM] __attribute__((aligned(LATE_PAGE)));
 
 static void *allocate(ISzAllocPtr self, size_t size) { return malloc(size); }
