@@ -12,7 +12,7 @@ import fetch
 from freeze import ENTRY, LIBRARIES
 from library import BUILTINS
 from recipe import ROOT, main
-from transform import MODULES, transform
+from transform import left_out, transform
 
 START = ("bridge.cli", "encodings.utf_8", "encodings.aliases", "inspect", "importlib")
 
@@ -24,12 +24,6 @@ def find(module: str, roots: list[Path]) -> Path | None:
             if path.exists():
                 return path
     return None
-
-
-def left_out(module: str) -> bool:
-    """Tell whether the module, or a package above it, is left out."""
-    parts = module.split(".")
-    return any(".".join(parts[:size]) in MODULES["left_out"] for size in range(1, len(parts) + 1))
 
 
 def imports(module: str, is_package: bool, source: str) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 
 import cpython
@@ -11,6 +10,7 @@ import fetch
 import library
 import toolchain
 from recipe import ARCH, EPOCH, HERE, JOBS, ROOT, SECTIONS, cached, digest, environment, main, run
+from transform import MODULES, left_out
 
 # Packages that become C; the rest is bytecode. With "bridge" here the unpacked program grew by more than half a megabyte.
 COMPILED = ""
@@ -35,13 +35,19 @@ def revision() -> str:
     return found + ("+" if changed else "")
 
 
+def sources() -> list[Path]:
+    """Return the package's own modules, those of the packages inside it too, but for what modules.toml leaves out."""
+    found = sorted((ROOT / "bridge").rglob("*.py"))
+    return [path for path in found if not left_out(".".join(path.relative_to(ROOT).with_suffix("").parts))]
+
+
 def stage(work: Path) -> None:
     """Copy what is frozen: the package's own sources with the revision, the libraries, and the entry."""
-    package = work / "app/bridge"
-    package.mkdir(parents=True)
-    for path in sorted((ROOT / "bridge").glob("*.py")):
-        shutil.copyfile(path, package / path.name)
-    (package / "_revision.py").write_text(f'REVISION = "{revision()}"\n')
+    for path in sources():
+        staged = work / "app" / path.relative_to(ROOT)
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, staged)
+    (work / "app/bridge/_revision.py").write_text(f'REVISION = "{revision()}"\n')
     (work / "app/bridge_main.py").write_text(ENTRY)
     for name in LIBRARIES:
         shutil.copytree(fetch.unpacked(name) / name, work / f"site/{name}")
@@ -60,7 +66,6 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
     (work / "bin").mkdir()
     (work / "bin/patchelf").write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo patchelf 0.18.0; true\n")  # asked for, never used
     (work / "bin/patchelf").chmod(0o755)
-    left = tomllib.loads((HERE / "modules.toml").read_text())["left_out"]
     wrapper = work / "clang"
     for name in ("clang", "clang++"):
         wrapper = work / name
@@ -79,7 +84,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
         (work / name).mkdir(exist_ok=True)
     run(
         [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
-         *(f"--nofollow-import-to={name}" for name in left),
+         *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
          f"--output-dir={work}/out", f"--report={work}/report.xml", work / "app/bridge_main.py"],
         work / "log", cwd=work, **more,
     )  # fmt: skip
@@ -89,10 +94,10 @@ def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
     modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "marshalled", "compiler")
     scripts = [*(HERE / f"{name}.py" for name in modules), *(HERE / name for name in ("modules.toml", "stubs", "shim"))]
-    sources = sorted((ROOT / "bridge").glob("*.py"))
+    own = [part for path in sources() for part in (str(path.relative_to(ROOT)), path)]
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]
     made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *libraries]
-    return digest(mode, ARCH, COMPILED, revision(), *scripts, *sources, *made)
+    return digest(mode, ARCH, COMPILED, revision(), *scripts, *own, *made)
 
 
 def objects(mode: str = "standalone") -> Path:

@@ -12,7 +12,7 @@ import fetch
 import recipe
 import toolchain
 from openssl import edit
-from recipe import ARCH, HERE, SECTIONS, SMALL, cached, digest, main, run
+from recipe import ARCH, HERE, ROOT, SECTIONS, SMALL, cached, digest, main, run
 
 # The extension modules of the binary. What is not named here is not linked in.
 BUILTINS = """
@@ -20,6 +20,10 @@ _abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _op
 _string _struct _thread _typing _warnings _weakref array atexit binascii builtins errno fcntl gc grp itertools marshal math mmap
 posix pwd select sys time zlib
 """.split()
+
+# The RSA verification that CPython gets as a builtin module: its source, and its name.
+VERIFIER = next((ROOT / "bridge").rglob("_rsa.c"))
+VERIFIER_NAME = ".".join(VERIFIER.relative_to(ROOT).with_suffix("").parts)
 
 # The objects of the parser and the compiler; c/nocompiler.c answers in their place.
 COMPILER = """
@@ -119,7 +123,7 @@ def build() -> Path:
         old = [word for name in ("Makefile", "Programs/_freeze_module", "_bootstrap_python") for word in ("-o", name)]
         run(["make", *old, *AGAIN], log, tree)
         startup(log, tools, work / "startup.h")
-        (tree / "config.c").write_text(config(tree, {"bridge._rsa": "PyInit__rsa", "_late": "PyInit__late"}))
+        (tree / "config.c").write_text(config(tree, {VERIFIER_NAME: "PyInit__rsa", "_late": "PyInit__late"}))
         include = [f"-I{work}", f"-I{tree}", f"-I{tree}/Include", f"-I{tree}/Include/internal", f"-I{tree}/Include/internal/mimalloc"]
         flags = [*SECTIONS, "-std=gnu11", "-DNDEBUG", "-DPy_BUILD_CORE", *include, f"-ffile-prefix-map={work}=."]
         run([tools / "cc", "-c", *SMALL, *flags, tree / "config.c", "-o", work / "config.o"], log)
@@ -129,7 +133,7 @@ def build() -> Path:
         archive(tree, work, tools, log)
         shutil.rmtree(tree)
 
-    return cached(f"libpython-{ARCH}", digest(made.parent.name, *parts), make)
+    return cached(f"libpython-{ARCH}", digest(made.parent.name, VERIFIER_NAME, *parts), make)
 
 
 def archive(tree: Path, work: Path, tools: Path, log: Path) -> None:

@@ -25,10 +25,10 @@ def others(folder: Path) -> list[Path]:
 
 
 def verifier(work: Path, log: Path) -> None:
-    """Compile bridge/_rsa.c, the RSA verification that CPython gets as a builtin module."""
+    """Compile the RSA verification that CPython gets as a builtin module."""
     include = [f"-I{library.headers()}", f"-I{openssl.build()}/include"]
     flags = [*SECTIONS, "-O2", "-DNDEBUG", *include, f"-ffile-prefix-map={ROOT}=."]
-    run([toolchain.tools() / "cc", "-c", *flags, ROOT / "bridge/_rsa.c", "-o", work / "_rsa.o"], log)
+    run([toolchain.tools() / "cc", "-c", *flags, library.VERIFIER, "-o", work / "_rsa.o"], log)
 
 
 def memory(work: Path, log: Path) -> None:
@@ -72,7 +72,7 @@ def build() -> Path:
     frozen = freeze.objects()
     made = [frozen.name, library.build().name, openssl.build().name, compression.build().name, runtime.build().name, late.parts().name]
     sources = [HERE / name for name in ("link.py", "elf.py", "gates.py", "bytecode.py", "c/memory.c", "c/late.c", "c/late_code.c")]
-    key = digest(*made, *sources, ROOT / "bridge/_rsa.c")
+    key = digest(*made, *sources, library.VERIFIER)
 
     def make(work: Path) -> None:
         log = work / "log"

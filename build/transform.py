@@ -19,6 +19,12 @@ ANNOTATED = {"NamedTuple", "TypedDict", "Protocol"}  # classes of these are made
 Body = list[ast.stmt]
 
 
+def left_out(module: str) -> bool:
+    """Tell whether the module, or a package above it, is left out."""
+    parts = module.split(".")
+    return any(".".join(parts[:size]) in MODULES["left_out"] for size in range(1, len(parts) + 1))
+
+
 def named(node: ast.expr, names: set[str]) -> bool:
     """Tell whether the expression is one of the names, or an attribute of that name."""
     return (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr in names)

@@ -16,15 +16,16 @@ sys.path.insert(0, str(ROOT / "build"))
 
 import closure  # noqa: E402
 import cpython  # noqa: E402
+import freeze  # noqa: E402
 import transform  # noqa: E402
-from library import BUILTINS  # noqa: E402
+from library import BUILTINS, VERIFIER_NAME  # noqa: E402
 
 # Imported where it is used, in a branch that the bridge does not take on Linux or with these settings; or inside a try.
 OPTIONAL = re.compile(r"^_?(winreg|winapi|nt|msvcrt|overlapped|_scproxy|org|java|vms_lib|_overlapped|_winapi|android|_ios_support)\b")
 
 INTERPRETERS_OWN = {
     *("_frozen_importlib", "_frozen_importlib_external", "sys", "builtins", "__main__", "collections.abc", "os.path"),
-    *("bridge._rsa", "bridge._revision"),
+    *(VERIFIER_NAME, "bridge._revision"),
 }
 
 # By expression, not by ast: the library's sources may be newer than the Python that runs the tests.
@@ -162,6 +163,20 @@ def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict
                 unknown.add(f"{module}: {name}")
     left = sorted(unknown - set(transform.MODULES["never_asked"]))
     assert not left, "\n".join(left)
+
+
+def test_modules_of_inner_packages_are_frozen_and_those_left_out_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cli.py", "inner/__init__.py", "inner/deep/leaf.py", "simulate/__init__.py", "simulate/key.py", "rsa.c"):
+        path = tmp_path / "tree/bridge" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    monkeypatch.setattr(freeze, "ROOT", tmp_path / "tree")
+    monkeypatch.setattr(freeze, "revision", lambda: "0123456789ab")
+    monkeypatch.setattr(freeze, "LIBRARIES", ())
+    freeze.stage(tmp_path)
+    staged = {str(path.relative_to(tmp_path / "app")) for path in (tmp_path / "app").rglob("*.py")}
+    own = {"bridge/cli.py", "bridge/inner/__init__.py", "bridge/inner/deep/leaf.py", "bridge/_revision.py"}
+    assert staged == {*own, "bridge_main.py"}
 
 
 def test_every_rule_names_a_module_and_a_reason() -> None:

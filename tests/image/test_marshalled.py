@@ -36,7 +36,7 @@ def test_constants_of_all_kinds_come_back_as_they_were(values: tuple[object, ...
     assert list(map(type, read.co_consts)) == list(map(type, values))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bridge").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "bridge").rglob("*.py")), ids=lambda path: path.stem)
 def test_a_module_s_code_comes_back_as_it_was(path: Path) -> None:
     code = bytecode.bare(compile(path.read_text(), path.name, "exec", dont_inherit=True, optimize=2))
     assert marshal.loads(marshalled.dumps(code)) == code
