@@ -24,7 +24,7 @@ venv-module:
 		|| { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends python3-venv >/dev/null; } \
 		|| { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/_rsa.c | venv-module
+$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | venv-module
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -10,7 +10,7 @@ import sys
 from bridge.config import given, load
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS
-from bridge.signature import VERIFIER
+from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
 COMMANDS = {
@@ -52,25 +52,25 @@ def run(arguments: list[str]) -> int:
         raise SettingError(command, f"is not a command; there are {', '.join(COMMANDS)}")
     arguments = arguments[1:] if command else arguments
     if command == "policy":
-        from bridge.policy import policy
+        from bridge.commands.policy import policy
 
         return policy(arguments)
     if command == "verify":
-        from bridge.verify import verify
+        from bridge.commands.verify import verify
 
         return verify(arguments)
     texts, rest = given(os.environ, arguments)
     if rest:
         raise SettingError(rest[0], "is one argument too many")
     if command == "healthcheck":
-        from bridge.healthcheck import healthcheck
+        from bridge.commands.healthcheck import healthcheck
 
         return healthcheck(load(texts, need_topics=False))
     if command == "check":
-        from bridge.check import check
+        from bridge.commands.check import check
 
         return check(load(texts))
-    from bridge.serve import serve
+    from bridge.commands.serve import serve
 
     return serve(load(texts))
 
@@ -98,7 +98,7 @@ def version() -> str:
     """Return the versions of all that matters when something goes wrong."""
     import ssl
 
-    return f"bridge {VERSION} (revision {REVISION}, CPython {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, verifier {VERIFIER})"
+    return f"bridge {VERSION} (revision {REVISION}, CPython {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, verifier {RSA_ENGINE})"
 
 
 def usage() -> str:

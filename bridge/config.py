@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.broker import BrokerSettings, check_url
+from bridge.amqp.broker import BrokerSettings, check_url
+from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
-from bridge.routing import Route, Template, parse_routes
 from bridge.settings import SETTINGS
-from bridge.topic import TopicPattern, parse_patterns
+from bridge.sns.topic import TopicPattern, parse_patterns
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_FLAG = {setting.flag: setting for setting in SETTINGS}

@@ -24,7 +24,7 @@ from recipe import ARCH, HERE, SECTIONS, SMALL, BuildError, cached, digest, envi
 
 Command = Callable[..., list[str | Path]]
 
-# The members of libcrypto that RSA verification by bridge/_rsa.c is made of, errors aside.
+# The members of libcrypto that RSA verification by bridge/sns/_rsa.c is made of, errors aside.
 HOT = """
 bn_add bn_asm bn_ctx bn_div bn_exp bn_gcd bn_lib bn_mod bn_mont bn_mul bn_shift bn_sqr bn_word x86_64-gcc x86_64-mont x86_64-mont5
 armv8-mont sha1dgst sha1-x86_64 sha1-armv8 sha256 sha256-x86_64 sha256-armv8 cpuid x86_64cpuid armcap arm64cpuid mem mem_clr ctype

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bridge.commands.policy import DELIVERY_POLICY
 from bridge.errors import SettingError, TopicNotAllowed
-from bridge.policy import DELIVERY_POLICY
 from bridge.settings import address, size
 from bridge.simulate import report
 from bridge.simulate.delivery import Outcome, Policy, deliver_all
@@ -19,7 +19,7 @@ from bridge.simulate.hostile import send, variants
 from bridge.simulate.post import Endpoint
 from bridge.simulate.signing import signer
 from bridge.simulate.sns import SNS, Messages
-from bridge.topic import TopicArn
+from bridge.sns.topic import TopicArn
 
 TOPIC = "arn:aws:sns:eu-central-1:000000000000:simulated"  # an account that nobody has
 FOLDER = "simulated-sns"

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from bridge.simulate.certificates import Authority, leaf, replace
 from bridge.simulate.envelope import Signer
-from bridge.topic import TopicArn
+from bridge.sns.topic import TopicArn
 
 NAME = "sns.amazonaws.com"  # SNS's own signing certificates bear it, and the bridge looks for it
 DAYS = 1.0

@@ -17,7 +17,8 @@ CACHE = ROOT / ".cache" / "bench"
 LOAD, GO_BRIDGE = CACHE / "load", CACHE / "bridge-go"
 BRIDGE_SOURCES = (
     *sorted((ROOT / "bridge").rglob("*.py")),
-    *(ROOT / name for name in ("bridge/_rsa.c", "bridge/py.typed", "docs/bridge.1", "docs/completion/bridge", "pyproject.toml", "LICENSE")),
+    *(ROOT / name for name in ("bridge/sns/_rsa.c", "bridge/py.typed", "docs/bridge.1", "docs/completion/bridge")),
+    *(ROOT / name for name in ("pyproject.toml", "LICENSE")),
 )
 
 # The Go client library for RabbitMQ, as Debian packages its source. It is downloaded and unpacked here, never installed.

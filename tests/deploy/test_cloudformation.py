@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from bridge.policy import DELIVERY_POLICY, REDRIVE_POLICY
+from bridge.commands.policy import DELIVERY_POLICY, REDRIVE_POLICY
 from tests.tools.bridge import ROOT
 
 TOOLS = ROOT / ".venv-deploy/bin"

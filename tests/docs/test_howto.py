@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from bridge.policy import DELIVERY_POLICY
+from bridge.commands.policy import DELIVERY_POLICY
 from tests.docs.conftest import run_blocks
 from tests.tools.bridge import ROOT
 

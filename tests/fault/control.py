@@ -7,7 +7,8 @@ import sys
 from time import monotonic
 from typing import Any
 
-from bridge import cli, publisher
+from bridge import cli
+from bridge.amqp import publisher
 
 published = publisher.Publisher.publish
 

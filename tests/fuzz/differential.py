@@ -2,9 +2,9 @@
 
     python -m tests.fuzz.differential [--signatures N] [--certificates N] [--seed S]
 
-What must hold for each case: bridge._rsa and bridge.rsa give the same verdict, values and reason. `cryptography`, which
+What must hold for each case: bridge.sns._rsa and bridge.sns.rsa give the same verdict, values and reason. `cryptography`, which
 brings an OpenSSL of its own, gives the same verdict on every signature, and reads every certificate that we read, with
-the same values. The reverse does not hold: bridge.x509 refuses more than it does.
+the same values. The reverse does not hold: bridge.sns.x509 refuses more than it does.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa as theirs
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.x509 import DNSName, ExtensionNotFound, NameOID, SubjectAlternativeName, load_der_x509_certificate
 
-from bridge import rsa
-from bridge.signature import BadCertificate, load_certificate
+from bridge.sns import rsa
+from bridge.sns.signature import BadCertificate, load_certificate
 from tests.fuzz import forge
 
 try:
-    from bridge import _rsa
+    from bridge.sns import _rsa
 except ImportError:
     _rsa = None
 
@@ -311,5 +311,5 @@ def main():
 
 if __name__ == "__main__":
     if _rsa is None:
-        sys.exit("bridge._rsa was not built: apt-get install gcc libssl-dev python3-dev, then make venv")
+        sys.exit("bridge.sns._rsa was not built: apt-get install gcc libssl-dev python3-dev, then make venv")
     main()

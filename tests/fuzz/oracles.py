@@ -6,7 +6,7 @@ import h11
 import httptools
 
 from bridge.errors import BridgeError
-from bridge.reader import RequestReader
+from bridge.http.reader import RequestReader
 
 MAX_BODY = 4096  # small, so that the limit is met
 

@@ -4,18 +4,18 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from bridge import rsa
-from bridge.certificate import certificate_source
-from bridge.content import attribute_fields, header_fields
+from bridge.amqp.frames import attribute_fields, header_fields
+from bridge.bodies.routing import Route, Template, find_route, parse_routes
 from bridge.errors import BridgeError, MalformedMessage, RoutingFailed, SigningCertURLRefused, TopicNotAllowed
-from bridge.message import Notification, check_headers, parse
-from bridge.routing import Route, Template, find_route, parse_routes
-from bridge.signature import BadCertificate, load_certificate
-from bridge.topic import TopicArn
+from bridge.sns import rsa
+from bridge.sns.certificates import certificate_source
+from bridge.sns.message import Notification, check_headers, parse
+from bridge.sns.signature import BadCertificate, load_certificate
+from bridge.sns.topic import TopicArn
 from tests.fuzz.oracles import check_against_oracles, read
 
 try:
-    from bridge._rsa import Key as NativeKey
+    from bridge.sns._rsa import Key as NativeKey
 except ImportError:
     NativeKey = rsa.Key
 

@@ -1,4 +1,4 @@
-"""The whole set of signature tests once more, with bridge._rsa built under AddressSanitizer and UBSan."""
+"""The whole set of signature tests once more, with bridge.sns._rsa built under AddressSanitizer and UBSan."""
 
 import os
 import shutil
@@ -36,10 +36,10 @@ def sanitized(tmp_path_factory):
     for part in ("unit", "fuzz", "data/vectors"):
         shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=shutil.ignore_patterns("__pycache__", "corpus"))
     (folder / "tests" / "__init__.py").touch()
-    target = folder / "bridge" / f"_rsa{sysconfig.get_config_var('EXT_SUFFIX')}"
+    target = folder / "bridge" / "sns" / f"_rsa{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = sysconfig.get_path("include")
     built = subprocess.run(
-        ["gcc", *FLAGS, "-I", include, str(ROOT / "bridge" / "_rsa.c"), "-o", str(target), "-lcrypto"],
+        ["gcc", *FLAGS, "-I", include, str(ROOT / "bridge" / "sns" / "_rsa.c"), "-o", str(target), "-lcrypto"],
         capture_output=True,
         text=True,
     )
@@ -65,14 +65,14 @@ def run(sanitized, *arguments, **changes):
 
 def test_the_build_is_a_sanitized_one(sanitized):
     """Without ASan's runtime it does not load: so what the next test runs is really instrumented."""
-    program = "import bridge._rsa as m; print(m.__file__)"
+    program = "import bridge.sns._rsa as m; print(m.__file__)"
     assert str(sanitized[0]) in run(sanitized, "-c", program).stdout
     without = run(sanitized, "-c", program, LD_PRELOAD="")
     assert without.returncode != 0 and "ASan runtime does not come first" in without.stderr
 
 
 def test_nothing_is_read_or_written_out_of_bounds(sanitized):
-    options = ("-q", "--noconftest", "-p", "no:cacheprovider", "-k", LEFT_OUT, "tests/unit/test_signature.py")
+    options = ("-q", "--noconftest", "-p", "no:cacheprovider", "-k", LEFT_OUT, "tests/unit/sns/test_signature.py")
     done = run(sanitized, "-m", "pytest", *options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     assert "skipped" not in done.stdout.splitlines()[-1]

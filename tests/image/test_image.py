@@ -118,7 +118,7 @@ def test_the_bill_of_materials_names_the_files_and_modules(image: Image) -> None
     assert hashes == {path: hashlib.sha256(data).hexdigest() for path, data in image.files.items()}
     whole, *parts = bill["packages"]
     modules = whole["comment"].split()
-    assert {"bridge.delivery", "pika.connection", "requests.sessions", "ssl", "tomllib"} <= set(modules)
+    assert {"bridge.pipeline", "pika.connection", "requests.sessions", "ssl", "tomllib"} <= set(modules)
     assert {part["name"] for part in parts} >= {"CPython", "OpenSSL", "musl", "pika", "requests", "urllib3", "dumb-init", "Nuitka"}
 
 

@@ -113,7 +113,7 @@ def test_each_late_module_is_packed_apart_and_nothing_else():
     there = {path.name for path in (freeze.objects() / "late").iterdir()}
     for name in transform.MODULES["packed_late"]:
         assert any(module == name or module.startswith(name + ".") for module in there), name
-    assert not there & {"bridge.serve", "bridge.healthcheck", "bridge.metrics", "pika.connection", "json", "socket"}
+    assert not there & {"bridge.commands.serve", "bridge.commands.healthcheck", "bridge.admin.metrics", "pika.connection", "json", "socket"}
 
 
 def test_the_parts_may_not_want_what_neither_has(monkeypatch, tmp_path):

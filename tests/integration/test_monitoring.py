@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from bridge.admin.metrics import metrics
+from bridge.commands.serve import failures
 from bridge.counters import Counters
-from bridge.metrics import metrics
-from bridge.serve import failures
 from tests.integration.test_processes import admin
 from tests.tools.launch import ROOT
 from tests.tools.ports import free_port, wait_for

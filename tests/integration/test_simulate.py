@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bridge.certificate import check_certificate
 from bridge.settings import SETTINGS
-from bridge.signature import load_certificate
 from bridge.simulate.certificates import Authority
 from bridge.simulate.command import TOPIC
-from bridge.topic import TopicArn
+from bridge.sns.certificates import check_certificate
+from bridge.sns.signature import load_certificate
+from bridge.sns.topic import TopicArn
 from tests.tools.bridge import ROOT, UNDER_TEST, environment, run
 from tests.tools.ports import free_port
 

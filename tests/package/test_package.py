@@ -60,7 +60,7 @@ def test_twine_has_nothing_to_say(built):
 def test_the_sdist_has_all_that_a_build_needs_and_the_licence(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for path in [*ROOT.glob("bridge/*.py"), *ROOT.glob("bridge/simulate/*.py"), *ROOT.glob("bridge/*.c")]:
+    for path in [*ROOT.glob("bridge/**/*.py"), *ROOT.glob("bridge/**/*.c")]:
         if path.name != "_revision.py":
             assert str(path.relative_to(ROOT)) in names
     assert {"pyproject.toml", "README.md", "LICENSE", "bridge/py.typed", "docs/bridge.1", "docs/completion/bridge"} <= names
@@ -73,7 +73,7 @@ def test_the_wheel_has_the_package_and_nothing_of_the_tests(built):
     top = {name.split("/")[0] for name in names}
     assert top == {"bridge", *(f"sns_to_rabbitmq_bridge-{VERSION}.{kind}" for kind in ("data", "dist-info"))}
     assert {"bridge/py.typed", "bridge/cli.py", "bridge/simulate/command.py"} <= set(names)
-    assert any(name.startswith("bridge/_rsa.") and name.endswith(".so") for name in names), "gcc and libcrypto's headers are here"
+    assert any(name.startswith("bridge/sns/_rsa.") and name.endswith(".so") for name in names), "gcc and libcrypto's headers are here"
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     metadata = email.message_from_string(text)
     assert (metadata["Name"], metadata["Version"], metadata["License-Expression"]) == ("sns-to-rabbitmq-bridge", VERSION, "MIT")

@@ -11,9 +11,9 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import cloudevents
-from bridge.message import MAX_SUBJECT, parse
-from bridge.tracing import Trace
+from bridge.bodies import cloudevents
+from bridge.bodies.tracing import Trace
+from bridge.sns.message import MAX_SUBJECT, parse
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
 ARN = "arn:aws:sns:eu-central-1:123456789012:orders"

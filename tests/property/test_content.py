@@ -1,4 +1,4 @@
-"""Whatever the fields: what content.py writes by hand, pika reads back, and pika's own encoder says the same."""
+"""Whatever the fields: what frames.py writes by hand, pika reads back, and pika's own encoder says the same."""
 
 import base64
 import json
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pika import frame
 
-from bridge import content
-from bridge.message import Notification
+from bridge.amqp import frames
+from bridge.sns.message import Notification
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -48,10 +48,10 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
     members["MessageAttributes"] = {name: {"Type": kind, "Value": text} for name, (kind, text, _) in attributes.items()}
     message = Notification(json.loads(json.dumps(members)))
     fields = (
-        content.topic_fields("arn:aws:sns:a:b:c") + content.header_fields(ID, subject, subscription) + content.attribute_fields(message)
+        frames.topic_fields("arn:aws:sns:a:b:c") + frames.header_fields(ID, subject, subscription) + frames.attribute_fields(message)
     )
 
-    header, *bodies = decoded(content.content_frames(3, body, content_type.encode(), ID.encode(), timestamp, fields, frame_max))
+    header, *bodies = decoded(frames.content_frames(3, body, content_type.encode(), ID.encode(), timestamp, fields, frame_max))
 
     expected = {"x-sns-topic-arn": "arn:aws:sns:a:b:c", "x-deduplication-header": ID}
     if subject is not None:
@@ -66,7 +66,7 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
         message_id=ID,
         timestamp=timestamp,
         type="Notification",
-        app_id=content.APP_ID,
+        app_id=frames.APP_ID,
     )
     assert header.properties == properties
     assert header.properties.headers == expected
@@ -83,7 +83,7 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
     routing_key=LINE.filter(lambda text: len(text.encode()) <= 255),
 )
 def test_any_two_names_are_published_to(channel, exchange, routing_key):
-    [found] = decoded(content.publish_method(channel, exchange, routing_key))
+    [found] = decoded(frames.publish_method(channel, exchange, routing_key))
     assert (found.channel_number, found.method.exchange, found.method.routing_key, found.method.mandatory) == (
         channel,
         exchange,

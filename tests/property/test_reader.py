@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError
-from bridge.reader import RequestReader
+from bridge.http.reader import RequestReader
 
 LIMIT = 300
 BODY = st.binary(max_size=60)

@@ -14,7 +14,7 @@ import pytest
 
 from bridge import cli
 from bridge.settings import SETTINGS
-from bridge.signature import VERIFIER
+from bridge.sns.signature import RSA_ENGINE
 from bridge.version import VERSION
 from tests.tools.ports import free_port
 
@@ -49,7 +49,7 @@ def bridge(monkeypatch, capsys):
 def test_version_tells_all_that_matters(bridge, arguments):
     status, out, err = bridge(*arguments)
     assert (status, err) == (0, "")
-    assert out.startswith(f"bridge {VERSION} (") and "OpenSSL" in out and VERIFIER in out and out.count("\n") == 1
+    assert out.startswith(f"bridge {VERSION} (") and "OpenSSL" in out and RSA_ENGINE in out and out.count("\n") == 1
     assert f"CPython {sys.version.split()[0]}" in out
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import settings
-from bridge.broker import check_url, where
+from bridge.amqp.broker import check_url, where
 from bridge.config import given, load
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS

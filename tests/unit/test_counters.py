@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from bridge.admin.metrics import metrics
+from bridge.commands.serve import failures
 from bridge.counters import BOUNDS, GAUGES, HISTOGRAMS, Counters
 from bridge.errors import Nacked, Unauthorized
-from bridge.metrics import metrics
-from bridge.serve import failures
 
 REASONS = {error.reason: error.status for error in failures()}
 
@@ -129,7 +129,7 @@ def test_histograms_of_two_processes_are_one():
 
 # ---- /metrics: Prometheus text exposition format 0.0.4
 
-SAMPLE = re.compile(r'([a-z_]+)(?:\{([^{}]*)\})? ([0-9.e+]+)')
+SAMPLE = re.compile(r"([a-z_]+)(?:\{([^{}]*)\})? ([0-9.e+]+)")
 VERDICT = re.compile(r'status="([0-9]{3})",reason="([a-z0-9-]+)"')
 
 

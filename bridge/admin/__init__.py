@@ -1,0 +1,1 @@
+"""The admin listener: metrics, the status page, liveness and readiness."""

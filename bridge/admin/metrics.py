@@ -1,0 +1,91 @@
+"""/metrics: the numbers of all processes in Prometheus' text exposition format 0.0.4, named by its conventions."""
+
+import os
+import sys
+
+from bridge.counters import BOUNDS, OK, Counters
+from bridge.sns.signature import RSA_ENGINE
+from bridge.version import REVISION, VERSION
+
+_NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, in what part of the unit
+    ("connections", "gauge", "Open connections of clients.", "connections", 1),
+    ("in_flight", "gauge", "Deliveries that have no answer yet.", "in_flight", 1),
+    ("processes_running", "gauge", "Processes that run, of BRIDGE_PROCESSES.", "started", 1),
+    ("processes_ready", "gauge", "Processes whose broker takes messages and that are not stopping.", "ready", 1),
+    ("broker_blocked", "gauge", "Processes whose connection the broker has blocked.", "blocked", 1),
+    ("broker_connections_total", "counter", "Channels to the broker that came up: each process's first, then the reconnects.",
+     "broker_connections_total", 1),
+    ("broker_blocked_seconds_total", "counter", "Time in which the broker had blocked a connection.", "blocked_milliseconds", 1000),
+    ("broker_returns_total", "counter", "Messages that came back, because no queue is bound.", "returns_total", 1),
+    ("certificate_fetches_total", "counter", "Fetches of a signing certificate that came to an end.", "certificate_fetches_total", 1),
+    ("certificate_fetch_failures_total", "counter", "Of these, the ones without a certificate.", "certificate_fetch_failures_total", 1),
+    ("subscription_confirmations_total", "counter", "Subscriptions that SNS says are confirmed.", "confirmed", 1),
+    ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
+    ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
+)  # fmt: skip
+_DURATIONS = {
+    "publish": "From a request's first byte until the broker's confirm of its message, which is when it is answered.",
+    "confirm": "From a message's way to the broker until the confirm.",
+}
+
+
+def metrics(counters: Counters) -> str:
+    """Return all metrics as text, each line ended by LF. What SNS sends never becomes a label."""
+    lines = _family("bridge_verdicts_total", "counter", "Requests by the answer they got.")
+    for reason, status in [*((reason, 200) for reason in OK), *counters.statuses.items()]:
+        lines.append(f'bridge_verdicts_total{{status="{status}",reason="{reason}"}} {counters.total(reason)}')
+    for name, meaning in _DURATIONS.items():
+        lines += _histogram(f"bridge_{name}_duration_seconds", meaning, *counters.histogram(name))
+    for name, kind, meaning, counted, parts in _NUMBERS:
+        value = counters.total(counted)
+        lines += [*_family("bridge_" + name, kind, meaning), f"bridge_{name} {value / parts if parts > 1 else value}"]
+    lines += _family("bridge_build_info", "gauge", "1, with what is running in the labels.")
+    python = sys.version.split()[0]
+    lines.append(f'bridge_build_info{{version="{VERSION}",revision="{REVISION}",python="{python}",verifier="{RSA_ENGINE}"}} 1')
+    return "\n".join([*lines, *_processes(counters), ""])
+
+
+def _family(name: str, kind: str, meaning: str) -> list[str]:
+    return [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+
+
+def _histogram(name: str, meaning: str, buckets: list[int], seconds: float) -> list[str]:
+    lines = _family(name, "histogram", meaning)
+    below = 0
+    for bound, number in zip((*BOUNDS, "+Inf"), buckets, strict=True):
+        below += number
+        lines.append(f'{name}_bucket{{le="{bound}"}} {below}')
+    return [*lines, f"{name}_sum {seconds}", f"{name}_count {below}"]
+
+
+def _processes(counters: Counters) -> list[str]:
+    """The figures that Prometheus' own libraries export, of all processes together; none where /proc can't be read (proc(5))."""
+    main, began = counters.main
+    pids = {main, *(counters.of(process, "pid") for process in range(counters.processes))} - {0}
+    ticks = pages = descriptors = 0
+    try:
+        with open("/proc/self/limits", "rb") as file:
+            limit = next(line for line in file if line.startswith(b"Max open files")).split()[3].decode()
+        for pid in pids:
+            try:
+                with open(f"/proc/{pid}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+            # utime, stime; the parent's also has that of the children that are gone
+            ticks += sum(map(int, fields[11 : 15 if pid == main else 13]))
+            pages += int(fields[21])
+        per_second, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, StopIteration):
+        return []
+    lines = []
+    for name, kind, meaning, value in (
+        ("start_time_seconds", "gauge", "When the bridge started, in Unix time.", f"{began:.2f}"),
+        ("cpu_seconds_total", "counter", "Processor time of all processes.", f"{ticks / per_second:.2f}"),
+        ("resident_memory_bytes", "gauge", "Resident memory of all processes, what they share counted for each.", pages * page),
+        ("open_fds", "gauge", "Open file descriptors of all processes.", descriptors),
+        ("max_fds", "gauge", "How many one process may have.", limit.replace("unlimited", "+Inf")),
+    ):
+        lines += [*_family("process_" + name, kind, meaning), f"process_{name} {value}"]
+    return lines

@@ -1,0 +1,99 @@
+"""What each process leaves for the status page beside its numbers: topics, last refusals, rates. Bounded, in shared memory.
+
+A process writes its account into a place of its own, between two steps of the place's sequence number; who reads it meanwhile
+sees that number odd or changed, and reads again.
+"""
+
+import json
+import mmap
+from collections import deque
+from typing import Any
+
+from bridge.counters import MAX_REFUSALS, Counters
+
+ROOM = 32768  # bytes for a process; those that are not written take no memory
+MAX_TOPICS = 20  # what else is published counts as one more, without a name
+MAX_TEXT = 160  # characters of a refusal's texts
+STEP = 3  # seconds
+STEPS = 100
+
+
+class Reports:
+    """The accounts of all processes, of which this one writes its own."""
+
+    def __init__(self, processes: int, statuses: dict[str, int]) -> None:
+        """statuses maps the reasons of a refusal to their HTTP status. The memory is anonymous and inherited by fork()."""
+        self._memory = mmap.mmap(-1, processes * ROOM)
+        self._words = memoryview(self._memory).cast("Q")
+        self._processes, self._process = processes, 0
+        # refused for good; the 401 that SNS asks for first is none
+        self._refused = tuple(reason for reason, status in statuses.items() if status < 500 and status != 401)
+        self._put_off = tuple(reason for reason, status in statuses.items() if status >= 500)
+        self.topics: dict[str, list[float]] = {}  # how many and when the last, by TopicArn
+        self.refusals: list[list[Any]] = []
+        self.rates: deque[list[int]] = deque(maxlen=STEPS)  # step, and in it: published, refused, put off, confirmed, microseconds for that
+        self._before: list[int] = []
+        self._at = 0  # the step under way
+
+    def use(self, process: int) -> None:
+        """Write the account of this process (0, 1, …) from now on, where its predecessor left it."""
+        self._process = process
+        left = self.account(process)
+        self.topics, self.refusals = left.get("topics", {}), left.get("refusals", [])
+        self.rates = deque(left.get("rates", ()), STEPS)
+
+    def account(self, process: int) -> dict[str, Any]:
+        """Return what a process wrote; {} when it has not, or ended in the middle."""
+        at = process * ROOM
+        for _ in range(100):
+            before = self._words[at // 8]
+            text = self._memory[at + 16 : at + 16 + self._words[at // 8 + 1]]
+            if not before % 2 and before == self._words[at // 8]:
+                return json.loads(text) if text else {}
+        return {}
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """Return those of all processes."""
+        return [self.account(process) for process in range(self._processes)]
+
+    def update(self, counters: Counters, broker: str, now: float) -> None:
+        """Take what is new out of counters, at Unix seconds now, and write it. broker is the address."""
+        changed = self._step(counters, int(now) // STEP)
+        for arn, number in counters.topics.items():
+            topic = self.topics.setdefault(arn if arn in self.topics or len(self.topics) < MAX_TOPICS else "", [0, 0])
+            topic[0] += number
+            topic[1] = int(now)
+        if counters.refusals:
+            new = [[one[:MAX_TEXT] if isinstance(one, str) else one for one in refusal] for refusal in counters.refusals]
+            self.refusals = (self.refusals + new)[-MAX_REFUSALS:]
+        if changed or counters.topics or counters.refusals:
+            counters.topics.clear()
+            counters.refusals.clear()
+            self._write(broker)
+
+    def _step(self, counters: Counters, step: int) -> bool:
+        """Begin a new step of the rates, when it is time."""
+        if step == self._at:
+            return False
+        self._at = step
+        confirmed, seconds = counters.own_histogram("confirm")
+        totals = [
+            counters.own("published"), sum(map(counters.own, self._refused)), sum(map(counters.own, self._put_off)), confirmed, seconds
+        ]  # fmt: skip
+        if self._before:
+            self.rates.append([step, *(now - before for now, before in zip(totals, self._before, strict=True))])
+        self._before = totals
+        return True
+
+    def _write(self, broker: str) -> None:
+        while True:
+            account = {"broker": broker, "topics": self.topics, "refusals": self.refusals, "rates": list(self.rates)}
+            text = json.dumps(account, separators=(",", ":")).encode()
+            if len(text) <= ROOM - 16:
+                break
+            del self.refusals[0]  # escaped, it can take six times the room
+        at = self._process * ROOM
+        self._words[at // 8] |= 1
+        self._memory[at + 16 : at + 16 + len(text)] = text
+        self._words[at // 8 + 1] = len(text)
+        self._words[at // 8] += 1

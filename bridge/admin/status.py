@@ -1,0 +1,88 @@
+"""In what state the processes are, and all that the status page shows, as JSON."""
+
+import json
+from time import monotonic, time
+from typing import Any
+
+from bridge.admin.reports import STEP, STEPS, Reports
+from bridge.counters import BOUNDS, OK, Counters
+from bridge.sns.signature import RSA_ENGINE
+from bridge.version import REVISION, VERSION
+
+STUCK = 10.0  # seconds without a turn of a process's loop
+
+
+def state(counters: Counters, process: int) -> str:
+    """Return "ready", "not-running", "stuck", or the reason that a delivery to this process would be answered with."""
+    if not counters.of(process, "started"):
+        return "not-running"
+    if monotonic() - counters.of(process, "turned") / 1000 > STUCK:
+        return "stuck"
+    if counters.of(process, "draining"):
+        return "draining"
+    if counters.of(process, "blocked"):
+        return "broker-blocked"
+    return "ready" if counters.of(process, "ready") else "broker-unavailable"
+
+
+def states(counters: Counters) -> list[str]:
+    """Return the states of all processes."""
+    return [state(counters, process) for process in range(counters.processes)]
+
+
+def quantile(buckets: list[int], part: float) -> float:
+    """Return an estimate in seconds of what that part of the durations did not exceed, as Prometheus' histogram_quantile does it."""
+    rank = part * sum(buckets)
+    low = 0.0
+    for bound, number in zip(BOUNDS, buckets, strict=False):
+        if number >= rank:
+            return low + (bound - low) * (rank / number if number else 0)
+        rank -= number
+        low = bound
+    return low
+
+
+def status(counters: Counters, activity: Reports) -> str:
+    """Return the JSON text (ASCII) of all that there is to see. Texts in it may be hostile: whoever shows them has to escape them."""
+    accounts = activity.accounts()
+    known = {**dict.fromkeys(OK, 200), **counters.statuses}
+    buckets, seconds = counters.histogram("publish")
+    number = sum(buckets)
+    shown: dict[str, Any] = {
+        "version": VERSION,
+        "revision": REVISION,
+        "verifier": RSA_ENGINE,
+        "now": time(),
+        "began": counters.main[1],
+        "states": states(counters),
+        "brokers": sorted({account["broker"] for account in accounts if account}),
+        "verdicts": [[reason, status, counters.total(reason)] for reason, status in known.items() if counters.total(reason)],
+        "answer": [number and seconds / number, quantile(buckets, 0.5), quantile(buckets, 0.99)],
+        "topics": _topics(accounts),
+        "refusals": sorted((refusal for account in accounts for refusal in account.get("refusals", ())), reverse=True)[:20],
+        "step": STEP,
+        "rates": _rates(accounts, int(time()) // STEP),
+    }
+    for name in ("connections", "in_flight", "broker_connections_total", "returns_total", "blocked_milliseconds"):
+        shown[name] = counters.total(name)
+    return json.dumps(shown, separators=(",", ":"))
+
+
+def _topics(accounts: list[dict[str, Any]]) -> list[list[Any]]:
+    """Topics with the number of their messages and the time of the last, the busiest first; "" stands for all without a name."""
+    topics: dict[str, list[float]] = {}
+    for account in accounts:
+        for arn, (number, last) in account.get("topics", {}).items():
+            before = topics.get(arn, (0, 0))
+            topics[arn] = [before[0] + number, max(before[1], last)]
+    return sorted(([arn, *topic] for arn, topic in topics.items()), key=lambda topic: topic[1], reverse=True)
+
+
+def _rates(accounts: list[dict[str, Any]], now: int) -> list[list[int]]:
+    """The last STEPS whole steps, oldest first: published, refused, put off, confirmed, microseconds until the confirm."""
+    steps = {step: [0] * 5 for step in range(now - STEPS, now)}
+    for account in accounts:
+        for step, *numbers in account.get("rates", ()):
+            if step - 1 in steps:  # what the step before has brought
+                steps[step - 1] = [one + more for one, more in zip(steps[step - 1], numbers, strict=True)]
+    return list(steps.values())

@@ -1,0 +1,1 @@
+"""AMQP: the connection to RabbitMQ, publishes and their confirms, and the loop that everything runs on."""

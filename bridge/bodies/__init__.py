@@ -1,0 +1,1 @@
+"""Where a message goes, and in what form: routes, body formats, trace context."""

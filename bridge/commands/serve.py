@@ -1,0 +1,183 @@
+"""`bridge serve`: puts the parts of one process together, runs them, and drains them."""
+
+import gc
+import os
+import signal
+import socket
+from time import monotonic, time
+
+from bridge.admin.listener import Admin, bind_admin
+from bridge.admin.reports import Reports
+from bridge.amqp.loop import READ, Loop
+from bridge.amqp.publisher import Publisher
+from bridge.bodies.routing import Route
+from bridge.config import Config
+from bridge.counters import Counters
+from bridge.errors import BridgeError, SettingError
+from bridge.http.basic_auth import Credentials
+from bridge.http.listener import Limits, Server, bind, describe
+from bridge.http.tls import ListenerTLS
+from bridge.log import Log
+from bridge.pipeline import Pipeline
+from bridge.sns.certificates import Certificates
+from bridge.sns.fetch import Egress
+from bridge.sns.signature import RSA_ENGINE
+from bridge.supervisor import supervise
+from bridge.version import VERSION
+
+TICK = 0.25  # seconds between two looks at files and readiness
+GOODBYE = 1.0  # seconds for AMQP's own way of closing
+
+
+class Process:
+    """One process of the bridge: a loop, a listener, a connection to the broker."""
+
+    def __init__(self, config: Config, counters: Counters, activity: Reports, log: Log, admin: socket.socket | None) -> None:
+        """admin is the admin listener's socket, which all processes have. Raises SettingError when something can't be set up."""
+        self._config, self._counters, self._activity, self._log = config, counters, activity, log
+        self._loop = loop = Loop()
+        self._credentials = Credentials(config.basic_auth_file)
+        egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
+        certificates = Certificates(config.certificates, egress, time, counters.add)
+        self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
+        shared = config.processes > 1
+        if shared and not config.listen[1]:
+            raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
+        self._server = Server(bind(config.listen, "BRIDGE_LISTEN", shared), loop, Limits(config), counters, log)
+        self._server.deliveries = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
+        self._tls = ListenerTLS(config, log, self._server.use_tls) if config.tls_cert else None
+        if admin is not None:
+            Admin(admin, loop, Limits(config), Counters(1, counters.statuses), log).show(
+                counters, activity, self._server.socket.getsockname()[1], self._tell
+            )
+            log.info("admin_listening", address=describe(admin))
+        self._stop_by = 0.0
+        self._told = monotonic()
+        self._complaint = ""
+        self._parent: int | None = None
+
+    def run(self, parent: int | None = None) -> int:
+        """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status."""
+        self._loop.on_signal((signal.SIGTERM, signal.SIGINT), self._on_signal)
+        self._parent = parent
+        if parent is not None:
+            self._loop.add(parent, self._orphaned, READ)
+        self._publisher.connect()
+        self._counters.put("started", 1)
+        self._counters.put("pid", os.getpid())
+        self._tick()
+        self._log.info("listening", address=describe(self._server.socket), version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None)
+        if self._config.sns_endpoint.startswith("http://"):
+            self._log.warning(
+                "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
+            )
+        self._loop.run()
+        for number in (signal.SIGTERM, signal.SIGINT):  # the interpreter's own end would give them back their deadly default
+            signal.signal(number, signal.SIG_IGN)
+        self._counters.put("started", 0)
+        self._log.info("stopped")
+        return 0
+
+    def _tell(self) -> None:
+        """Leave state and numbers where every process can read them."""
+        counters, publisher, now = self._counters, self._publisher, monotonic()
+        counters.put("ready", int(publisher.ready and not self._stop_by))
+        counters.put("blocked", int(publisher.blocked))
+        counters.put("draining", int(self._stop_by > 0))
+        if publisher.blocked:
+            counters.add("blocked_milliseconds", int((now - self._told) * 1000))
+        self._told = now
+        counters.put("turned", int(now * 1000))
+        counters.flush()
+        self._activity.update(counters, publisher.address, time())
+
+    def _tick(self) -> None:
+        self._tell()
+        if self._tls is not None:
+            self._tls.follow()
+        try:
+            self._credentials.reread()
+            self._complaint = ""
+        except SettingError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._log.error("credentials_unusable", explanation=self._complaint)
+        self._loop.call_later(TICK, self._tick)
+
+    def _orphaned(self, parent: int, _events: int) -> None:
+        self._loop.remove(parent)
+        self._on_signal(0)
+
+    def _on_signal(self, number: int) -> None:
+        if self._stop_by:
+            if self._parent is None:  # else a whole process group was told, and then the parent told us too
+                self._loop.stop()  # asked twice
+            return
+        self._stop_by = monotonic() + self._config.deadline
+        self._tell()
+        self._log.info("draining", in_flight=self._server.in_flight, signal=number)
+        self._server.drain()
+        self._drained()
+
+    def _drained(self) -> None:
+        """Look again and again whether the last delivery has its answer; then leave the broker."""
+        if self._server.in_flight and monotonic() < self._stop_by:
+            self._loop.call_later(0.01, self._drained)
+            return
+        self._publisher.close()
+        self._stop_by = monotonic() + GOODBYE
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._publisher.closed or monotonic() >= self._stop_by:
+            self._loop.stop()
+        else:
+            self._loop.call_later(0.01, self._gone)
+
+
+def failures() -> list[type[BridgeError]]:
+    """Return every class that a delivery can end with."""
+    classes: list[type[BridgeError]] = [BridgeError]
+    for one in classes:
+        classes += one.__subclasses__()
+    return classes
+
+
+def keep_standard_streams() -> None:
+    """The number of a standard output that is closed would be the next socket's, and the log would be sent there."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
+    """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
+    if not config.queue:
+        return None
+    default: Route = config.routes[-1]
+    exchange, key = default.exchange.text, default.routing_key.text
+    return config.queue, exchange, "#" if "{" in key else key
+
+
+def serve(config: Config) -> int:
+    """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
+    gc.freeze()  # what the imports made stays; the collector need not look at it again and again
+    gc.enable()  # which is off while the binary starts
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    keep_standard_streams()
+    log = Log(config.log_level, config.log_format)
+    statuses = {one.reason: one.status for one in failures()}
+    counters, activity = Counters(config.processes, statuses), Reports(config.processes, statuses)
+    admin = bind_admin(config, log)
+    if config.processes == 1:
+        return Process(config, counters, activity, log, admin).run()
+
+    def start(number: int, parent: int) -> int:
+        counters.use(number)
+        activity.use(number)
+        log.dropped = counters.own("log_lines_dropped_total")
+        return Process(config, counters, activity, log, admin).run(parent)
+
+    return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log)

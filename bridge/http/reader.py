@@ -1,0 +1,74 @@
+"""Whole requests out of whatever pieces the network delivers. No sockets here: any split of the same bytes gives the same requests."""
+
+from bridge.errors import BodyTooLarge
+from bridge.http.framing import ChunkedBody, Request, head_end, parse_head
+
+
+class RequestReader:
+    """Feed `buffer`, then call `next` until it returns None.
+
+    `announced` is how many bytes the body under way will have, as far as is known; `wants_continue` tells that the client
+    waits for "100 Continue" before it sends them.
+    """
+
+    __slots__ = ("_chunks", "_head", "_max_body", "announced", "buffer", "wants_continue")
+
+    def __init__(self, max_body: int) -> None:
+        """max_body is in bytes."""
+        self.buffer = bytearray()
+        self.announced = 0
+        self.wants_continue = False
+        self._head: Request | None = None
+        self._chunks: ChunkedBody | None = None
+        self._max_body = max_body
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of a request is there."""
+        return not self.buffer and self._head is None
+
+    def next(self) -> tuple[Request, bytes] | None:
+        """Return the next request and its body, or None when more bytes are needed. Raises BridgeError; then nothing more can be read."""
+        head = self._head or self._next_head()
+        if head is None:
+            return None
+        body = self._next_body(head)
+        if body is None:
+            return None
+        self._head = self._chunks = None
+        self.wants_continue = False
+        return head, body
+
+    def _next_head(self) -> Request | None:
+        buffer = self.buffer
+        self.announced = 0
+        end = head_end(buffer)
+        if end < 0:
+            return None
+        head = parse_head(buffer[:end])
+        if head.length is None:
+            self._chunks = ChunkedBody(self._max_body)
+        elif head.length > self._max_body:
+            raise BodyTooLarge(f"the body has {head.length} bytes, more than BRIDGE_MAX_BODY={self._max_body}")
+        del buffer[: end + 4]
+        self.announced = head.length or 0
+        self.wants_continue = head.expects_continue
+        self._head = head
+        return head
+
+    def _next_body(self, head: Request) -> bytes | None:
+        if self._chunks is not None:
+            body = self._chunks.feed(self.buffer)
+            self.announced = self._chunks.size
+            return body
+        length = head.length or 0
+        if len(self.buffer) < length:
+            return None
+        if len(self.buffer) == length:  # nothing was sent ahead
+            body = bytes(self.buffer)
+            self.buffer.clear()
+            return body
+        with memoryview(self.buffer) as view:
+            body = bytes(view[:length])
+        del self.buffer[:length]
+        return body

@@ -1,0 +1,236 @@
+"""An SNS message: body bytes in, a checked Notification or confirmation out, and its string to sign. No sockets here.
+
+Source: SNS developer guide, "Parsing Amazon SNS message formats" and "Verifying the signatures of Amazon SNS messages".
+"""
+
+import binascii
+import json
+import re
+from operator import itemgetter
+
+from bridge.errors import HeadersDisagree, MalformedMessage
+from bridge.sns.timestamp import unix_seconds
+
+# The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
+# A strict grammar for every field but Message closes that.
+_UUID_AND_TIMESTAMP = re.compile(
+    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\n[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
+MAX_ATTRIBUTES = 256
+MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
+
+_common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "SignatureVersion", "SigningCertURL", "Signature")
+
+
+class Message:
+    """What all three types have in common. Every value is as in the JSON; `timestamp` is Unix seconds, `signature` is decoded."""
+
+    __slots__ = ("message", "message_id", "signature", "signature_version", "signing_cert_url", "timestamp", "timestamp_text", "topic_arn")
+    type = ""
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        try:
+            values = _common(members)
+        except KeyError as error:
+            raise MalformedMessage(f"{error.args[0]} is missing or not a string") from None
+        if set(map(type, values)) != {str}:
+            raise MalformedMessage("a member that must be a string is not one")
+        message_id, timestamp, self.message, self.topic_arn, self.signature_version, self.signing_cert_url, signature = values
+        self.message_id, self.timestamp_text = message_id, timestamp
+        if not _UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
+            raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
+        self.timestamp = unix_seconds(timestamp)
+        try:
+            self.signature = binascii.a2b_base64(signature, strict_mode=True)
+        except ValueError:
+            raise MalformedMessage("Signature is not base64") from None
+
+    def string_to_sign(self) -> bytes:
+        """Return the bytes that the signature covers. Raises MalformedMessage when a field holds a lone surrogate."""
+        raise NotImplementedError
+
+
+class Notification(Message):
+    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value)."""
+
+    __slots__ = ("attributes", "subject")
+    type = "Notification"
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        super().__init__(members)
+        self.subject: str | None = None
+        if "Subject" in members:
+            self.subject = _text(members, "Subject")
+            if len(self.subject) > MAX_SUBJECT or _CONTROL.search(self.subject):
+                raise MalformedMessage("Subject is too long or holds a control character")
+        self.attributes: dict[str, tuple[str, str]] = {}
+        if "MessageAttributes" in members:
+            self.attributes = _attributes(members["MessageAttributes"])
+
+    def string_to_sign(self) -> bytes:
+        subject = "" if self.subject is None else f"Subject\n{self.subject}\n"
+        return _encode(
+            f"Message\n{self.message}\nMessageId\n{self.message_id}\n{subject}"
+            f"Timestamp\n{self.timestamp_text}\nTopicArn\n{self.topic_arn}\nType\nNotification\n"
+        )
+
+
+class _Confirmation(Message):
+    """Both confirmations carry a Token and a SubscribeURL, and sign them."""
+
+    __slots__ = ("subscribe_url", "token")
+
+    def __init__(self, members: dict[str, object]) -> None:
+        """Raises MalformedMessage."""
+        super().__init__(members)
+        self.token = _text(members, "Token")
+        if not _TOKEN.fullmatch(self.token):
+            raise MalformedMessage("Token is not hexadecimal")
+        self.subscribe_url = _text(members, "SubscribeURL")
+        if _CONTROL.search(self.subscribe_url):
+            raise MalformedMessage("SubscribeURL holds a control character")
+
+    def string_to_sign(self) -> bytes:
+        return _encode(
+            f"Message\n{self.message}\nMessageId\n{self.message_id}\nSubscribeURL\n{self.subscribe_url}\n"
+            f"Timestamp\n{self.timestamp_text}\nToken\n{self.token}\nTopicArn\n{self.topic_arn}\nType\n{self.type}\n"
+        )
+
+
+class SubscriptionConfirmation(_Confirmation):
+    """SNS asks whether this endpoint wants the topic's messages."""
+
+    __slots__ = ()
+    type = "SubscriptionConfirmation"
+
+
+class UnsubscribeConfirmation(_Confirmation):
+    """SNS tells that the subscription was deleted. Visiting its SubscribeURL would subscribe again: nobody does."""
+
+    __slots__ = ()
+    type = "UnsubscribeConfirmation"
+
+
+_TYPES: dict[str, type[Notification] | type[_Confirmation]] = {
+    "Notification": Notification,
+    "SubscriptionConfirmation": SubscriptionConfirmation,
+    "UnsubscribeConfirmation": UnsubscribeConfirmation,
+}
+
+
+def parse(body: bytes) -> Message:
+    """Return the Notification, SubscriptionConfirmation or UnsubscribeConfirmation of a body (UTF-8 JSON).
+
+    Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
+    """
+    try:
+        text = body.decode()
+        members, end = _scan(text, 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE)))
+    except (ValueError, RecursionError, StopIteration) as error:
+        raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
+    if end != len(text) and text[end:].strip(_SPACE):
+        raise MalformedMessage("there is more in the body than one JSON value")
+    if type(members) is not dict:
+        raise MalformedMessage("the body is not a JSON object")
+    if _brackets(body) >= MAX_DEPTH and _nested_too_deeply(members):
+        raise MalformedMessage(f"the body is nested deeper than {MAX_DEPTH} levels")
+    kind = members.get("Type")
+    cls = _TYPES.get(kind) if type(kind) is str else None
+    if cls is None:
+        raise MalformedMessage("Type is not one that SNS sends")
+    return cls(members)
+
+
+def check_headers(headers: dict[str, str], message: Message) -> None:
+    """Compare the x-amz-sns-* headers that are there with the body. Raises HeadersDisagree."""
+    get = headers.get
+    if (
+        get("x-amz-sns-message-type", message.type) != message.type
+        or get("x-amz-sns-message-id", message.message_id) != message.message_id
+        or get("x-amz-sns-topic-arn", message.topic_arn) != message.topic_arn
+    ):
+        raise HeadersDisagree("x-amz-sns-message-type, -message-id or -topic-arn differs from the body")
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether a text is a UUID, as every MessageId is."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A duplicate member verifies under one parser and reads differently under another."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedMessage("a JSON member is there twice")
+    return members
+
+
+def _brackets(body: bytes) -> int:
+    """How many brackets open, those inside strings too. replace() finds them by memchr; count() looks at byte by byte, 3 us a message."""
+    return 2 * len(body) - len(body.replace(b"[", b"")) - len(body.replace(b"{", b""))
+
+
+def _nested_too_deeply(value: object) -> bool:
+    """Level by level: how deep Python itself goes before it raises RecursionError differs between its versions."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict | list):
+                inner += one.values() if isinstance(one, dict) else one
+        if not inner:
+            return False
+        level = inner
+    return True
+
+
+def _no_constant(name: str) -> object:
+    raise MalformedMessage(f"{name} is not JSON")
+
+
+# The scanner that JSONDecoder.decode() calls; decode() itself would search for white space with two regular expressions.
+_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
+_SPACE = " \t\n\r"
+
+
+def _why(error: Exception) -> str:
+    """The decoder's own words, without a piece of the body."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos}"
+    if isinstance(error, StopIteration):
+        return f"no value at character {error.value}"
+    return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8, or a number too long"
+
+
+def _text(members: dict[str, object], name: str) -> str:
+    value = members.get(name)
+    if type(value) is not str:
+        raise MalformedMessage(f"{name} is missing or not a string")
+    return value
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise MalformedMessage("a lone surrogate is not text") from None
+
+
+def _attributes(value: object) -> dict[str, tuple[str, str]]:
+    if type(value) is not dict or len(value) > MAX_ATTRIBUTES:
+        raise MalformedMessage("MessageAttributes is not an object of attributes")
+    attributes = {}
+    for name, attribute in value.items():
+        if type(attribute) is not dict:
+            raise MalformedMessage("a message attribute is not an object")
+        kind, text = attribute.get("Type"), attribute.get("Value")
+        if type(kind) is not str or type(text) is not str:
+            raise MalformedMessage("a message attribute's Type or Value is missing or not a string")
+        attributes[name] = kind, text
+    return attributes

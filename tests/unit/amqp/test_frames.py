@@ -1,0 +1,260 @@
+"""What is published, read again by pika: properties, headers, and frames of the size that the broker agreed to."""
+
+import base64
+import json
+import struct
+
+import pika
+import pytest
+from pika import frame, spec
+
+from bridge.amqp import frames
+from bridge.errors import MalformedMessage, RoutingFailed
+from bridge.sns.message import Notification
+
+ID = "0f1c2a3b-0000-4000-8000-000000000001"
+ARN = "arn:aws:sns:eu-central-1:123456789012:orders"
+FRAME_MAX = 131072
+
+
+def notification(attributes=None):
+    members = {"Type": "Notification", "MessageId": ID, "TopicArn": ARN, "Message": "text", "Timestamp": "2026-03-06T19:55:38.903Z"}
+    members |= {"SignatureVersion": "2", "Signature": "", "SigningCertURL": ""}
+    members["MessageAttributes"] = {name: {"Type": kind, "Value": value} for name, (kind, value) in (attributes or {}).items()}
+    return Notification(json.loads(json.dumps(members)))
+
+
+def read_frames(encoded):
+    """pika's reading of a stream of frames."""
+    read = []
+    while encoded:
+        used, one = frame.decode_frame(encoded)
+        assert used, "half a frame"
+        read.append((used, one))
+        encoded = encoded[used:]
+    return read
+
+
+def published(body=b"body", fields=b"", content_type=b"text/plain; charset=UTF-8", timestamp=1772826938, frame_max=FRAME_MAX):
+    """(properties, body, the sizes of the frames), as pika reads them."""
+    read = read_frames(frames.content_frames(1, body, content_type, ID.encode(), timestamp, fields, frame_max))
+    header = read[0][1]
+    assert type(header) is frame.Header and header.body_size == len(body)
+    assert all(type(one) is frame.Body and one.channel_number == header.channel_number == 1 for _, one in read[1:])
+    return header.properties, b"".join(one.fragment for _, one in read[1:]), [used for used, _ in read]
+
+
+def headers(fields):
+    return published(fields=fields)[0].headers
+
+
+def test_the_publish_is_mandatory():
+    [(_, method)] = read_frames(frames.publish_method(7, "shop", "orders.new"))
+    assert method.channel_number == 7 and type(method.method) is spec.Basic.Publish
+    assert (method.method.exchange, method.method.routing_key, method.method.mandatory, method.method.immediate) == (
+        "shop",
+        "orders.new",
+        True,
+        False,
+    )
+
+
+def test_names_of_255_bytes_fit():
+    [(_, method)] = read_frames(frames.publish_method(1, "x" * 255, "ä" * 127))
+    assert (method.method.exchange, method.method.routing_key) == ("x" * 255, "ä" * 127)
+
+
+def test_the_properties_are_those_that_are_promised_and_no_others():
+    properties, body, _ = published()
+    assert body == b"body"
+    assert properties.content_type == "text/plain; charset=UTF-8"
+    assert properties.delivery_mode == 2
+    assert properties.message_id == ID
+    assert properties.timestamp == 1772826938
+    assert properties.type == "Notification"
+    assert properties.app_id == frames.APP_ID
+    for name in ("content_encoding", "priority", "correlation_id", "reply_to", "expiration", "user_id", "cluster_id"):
+        assert getattr(properties, name) is None
+
+
+def test_pikas_encoder_makes_the_same_bytes():
+    fields = frames.topic_fields(ARN) + frames.header_fields(ID, "Hällo", "arn:aws:sns:s")
+    fields += frames.attribute_fields(notification({"text": ("String", "ß"), "big": ("Number", str(10**17)), "raw": ("Binary", "AAH/")}))
+    made = frames.content_frames(1, b"body", b"text/plain", ID.encode(), 5, fields, FRAME_MAX)
+    properties = pika.BasicProperties(
+        content_type="text/plain",
+        delivery_mode=2,
+        message_id=ID,
+        timestamp=5,
+        type="Notification",
+        app_id=frames.APP_ID,
+        headers={
+            "x-sns-topic-arn": ARN,
+            "x-deduplication-header": ID,
+            "x-sns-subject": "Hällo",
+            "x-sns-subscription-arn": "arn:aws:sns:s",
+            "text": "ß",
+            "big": 10**17,
+            "raw": b"\x00\x01\xff",
+        },
+    )
+    by_pika = frame.Header(1, 4, properties).marshal() + frame.Body(1, b"body").marshal()
+    assert read_frames(made)[0][1].properties == properties
+    assert made == by_pika
+
+
+def test_headers_tell_topic_id_subject_and_subscription():
+    fields = frames.topic_fields(ARN) + frames.header_fields(ID, "Hällo 👋", "arn:aws:sns:x:y:z:0b5b")
+    assert headers(fields) == {
+        "x-sns-topic-arn": ARN,
+        "x-deduplication-header": ID,
+        "x-sns-subject": "Hällo 👋",
+        "x-sns-subscription-arn": "arn:aws:sns:x:y:z:0b5b",
+    }
+
+
+def test_what_is_not_there_is_no_header():
+    assert headers(frames.header_fields(ID, None, None)) == {"x-deduplication-header": ID}
+    assert headers(frames.header_fields(ID, "", None)) == {"x-deduplication-header": ID, "x-sns-subject": ""}
+
+
+def test_a_subscription_that_is_no_text_is_no_header():
+    assert headers(frames.header_fields(ID, None, "arn:\xff")) == {"x-deduplication-header": ID}
+
+
+@pytest.mark.parametrize(
+    ("header", "published"),
+    [
+        (None, b"text/plain; charset=UTF-8"),
+        ("", b"text/plain; charset=UTF-8"),
+        ("application/json", b"application/json"),
+        ("x" * 255, b"x" * 255),
+        ("x" * 256, b"text/plain; charset=UTF-8"),
+        ("text/\xff", b"text/plain; charset=UTF-8"),
+    ],
+)
+def test_the_content_type_is_the_requests_if_every_consumer_can_read_it(header, published):
+    assert frames.content_type(header) == published
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "header"),
+    [
+        ("String", "text", "text"),
+        ("String", "", ""),
+        ("String", "12", "12"),
+        ("String", "ß👋", "ß👋"),
+        ("String.Array", '["a", 1, null]', '["a", 1, null]'),
+        ("Number", "12", 12),
+        ("Number", "0", 0),
+        ("Number", "-12", -12),
+        ("Number", "007", 7),
+        ("Number", "9" * 18, 10**18 - 1),
+        ("Number", "-" + "9" * 18, 1 - 10**18),
+        ("Number", "9" * 19, "9" * 19),
+        ("Number", "1.5", "1.5"),
+        ("Number", "1e3", "1e3"),
+        ("Number", "+1", "+1"),
+        ("Number", "1_0", "1_0"),
+        ("Number", " 1", " 1"),
+        ("Number", "\u0661", "\u0661"),
+        ("Number", "x", "x"),
+        ("Binary", "AAH/", b"\x00\x01\xff"),
+        ("Binary", "", b""),
+        ("Unknown", "text", "text"),
+    ],
+)
+def test_an_attribute_keeps_its_type(kind, value, header):
+    found = headers(frames.attribute_fields(notification({"name": (kind, value)})))["name"]
+    assert found == header and isinstance(found, type(header))  # pika has an int of its own
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CC",
+        "BCC",
+        "cc",
+        "Bcc",
+        "x-",
+        "x-match",
+        "X-Delay",
+        "x-death",
+        "x-sns-subject",
+        "x-sns-topic-arn",
+        "x-deduplication-header",
+        "x-a\nb",
+        "traceparent",
+        "TraceState",
+    ],
+)
+def test_a_reserved_name_stays_in_the_envelope(name):
+    assert headers(frames.attribute_fields(notification({name: ("String", "evil"), "good": ("String", "a")}))) == {"good": "a"}
+
+
+@pytest.mark.parametrize("name", ["CCC", "xcc", "CC ", "x", "max-x-y", "count", "ß"])
+def test_a_name_that_is_only_similar_is_a_header(name):
+    assert headers(frames.attribute_fields(notification({name: ("String", "a")}))) == {name: "a"}
+
+
+def test_a_name_of_255_bytes_is_a_header_and_a_longer_one_stays_in_the_envelope():
+    attributes = {"n" * 255: ("String", "a"), "n" * 256: ("String", "b"), "ä" * 128: ("String", "c")}
+    assert headers(frames.attribute_fields(notification(attributes))) == {"n" * 255: "a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        ("a", "String", "\ud800"),
+        ("\ud800", "String", "a"),
+        ("a", "Binary", "not base64!"),
+        ("a", "Binary", "AA"),
+        ("a", "Binary", "ß"),
+        ("a", "Binary", "AA==\n"),
+    ],
+)
+def test_an_attribute_that_is_neither_text_nor_base64_is_refused(name, kind, value):
+    with pytest.raises(MalformedMessage, match="attribute") as caught:
+        frames.attribute_fields(notification({name: (kind, value)}))
+    assert caught.value.status == 400
+
+
+# ---- frames
+
+
+@pytest.mark.parametrize("frame_max", [4096, 8192, FRAME_MAX])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_body_is_split_at_frame_max(frame_max, more, times):
+    body = bytes(range(256)) * (times * frame_max // 256)
+    body = body[: times * (frame_max - 8) + more]
+    _, read, sizes = published(body, frame_max=frame_max)
+    assert read == body
+    assert max(sizes) <= frame_max
+    assert len(sizes) == 1 + -(-len(body) // (frame_max - 8)), "no more frames than needed"
+
+
+def test_an_empty_body_has_no_frame():
+    assert published(b"")[1:] == (b"", [len(frames.content_frames(1, b"", b"text/plain; charset=UTF-8", ID.encode(), 0, b"", FRAME_MAX))])
+
+
+def test_two_mebibytes_arrive_whole():
+    body = struct.pack(">262144Q", *range(262144))
+    assert published(body)[1] == body
+
+
+def test_headers_that_fill_one_frame_fit_and_one_byte_more_is_a_clear_503():
+    def made(length):
+        return published(fields=frames.long_string(b"name", b"v" * length), frame_max=4096)
+
+    fits = 4096 - made(0)[2][0]
+    assert made(fits)[2][0] == 4096
+    with pytest.raises(RoutingFailed, match="4096") as caught:
+        made(fits + 1)
+    assert caught.value.status == 503
+
+
+def test_a_large_attribute_that_the_broker_could_not_take_is_a_clear_503():
+    value = base64.b64encode(bytes(FRAME_MAX)).decode()
+    with pytest.raises(RoutingFailed, match="frame"):
+        published(fields=frames.attribute_fields(notification({"name": ("Binary", value)})))

@@ -1,0 +1,141 @@
+"""The stream under pika: gathered writes, a peer that does not read, and an end that is told once."""
+
+import socket
+import time
+
+import pytest
+
+from bridge.amqp import transport as module
+from bridge.amqp.loop import Loop
+
+PATIENCE = 20  # seconds
+
+
+class Protocol:
+    """pika's side: takes note of what it is told."""
+
+    def __init__(self):
+        self.received, self.ends, self.eofs = b"", [], 0
+
+    def data_received(self, data):
+        self.received += data
+        if b"breach" in data:
+            raise ValueError("breach")
+
+    def eof_received(self):
+        self.eofs += 1
+
+    def connection_lost(self, error):
+        self.ends.append(error)
+
+
+@pytest.fixture
+def loop():
+    return Loop()
+
+
+@pytest.fixture
+def peer():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.fixture
+def stream(loop, peer):
+    protocol = Protocol()
+    return loop.services.adopt(peer[0], protocol), protocol, peer[1]
+
+
+def turn(loop, until):
+    """Run the loop until `until()` holds."""
+    give_up = time.monotonic() + PATIENCE
+
+    def look():
+        if until() or time.monotonic() > give_up:
+            loop.stop()
+        else:
+            loop.call_later(0.005, look)
+
+    loop.call_later(0, look)
+    loop.run()
+    assert until()
+
+
+def receive(sock):
+    try:
+        return sock.recv(1 << 20)
+    except BlockingIOError:
+        return b""
+
+
+def test_what_a_turn_writes_leaves_at_its_end_in_order(loop, stream):
+    transport, _, theirs = stream
+    for piece in (b"one ", b"two ", b"three"):
+        transport.write(piece)
+    assert receive(theirs) == b"" and transport.get_write_buffer_size() == 13
+    loop.services.flush()
+    assert receive(theirs) == b"one two three" and transport.get_write_buffer_size() == 0
+
+
+def test_what_comes_is_handed_on(loop, stream):
+    _, protocol, theirs = stream
+    theirs.send(b"data")
+    turn(loop, lambda: protocol.received == b"data")
+
+
+def test_a_peer_that_reads_late_gets_everything_in_order(loop, stream):
+    transport, _, theirs = stream
+    sent = bytes(range(256)) * 8192
+    for at in range(0, len(sent), 65536):
+        transport.write(sent[at : at + 65536])
+        loop.services.flush()
+    assert transport.get_write_buffer_size() > 0
+    got = b""
+
+    def all_there():
+        nonlocal got
+        got += receive(theirs)
+        return len(got) == len(sent)
+
+    turn(loop, all_there)
+    assert got == sent and transport.get_write_buffer_size() == 0
+
+
+def test_a_peer_that_does_not_read_is_congestion_until_it_reads(loop, stream, monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNSENT", 1 << 20)
+    transport, _, theirs = stream
+    transport.write(bytes(2 << 20))
+    assert not transport.congested, "nothing says yet that the socket does not take it"
+    loop.services.flush()
+    assert transport.congested
+    turn(loop, lambda: not receive(theirs) and not transport.get_write_buffer_size())
+    assert not transport.congested
+    transport.write(b"more")
+    loop.services.flush()
+    assert receive(theirs) == b"more"
+
+
+@pytest.mark.parametrize("how", ["closed", "breach", "abort"])
+def test_an_end_is_told_once_in_a_later_turn(loop, stream, how):
+    transport, protocol, theirs = stream
+    transport.write(b"unsent")
+    if how == "closed":
+        theirs.close()
+    elif how == "breach":
+        theirs.send(b"breach")
+    else:
+        transport.abort()
+        assert not protocol.ends
+    turn(loop, lambda: protocol.ends)
+    assert len(protocol.ends) == 1 and protocol.eofs == (how == "closed")
+    assert (type(protocol.ends[0]) is ValueError) is (how == "breach")
+    assert loop.services.transport is None
+    transport.abort()
+    transport.write(b"late")
+    transport.flush()
+    turn(loop, lambda: True)
+    assert len(protocol.ends) == 1

@@ -1,0 +1,463 @@
+"""What an SNS message is: the genuine ones are read and verify, every hostile variant of them is refused by its name."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.config import load
+from bridge.errors import (
+    BadSignature,
+    HeadersDisagree,
+    MalformedMessage,
+    OutsideWindow,
+    SigningCertURLRefused,
+    TopicNotAllowed,
+    UnknownSignatureVersion,
+)
+from bridge.pipeline import MessageVerifier
+from bridge.sns.certificates import Certificates
+from bridge.sns.message import Notification, check_headers, is_uuid, parse
+from bridge.sns.timestamp import MAX_KNOWN, _known_minutes, is_timestamp, unix_seconds
+
+VECTORS = Path(__file__).parents[2] / "data" / "vectors"
+BODIES = {path.stem.removeprefix("java2-"): path.read_bytes() for path in sorted(VECTORS.glob("java2-*.json"))}
+PLAIN, WITH_SUBJECT, VERSION_2 = BODIES["notification-v1"], BODIES["notification-subject-v1"], BODIES["notification-v2"]
+SUBSCRIPTION, UNSUBSCRIPTION = BODIES["subscription-confirmation-v1"], BODIES["unsubscribe-confirmation-v2"]
+ARN = json.loads(PLAIN)["TopicArn"]
+HOST = "sns.us-west-2.amazonaws.com"
+REMOVED = object()
+
+
+class NoNetwork:
+    def get(self, url, *_):
+        raise AssertionError(f"a connection was about to be made for {url}")
+
+
+def judge(body, headers=None, topics=ARN, now=None, **settings):
+    """The straight line up to the verdict, with the genuine certificate at hand and no network. now: the message's own time."""
+    received = parse(body)
+    check_headers(headers or {}, received)
+    config = load({"TOPICS": topics, "CERTIFICATES": str(VECTORS), "AMQP_URL": "amqp://localhost", **settings})
+    clock = lambda: received.timestamp if now is None else now  # noqa: E731
+    line = MessageVerifier(config, Certificates(config.certificates, NoNetwork(), clock), clock)
+    topic = line.topic(received.topic_arn)
+    certificate = line.certificate(topic, received)
+    assert not isinstance(certificate, str), "the certificate would have been fetched"
+    line.check(topic, received, certificate)
+    return received
+
+
+def changed(body, **members):
+    """The body with other members; REMOVED takes one away."""
+    found = json.loads(body) | members
+    return json.dumps({name: value for name, value in found.items() if value is not REMOVED}).encode()
+
+
+def member(body, name):
+    return json.loads(body)[name]
+
+
+# ---- genuine messages
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_genuine(name):
+    received = judge(BODIES[name])
+    members = json.loads(BODIES[name])
+    assert (received.type, received.message_id, received.message) == (members["Type"], members["MessageId"], members["Message"])
+    assert received.signature == base64.b64decode(members["Signature"])
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_any_changed_byte_of_a_signed_field_is_refused(name):
+    members = json.loads(BODIES[name])
+    fields = {"Message", "MessageId", "Timestamp", "TopicArn", "Type", "Subject", "Token", "SubscribeURL"} & set(members)
+    if members["Type"] == "Notification":
+        fields -= {"Token", "SubscribeURL"}
+    now = parse(BODIES[name]).timestamp
+    for field in fields:
+        value = members[field]
+        for at in range(len(value)):
+            other = value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+            with pytest.raises((BadSignature, MalformedMessage, TopicNotAllowed, SigningCertURLRefused)):
+                judge(changed(BODIES[name], **{field: other}), topics="arn:aws:sns:*:*:*", now=now)
+
+
+def test_the_order_of_members_and_white_space_do_not_matter():
+    members = json.loads(PLAIN)
+    judge(json.dumps(dict(reversed(members.items())), indent=8).encode())
+    judge(b" \r\n\t" + PLAIN + b"\n \t\r\n")
+    judge(PLAIN.replace(b"This", b"\\u0054his").replace(b'"Message"', b'"\\u004dessage"'))
+
+
+def test_unknown_members_and_attributes_are_allowed():
+    received = judge(changed(PLAIN, New="x", MessageAttributes={"a": {"Type": "String", "Value": "ü"}}))
+    assert received.attributes == {"a": ("String", "ü")}
+
+
+def test_text_outside_ascii_is_signed_as_utf_8():
+    body = changed(PLAIN, Message="Grüße, 世界, 🙂\n\tline\u2028end", Subject="Ü")
+    text = parse(body).string_to_sign()
+    assert text.startswith("Message\nGrüße, 世界, 🙂\n\tline\u2028end\nMessageId\n".encode()) and "\nSubject\nÜ\n".encode() in text
+    assert parse(json.dumps(json.loads(body), ensure_ascii=False).encode()).string_to_sign() == text
+
+
+def test_strings_to_sign():
+    first = "Message\nThis notification has no subject.\nMessageId\nc0e5a280-53c9-5a98-93bb-c0a560b3d192\nTimestamp\n"
+    assert parse(PLAIN).string_to_sign().decode() == f"{first}2026-03-06T19:55:38.903Z\nTopicArn\n{ARN}\nType\nNotification\n"
+    lines = parse(UNSUBSCRIPTION).string_to_sign().decode().split("\n")
+    assert [line for line in lines if line in ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")] == [
+        *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+    ]
+
+
+# ---- hostile variants of genuine messages: name -> (body, what refuses it)
+
+WITHOUT_SIGNATURE = {
+    "no Signature": (changed(PLAIN, Signature=REMOVED), MalformedMessage),
+    "an empty Signature": (changed(PLAIN, Signature=""), BadSignature),
+    "Signature: null": (changed(PLAIN, Signature=None), MalformedMessage),
+    "Signature: true": (changed(PLAIN, Signature=True), MalformedMessage),
+    "a Signature of zeros": (changed(PLAIN, Signature=base64.b64encode(bytes(256)).decode()), BadSignature),
+    "a Signature of one": (changed(PLAIN, Signature=base64.b64encode(bytes(255) + b"\1").decode()), BadSignature),
+    "another message's Signature": (changed(PLAIN, Signature=member(WITH_SUBJECT, "Signature")), BadSignature),
+    "a Signature with a newline": (
+        changed(PLAIN, Signature=member(PLAIN, "Signature")[:76] + "\n" + member(PLAIN, "Signature")[76:]),
+        MalformedMessage,
+    ),
+    "a Signature without its padding": (changed(PLAIN, Signature=member(PLAIN, "Signature").rstrip("=")), MalformedMessage),
+    "a Signature with more behind the padding": (changed(PLAIN, Signature=member(PLAIN, "Signature") + "AAAA"), MalformedMessage),
+    "a Signature for URLs": (changed(PLAIN, Signature=member(PLAIN, "Signature").replace("/", "_").replace("+", "-")), MalformedMessage),
+    "a Signature that is not ASCII": (changed(PLAIN, Signature="ä" * 344), MalformedMessage),
+    "a Signature twice as long": (changed(PLAIN, Signature=base64.b64encode(parse(PLAIN).signature * 2).decode()), BadSignature),
+}
+DOWNGRADES = {
+    "version 2 as version 1": (changed(VERSION_2, SignatureVersion="1"), BadSignature),
+    "version 1 as version 2": (changed(PLAIN, SignatureVersion="2"), BadSignature),
+    "version 0": (changed(PLAIN, SignatureVersion="0"), UnknownSignatureVersion),
+    "version 3": (changed(PLAIN, SignatureVersion="3"), UnknownSignatureVersion),
+    "version 01": (changed(PLAIN, SignatureVersion="01"), UnknownSignatureVersion),
+    "version with a space": (changed(PLAIN, SignatureVersion=" 1"), UnknownSignatureVersion),
+    "version with a newline": (changed(PLAIN, SignatureVersion="1\n"), UnknownSignatureVersion),
+    "version in Arabic digits": (changed(PLAIN, SignatureVersion="\u0661"), UnknownSignatureVersion),
+    "an empty version": (changed(PLAIN, SignatureVersion=""), UnknownSignatureVersion),
+    "version as a number": (changed(PLAIN, SignatureVersion=1), MalformedMessage),
+    "no version": (changed(PLAIN, SignatureVersion=REMOVED), MalformedMessage),
+}
+OTHER_FIELDS_SAME_STRING = {
+    "Subject moved into MessageId": (
+        changed(
+            WITH_SUBJECT, Subject=REMOVED, MessageId=member(WITH_SUBJECT, "MessageId") + "\nSubject\n" + member(WITH_SUBJECT, "Subject")
+        ),
+        MalformedMessage,
+    ),
+    "MessageId moved into Message": (
+        changed(PLAIN, Message=member(PLAIN, "Message") + "\nMessageId\n" + member(PLAIN, "MessageId"), MessageId=""),
+        MalformedMessage,
+    ),
+    "Timestamp moved into MessageId": (
+        changed(PLAIN, MessageId=member(PLAIN, "MessageId") + "\nTimestamp\n" + member(PLAIN, "Timestamp"), Timestamp=""),
+        MalformedMessage,
+    ),
+    "Timestamp moved into Subject": (
+        changed(WITH_SUBJECT, Subject=member(WITH_SUBJECT, "Subject") + "\nTimestamp\n" + member(WITH_SUBJECT, "Timestamp"), Timestamp=""),
+        MalformedMessage,
+    ),
+    "TopicArn moved into Timestamp": (
+        changed(PLAIN, Timestamp=member(PLAIN, "Timestamp") + "\nTopicArn\n" + ARN, TopicArn=""),
+        MalformedMessage,
+    ),
+    "Type moved into TopicArn": (changed(PLAIN, TopicArn=f"{ARN}\nType\nNotification"), TopicNotAllowed),
+    "a confirmation as a Notification": (
+        changed(
+            SUBSCRIPTION,
+            Type="Notification",
+            MessageId=member(SUBSCRIPTION, "MessageId") + "\nSubscribeURL\n" + member(SUBSCRIPTION, "SubscribeURL"),
+        ),
+        MalformedMessage,
+    ),
+    "Token moved into Timestamp": (
+        changed(SUBSCRIPTION, Timestamp=member(SUBSCRIPTION, "Timestamp") + "\nToken\n" + member(SUBSCRIPTION, "Token"), Token=REMOVED),
+        MalformedMessage,
+    ),
+    "SubscribeURL with a newline": (changed(SUBSCRIPTION, SubscribeURL=member(SUBSCRIPTION, "SubscribeURL") + "\nx"), MalformedMessage),
+}
+FIELDS = {
+    "a Subject added": (changed(PLAIN, Subject="x"), BadSignature),
+    "an empty Subject added": (changed(PLAIN, Subject=""), BadSignature),
+    "the Subject removed": (changed(WITH_SUBJECT, Subject=REMOVED), BadSignature),
+    "Subject: null": (changed(PLAIN, Subject=None), MalformedMessage),
+    "Subject: null in place of one": (changed(WITH_SUBJECT, Subject=None), MalformedMessage),
+    "a Subject with a newline": (changed(WITH_SUBJECT, Subject="My\nmessage"), MalformedMessage),
+    "a Subject with a NUL": (changed(WITH_SUBJECT, Subject="My\x00message"), MalformedMessage),
+    "a Subject of 2,000 characters": (changed(WITH_SUBJECT, Subject="x" * 2000), MalformedMessage),
+    "Message: null": (changed(PLAIN, Message=None), MalformedMessage),
+    "Message as an object": (changed(PLAIN, Message={"a": 1}), MalformedMessage),
+    "no Message": (changed(PLAIN, Message=REMOVED), MalformedMessage),
+    "another Message": (changed(PLAIN, Message="This notification has no subject!"), BadSignature),
+    "Message in another normal form": (changed(PLAIN, Message="This notificatio\u0301n has no subject."), BadSignature),
+    "a white space behind Message": (changed(PLAIN, Message=member(PLAIN, "Message") + " "), BadSignature),
+    "another MessageId": (changed(PLAIN, MessageId="00000000-0000-0000-0000-000000000000"), BadSignature),
+    "MessageId in upper case": (changed(PLAIN, MessageId=member(PLAIN, "MessageId").upper()), BadSignature),
+    "MessageId in braces": (changed(PLAIN, MessageId="{" + member(PLAIN, "MessageId") + "}"), MalformedMessage),
+    "MessageId with a newline at its end": (changed(PLAIN, MessageId=member(PLAIN, "MessageId") + "\n"), MalformedMessage),
+    "MessageId in other digits": (changed(PLAIN, MessageId="\u0663" + member(PLAIN, "MessageId")[1:]), MalformedMessage),
+    "no MessageId": (changed(PLAIN, MessageId=REMOVED), MalformedMessage),
+    "a Timestamp made fresh": (changed(PLAIN, Timestamp="2026-03-06T19:55:38.904Z"), BadSignature),
+    "a Timestamp with an offset": (changed(PLAIN, Timestamp="2026-03-06T19:55:38.903+00:00"), MalformedMessage),
+    "a Timestamp without milliseconds": (changed(PLAIN, Timestamp="2026-03-06T19:55:38Z"), MalformedMessage),
+    "a Timestamp on 30 February": (changed(PLAIN, Timestamp="2026-02-30T19:55:38.903Z"), MalformedMessage),
+    "a Timestamp in month 0": (changed(PLAIN, Timestamp="2026-00-06T19:55:38.903Z"), MalformedMessage),
+    "a Timestamp in month 13": (changed(PLAIN, Timestamp="2026-13-06T19:55:38.903Z"), MalformedMessage),
+    "a Timestamp at 24 o'clock": (changed(PLAIN, Timestamp="2026-03-06T24:00:00.000Z"), MalformedMessage),
+    "a Timestamp before 1970": (changed(PLAIN, Timestamp="1969-12-31T23:59:59.999Z"), MalformedMessage),
+    "a Timestamp with a newline": (changed(PLAIN, Timestamp="2026-03-06T19:55:38.903Z\n"), MalformedMessage),
+    "no Timestamp": (changed(PLAIN, Timestamp=REMOVED), MalformedMessage),
+    "another topic": (changed(PLAIN, TopicArn=ARN + "x"), TopicNotAllowed),
+    "TopicArn in upper case": (changed(PLAIN, TopicArn=ARN.upper()), TopicNotAllowed),
+    "TopicArn with a newline": (changed(PLAIN, TopicArn=ARN + "\n"), TopicNotAllowed),
+    "TopicArn as a list": (changed(PLAIN, TopicArn=[ARN]), MalformedMessage),
+    "a FIFO topic": (changed(PLAIN, TopicArn=ARN + ".fifo"), TopicNotAllowed),
+    "UnsubscribeConfirmation without Token": (changed(UNSUBSCRIPTION, Token=REMOVED), MalformedMessage),
+    "SubscriptionConfirmation without Token": (changed(SUBSCRIPTION, Token=REMOVED), MalformedMessage),
+    "SubscriptionConfirmation without SubscribeURL": (changed(SUBSCRIPTION, SubscribeURL=REMOVED), MalformedMessage),
+    "a Token that is not hexadecimal": (changed(SUBSCRIPTION, Token="x" + member(SUBSCRIPTION, "Token")), MalformedMessage),
+    "a Token that ends the query": (changed(SUBSCRIPTION, Token=member(SUBSCRIPTION, "Token") + "&Action=Publish"), MalformedMessage),
+    "an empty Token": (changed(SUBSCRIPTION, Token=""), MalformedMessage),
+    "another Token": (changed(SUBSCRIPTION, Token=member(UNSUBSCRIPTION, "Token")), BadSignature),
+    "a SubscribeURL of the attacker's": (changed(SUBSCRIPTION, SubscribeURL="http://169.254.169.254/latest/meta-data/"), BadSignature),
+    "a Notification as SubscriptionConfirmation": (changed(PLAIN, Type="SubscriptionConfirmation"), MalformedMessage),
+    "an unsubscription as a subscription": (changed(UNSUBSCRIPTION, Type="SubscriptionConfirmation"), BadSignature),
+    "a subscription as an unsubscription": (changed(SUBSCRIPTION, Type="UnsubscribeConfirmation"), BadSignature),
+    "a confirmation as Notification": (changed(SUBSCRIPTION, Type="Notification"), BadSignature),
+    "another Type": (changed(PLAIN, Type="Message"), MalformedMessage),
+    "Type in lower case": (changed(PLAIN, Type="notification"), MalformedMessage),
+    "Type with a newline": (changed(PLAIN, Type="Notification\n"), MalformedMessage),
+    "Type as a list": (changed(PLAIN, Type=["Notification"]), MalformedMessage),
+    "no Type": (changed(PLAIN, Type=REMOVED), MalformedMessage),
+    "attributes as a list": (changed(PLAIN, MessageAttributes=[]), MalformedMessage),
+    "attributes: null": (changed(PLAIN, MessageAttributes=None), MalformedMessage),
+    "an attribute that is no object": (changed(PLAIN, MessageAttributes={"a": "b"}), MalformedMessage),
+    "an attribute without a value": (changed(PLAIN, MessageAttributes={"a": {"Type": "String"}}), MalformedMessage),
+    "an attribute with a number": (changed(PLAIN, MessageAttributes={"a": {"Type": "Number", "Value": 1}}), MalformedMessage),
+    "300 attributes": (changed(PLAIN, MessageAttributes={str(i): {"Type": "String", "Value": ""} for i in range(300)}), MalformedMessage),
+}
+URLS = {
+    "no SigningCertURL": (changed(PLAIN, SigningCertURL=REMOVED), MalformedMessage),
+    "an empty SigningCertURL": (changed(PLAIN, SigningCertURL=""), SigningCertURLRefused),
+    **{
+        f"SigningCertURL: {name}": (changed(PLAIN, SigningCertURL=member(PLAIN, "SigningCertURL").replace(*change)), SigningCertURLRefused)
+        for name, change in {
+            "@evil": (HOST, HOST + "@evil.test"),
+            ".evil": (HOST, HOST + ".evil.test"),
+            "trailing dot": (HOST, HOST + "."),
+            "port": (HOST, HOST + ":443"),
+            "userinfo": (HOST, "a@" + HOST),
+            "query": (".pem", ".pem?a"),
+            "fragment": (".pem", ".pem#a"),
+            "..": (HOST, HOST + "/.."),
+            "newline": (".pem", ".pem\n"),
+            "http": ("https", "http"),
+            "upper case": (HOST, HOST.upper()),
+            "other region": ("us-west-2", "us-east-1"),
+            "other partition": (".com", ".com.cn"),
+            "S3 bucket": ("us-west-2", "s3-us-west-2"),
+            "other file": (".pem", ".crt"),
+        }.items()
+    },
+}
+
+
+def spliced(extra):
+    """The genuine text with more at its end, inside the object."""
+    return PLAIN.rstrip()[:-1] + b"," + extra + b"}"
+
+
+JSON = {
+    "not UTF-8": PLAIN.replace(b"This", b"Th\xffs"),
+    "latin-1": PLAIN.replace(b"This", b"Th\xe4s"),
+    "overlong UTF-8": PLAIN.replace(b"This", b"\xc1\x94his"),
+    "a surrogate in UTF-8": PLAIN.replace(b"This", b"\xed\xa0\x80"),
+    "UTF-16": PLAIN.decode().encode("utf-16"),
+    "UTF-32": PLAIN.decode().encode("utf-32-le"),
+    "byte order mark": b"\xef\xbb\xbf" + PLAIN,
+    "a lone surrogate": PLAIN.replace(b"This", b"\\ud800"),
+    "a lone surrogate in a Subject": WITH_SUBJECT.replace(b"My", b"\\udfff"),
+    "NaN": spliced(b'"a": NaN'),
+    "Infinity": spliced(b'"a": -Infinity'),
+    "a number of 5,000 digits": spliced(b'"a": ' + b"9" * 5000),
+    "10,000 deep arrays": spliced(b'"a": ' + b"[" * 10_000 + b"]" * 10_000),
+    "10,000 deep objects": spliced(b'"a": ' + b'{"a":' * 10_000 + b"1" + b"}" * 10_000),
+    "a million open brackets": b"[" * 1_000_000,
+    "Message twice": spliced(b'"Message": "x"'),
+    "Message twice, the same": spliced(b'"Message": "This notification has no subject."'),
+    "TopicArn twice": spliced(b'"TopicArn": "arn:aws:sns:us-west-2:999999999999:x"'),
+    "TopicArn twice, once escaped": spliced(b'"\\u0054opicArn": "x"'),
+    "an unknown member twice": spliced(b'"a": 1, "a": 1'),
+    "a member twice, deeper": spliced(b'"MessageAttributes": {"a": {"Type": "String", "Value": "x", "Value": "y"}}'),
+    "an attribute twice": spliced(b'"MessageAttributes": {"a": {"Type": "String", "Value": "x"}, "a": {"Type": "String", "Value": "x"}}'),
+    "a second value": PLAIN + PLAIN,
+    "something behind it": PLAIN + b"x",
+    "a NUL behind it": PLAIN + b"\x00",
+    "a NUL before it": b"\x00" + PLAIN,
+    "a vertical tab before it": b"\x0b" + PLAIN,
+    "a no-break space behind it": PLAIN + b"\xc2\xa0",
+    "a trailing comma": PLAIN.rstrip()[:-1] + b",}",
+    "a comment": b"/**/" + PLAIN,
+    "single quotes": PLAIN.replace(b'"', b"'"),
+    "a raw newline in a string": PLAIN.replace(b"This", b"Th\nis"),
+    "a raw NUL in a string": PLAIN.replace(b"This", b"Th\x00is"),
+    "an unknown escape": PLAIN.replace(b"This", b"\\x41"),
+    "cut in the middle": PLAIN[: len(PLAIN) // 2],
+    "no body": b"",
+    "white space": b" \r\n",
+    "null": b"null",
+    "a number": b"1",
+    "a string": b'"Notification"',
+    "an empty object": b"{}",
+    "an array of messages": b"[" + PLAIN + b"]",
+    "a form": b"Type=Notification&Message=x",
+    "XML": b"<Notification/>",
+}
+
+VARIANTS = (
+    WITHOUT_SIGNATURE
+    | DOWNGRADES
+    | OTHER_FIELDS_SAME_STRING
+    | FIELDS
+    | URLS
+    | {name: (body, MalformedMessage) for name, body in JSON.items()}
+)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_hostile(name):
+    body, error = VARIANTS[name]
+    with pytest.raises(error) as caught:
+        judge(body)
+    assert type(caught.value) is error
+    assert caught.value.status in (400, 403)
+    assert "This notification" not in str(caught.value)  # an explanation never quotes the message
+
+
+@pytest.mark.parametrize(
+    "name", ["Subject moved into MessageId", "MessageId moved into Message", "TopicArn moved into Timestamp", "Type moved into TopicArn"]
+)
+def test_those_variants_would_have_verified(name):
+    """Without the strict grammar these have the very string to sign of the genuine message: the test tests what it says."""
+    members = json.loads(OTHER_FIELDS_SAME_STRING[name][0])
+    genuine = WITH_SUBJECT if "Subject" in name else PLAIN
+    text = "".join(
+        f"{field}\n{members[field]}\n"
+        for field in ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
+        if members.get(field)
+    )
+    if name == "Type moved into TopicArn":
+        text = text.removesuffix("Type\nNotification\n")
+    assert text.encode() == parse(genuine).string_to_sign()
+
+
+def test_a_foreign_topic_with_a_valid_signature():
+    for topics in (ARN + "2", ARN.replace("131990247566", "131990247567"), "arn:aws:sns:us-east-1:*:*", "arn:aws-cn:sns:*:*:*"):
+        with pytest.raises(TopicNotAllowed):
+            judge(PLAIN, topics=topics)
+        with pytest.raises(TopicNotAllowed):
+            judge(SUBSCRIPTION, topics=topics)
+
+
+@pytest.mark.parametrize("body", [PLAIN, SUBSCRIPTION, UNSUBSCRIPTION], ids=["Notification", "subscription", "unsubscription"])
+@pytest.mark.parametrize(("setting", "seconds"), [("2h", 7200), ("10s", 10)])
+def test_a_replayed_message(body, setting, seconds):
+    then = parse(body).timestamp
+    for now in (then - seconds, then, then + seconds):
+        judge(body, now=now, MAX_AGE=setting)
+    for now in (then - seconds - 1, then + seconds + 1, then + 10 * seconds):
+        with pytest.raises(OutsideWindow) as caught:
+            judge(body, now=now, MAX_AGE=setting)
+        assert caught.value.status == 503  # our clock may be wrong: SNS shall try again
+
+
+def test_headers_that_agree():
+    members = json.loads(PLAIN)
+    headers = {
+        "x-amz-sns-message-type": "Notification",
+        "x-amz-sns-message-id": members["MessageId"],
+        "x-amz-sns-topic-arn": ARN,
+        "x-amz-sns-subscription-arn": ARN + ":x",
+    }
+    judge(PLAIN, headers)
+    for name in headers:
+        judge(PLAIN, {name: headers[name]})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-amz-sns-message-type", "SubscriptionConfirmation"),
+        ("x-amz-sns-message-type", "notification"),
+        ("x-amz-sns-message-type", ""),
+        ("x-amz-sns-message-id", "00000000-0000-0000-0000-000000000000"),
+        ("x-amz-sns-message-id", member(PLAIN, "MessageId").upper()),
+        ("x-amz-sns-topic-arn", ARN + "x"),
+        ("x-amz-sns-topic-arn", ""),
+    ],
+)
+def test_headers_that_disagree(name, value):
+    with pytest.raises(HeadersDisagree):
+        judge(PLAIN, {name: value})
+
+
+# ---- small pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:00.000Z", 0),
+        ("2000-02-29T00:00:00.000Z", 951782400),
+        ("2026-03-06T19:55:38.903Z", 1772826938),
+        ("2016-12-31T23:59:60.000Z", 1483228800),
+        ("2100-03-01T00:00:00.999Z", 4107542400),
+        ("9999-12-31T23:59:59.999Z", 253402300799),
+    ],
+)
+def test_unix_seconds(text, seconds):
+    assert is_timestamp(text)
+    assert unix_seconds(text) == unix_seconds(text) == seconds
+
+
+def test_many_days_are_not_kept_for_ever():
+    for day in range(1, 29):
+        for year in range(1970, 2070):
+            unix_seconds(f"{year}-01-{day:02}T00:00:00.000Z")
+
+    assert len(_known_minutes) <= MAX_KNOWN
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "c0e5a280-53c9-5a98-93bb-c0a560b3d192\n", "c0e5a28053c95a9893bbc0a560b3d192", "c0e5a280-53c9-5a98-93bb-c0a560b3d19g"]
+)
+def test_what_is_no_uuid(text):
+    assert not is_uuid(text)
+    assert is_uuid("c0e5a280-53c9-5a98-93bb-c0a560b3d192")
+
+
+def test_a_message_of_two_mebibytes():
+    body = changed(PLAIN, Message='\\"\u0000' * 300_000)
+    assert len(body) > 2_000_000
+    received = parse(body)
+    assert isinstance(received, Notification) and received.message == '\\"\u0000' * 300_000
+    with pytest.raises(BadSignature):
+        judge(body)
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(98, False), (99, True)])
+def test_nesting_ends_at_the_same_depth_on_every_python(depth, refused):
+    body = spliced(b'"a": ' + b"[" * depth + b"1" + b"]" * depth)
+    if refused:
+        with pytest.raises(MalformedMessage, match="nested"):
+            parse(body)
+    else:
+        assert parse(body).type == "Notification"
