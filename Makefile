@@ -1,7 +1,7 @@
 # Every action has one name here. `make` alone lists them.
 PYTHON ?= python3
 VENV ?= .venv
-TESTS ?= tests/unit tests/property tests/integration tests/contract tests/fuzz
+TESTS ?= tests/unit tests/build tests/property tests/integration tests/contract tests/fuzz
 
 .DEFAULT_GOAL := list
 .PHONY: list venv venv-module test lint types pytest size-if-built audit clean

@@ -1,14 +1,22 @@
-"""Step 1: the sources, by name and version from Debian and PyPI, each checked by its SHA-256."""
+"""Step 1: the sources, by name and version from Debian and PyPI, each checked by its SHA-256.
 
-import hashlib
+A Debian package is looked for in the cache, then in each of `places()`. A folder `sources` beside `build`, as the archive that
+`make sources` writes has it, takes the place of all of them: then nothing is asked of the network.
+"""
+
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from functools import cache
 from pathlib import Path
 
-from recipe import CACHE, EPOCH, HERE, SOURCES, BuildError, cached, digest, environment, main, needs, run
+from places import ARCHIVE, Place, Wanted, archive, binary_package, kept, obtain, pool, sha256_of, source_package
+from recipe import CACHE, EPOCH, HERE, ROOT, SOURCES, BuildError, cached, digest, environment, main, needs, run, say
+
+KEPT = ROOT / "sources"
 
 
 def mirror() -> tuple[str, str]:
@@ -27,19 +35,22 @@ def mirrors_of(targets: str) -> tuple[str, str]:
 
 
 @cache
-def apt() -> Path:
-    """Return the configuration of an apt of our own, which knows the suite of sources.toml and leaves the machine's alone."""
-    needs("apt-get", "dpkg-source", "xz")
+def apt(suite: str = "") -> Path:
+    """Return the configuration of an apt of our own, which leaves the machine's alone. It knows the suites of sources.toml, or the
+    sources of the suite that is named."""
+    needs("apt-get")
     plain, security = mirror()
-    suite, backports = SOURCES["debian"]["suite"], SOURCES["debian"]["backports"]
+    stable, backports = SOURCES["debian"]["suite"], SOURCES["debian"]["backports"]
     signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
     lines = [
-        f"deb-src {signed} {plain} {suite} main",
-        f"deb-src {signed} {plain} {suite}-updates main",
-        f"deb-src {signed} {security} {suite}-security main",
+        f"deb-src {signed} {plain} {stable} main",
+        f"deb-src {signed} {plain} {stable}-updates main",
+        f"deb-src {signed} {security} {stable}-security main",
         f"deb {signed} {plain} {backports} main",
         f"deb {signed} {plain} {backports.removesuffix('-backports')} main",
     ]
+    if suite:
+        lines = [f"deb-src {signed} {plain} {suite} main"]
 
     def make(work: Path) -> None:
         # apt wants absolute paths, and they are written for the folder's final name.
@@ -65,44 +76,70 @@ def get(words: list[str], work: Path) -> None:
         run(command, work / "log", cwd=work, APT_CONFIG=str(apt()))
 
 
-def checked(path: Path, expected: str) -> None:
-    """Raise when the file's SHA-256 is not the one written down."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        raise BuildError(f"{path.name}: its SHA-256 is {found}, expected {expected}")
+def by_apt(wanted: Wanted, work: Path) -> None:
+    """Fetch the package from the machine's mirror, by its lists."""
+    if wanted.file.endswith(".dsc"):
+        get(["source", "--download-only", "--only-source", f"{wanted.package}={wanted.version}"], work)
+    else:
+        get(["download", f"{wanted.package}={wanted.version}"], work)
+        for path in work.glob("*%3a*.deb"):  # apt writes an epoch into the name, which the pool does not have
+            path.rename(work / wanted.file)
 
 
-def source(name: str) -> Path:
-    """Return the unpacked Debian source package [source.NAME], with Debian's patches applied."""
-    wanted = SOURCES["source"][name]
-    package, version = wanted["package"], wanted["version"]
-
-    def make(work: Path) -> None:
-        try:
-            get(["source", "--download-only", "--only-source", f"{package}={version}"], work)
-        except BuildError as error:
-            raise BuildError(f"{error}\n{package} {version} is not to be had: see sources.toml") from error
-        (dsc,) = work.glob("*.dsc")
-        checked(dsc, wanted["dsc"])
-        run(["dpkg-source", "--no-check", "--extract", dsc, work / "tree"], work / "log", cwd=work)
-        for path in work.glob("*.tar.*"):
-            path.unlink()
-
-    return cached(f"source-{name}", digest(wanted), make) / "tree"
+def pools() -> list[str]:
+    """Return the pools of the machine's mirrors."""
+    plain, security = mirror()
+    return [f"{plain}/pool/main", f"{security}/pool/updates/main"]
 
 
-def package(name: str) -> Path:
-    """Return the unpacked Debian binary package [package.NAME] for this machine."""
-    wanted = SOURCES["package"][name]
+def places() -> list[Place]:
+    """Return where a Debian package may be, in the order in which they are asked."""
+    if KEPT.is_dir():
+        return [kept(KEPT)]
+    return [("the mirror by apt", by_apt), pool(pools), archive(ARCHIVE)]
+
+
+def files(wanted: Wanted) -> Path:
+    """Return the folder with the files of a Debian package, as they were published."""
 
     def make(work: Path) -> None:
-        get(["download", f"{name}={wanted['version']}"], work)
-        (deb,) = work.glob("*.deb")
-        checked(deb, wanted["amd64"])
-        run(["dpkg-deb", "-x", deb, work / "tree"], work / "log")
-        deb.unlink()
+        where = obtain(wanted, work, places())
+        say(f"{wanted.package} {wanted.version}", f"from {where}")
 
-    return cached(f"package-{name}", digest(wanted), make) / "tree"
+    return cached(f"debian-{wanted.package}", digest(*wanted), make)
+
+
+def pinned_source(table: dict[str, str]) -> Wanted:
+    """Return what a table [source.NAME] pins."""
+    return source_package(table["package"], table["version"], table["dsc"])
+
+
+def pinned_package(name: str, table: dict[str, str]) -> Wanted:
+    """Return what a table [package.NAME] pins."""
+    return binary_package(name, table["version"], table.get("source", name), table["amd64"])
+
+
+def source(name: str, table: dict[str, str] | None = None) -> Path:
+    """Return the unpacked Debian source package [source.NAME], with Debian's patches applied; `table` takes the place of its pins."""
+    table = table or SOURCES["source"][name]
+
+    def make(work: Path) -> None:
+        needs("dpkg-source", "xz")
+        wanted = pinned_source(table)
+        run(["dpkg-source", "--no-check", "--extract", files(wanted) / wanted.file, work / "tree"], work / "log", cwd=work)
+
+    return cached(f"source-{name}", digest(table), make) / "tree"
+
+
+def package(name: str, table: dict[str, str] | None = None) -> Path:
+    """Return the unpacked Debian binary package [package.NAME] for this machine; `table` takes the place of its pins."""
+    table = table or SOURCES["package"][name]
+
+    def make(work: Path) -> None:
+        wanted = pinned_package(name, table)
+        run(["dpkg-deb", "-x", files(wanted) / wanted.file, work / "tree"], work / "log")
+
+    return cached(f"package-{name}", digest(table), make) / "tree"
 
 
 @cache
@@ -111,6 +148,9 @@ def wheels() -> Path:
     requirements = HERE / SOURCES["pypi"]["requirements"]
 
     def make(work: Path) -> None:
+        if KEPT.is_dir():
+            kept_wheels(requirements.read_text(), work)
+            return
         options = ["--require-hashes", "--no-deps", "--disable-pip-version-check", "-d", str(work), "-r", str(requirements)]
         found = subprocess.run(
             [sys.executable, "-m", "pip", "download", *options], capture_output=True, text=True, env=os.environ | {"TZ": "UTC"}
@@ -119,6 +159,15 @@ def wheels() -> Path:
             raise BuildError(f"pip download failed (apt-get install python3-pip, if it is missing):\n{found.stderr[-2000:]}")
 
     return cached("pypi", digest(requirements), make)
+
+
+def kept_wheels(requirements: str, work: Path) -> None:
+    """Copy the files that requirements.txt names by their SHA-256 from the folder `sources`. Raises BuildError when one is missing."""
+    there = {sha256_of(path): path for path in KEPT.iterdir() if path.name.endswith((".whl", ".tar.gz", ".zip"))}
+    for project, sha256 in re.findall(r"^(\S+==\S+) --hash=sha256:(\w+)", requirements, re.M):
+        if sha256 not in there:
+            raise BuildError(f"{KEPT} has no file of {project} with the SHA-256 {sha256}")
+        shutil.copyfile(there[sha256], work / there[sha256].name)
 
 
 def unpacked(project: str) -> Path:

@@ -27,6 +27,8 @@ ENTRY = "import sys\nfrom bridge.cli import main\nsys.exit(main())\n"
 
 def revision() -> str:
     """Return the commit that is built, with a + when the package has changes that are not committed."""
+    if (fetch.KEPT / "REVISION").exists():
+        return (fetch.KEPT / "REVISION").read_text().strip()
     git = ["git", "-C", str(ROOT)]
     found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip()
     if not found:

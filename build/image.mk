@@ -6,10 +6,13 @@ ifneq (,$(findstring podman,$(CONTAINERS)))
 RUNTIME = --runtime runc --ulimit nofile=$(shell ulimit -Hn):$(shell ulimit -Hn) --ulimit nproc=1024:1024
 endif
 
-.PHONY: tools test-tools binary onefile image run size test-binary test-image test-reproducible
+.PHONY: tools test-tools sources binary onefile image run size test-binary test-image test-reproducible
 
 tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
 	$(call packages,dpkg-source:dpkg-dev file gcc make perl xz:xz-utils patch,$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip";)
+
+sources: tools ## all that the build needs in one archive, from which it runs without a network: dist/sources.tar
+	@$(PYTHON) build/sources.py
 
 binary: tools ## the static binary: dist/bridge, dist/bridge.unpacked
 	@$(PYTHON) build/binary.py

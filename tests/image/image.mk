@@ -1,5 +1,9 @@
-.PHONY: test-dockerfile
+.PHONY: test-dockerfile test-sources
 
 test-dockerfile: image venv ## docker/Dockerfile by buildah on a fresh Debian, compared with dist/image.tar (as root, 15 minutes)
 	$(call packages,buildah runc debootstrap)
 	$(VENV)/bin/python -m pytest -m long tests/image/test_dockerfile.py
+
+test-sources: image sources venv ## build the image from the archive of `make sources` alone, without a network (10 minutes)
+	$(call packages,unshare:util-linux)
+	$(VENV)/bin/python -m pytest -m long tests/image/test_sources.py
