@@ -136,7 +136,7 @@ class Pipeline:
             elif not delivery.over:
                 delivery.attempt(lambda: self._accept(topic, received, result, headers, body, delivery))
 
-        self._certificates.wait(certificate, fetched)
+        self._certificates.wait(certificate, fetched, len(body))
 
     def _accept(
         self, topic: Topic, received: Message, certificate: Certificate, headers: dict[str, str], body: bytes, delivery: Delivery

@@ -38,7 +38,7 @@ class Process:
         self._loop = loop = Loop()
         self._credentials = Credentials(config.basic_auth_file)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
-        certificates = Certificates(config.certificates, egress, time, counters.add)
+        certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
         self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
         shared = config.processes > 1
         if shared and not config.listen[1]:

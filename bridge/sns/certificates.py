@@ -8,15 +8,19 @@ import os
 import re
 from collections.abc import Callable
 
-from bridge.errors import BridgeError, CertificateNotValid, CertificateUnavailable, SigningCertURLRefused
+from bridge.errors import BridgeError, CertificateNotValid, CertificateUnavailable, Overloaded, SigningCertURLRefused
 from bridge.sns.fetch import Egress
-from bridge.sns.signature import BadCertificate, Certificate, load_certificate
+from bridge.sns.signature import MAX_ENCODED, BadCertificate, Certificate, load_certificate
 from bridge.sns.topic import TopicArn
 
-MAX_SIZE = 65536  # bytes of a certificate file; a genuine one has about 2,000
 MAX_KEPT = 64
+MAX_WAITING = 256  # deliveries that wait for certificates, which may all be forged
+MAX_WAITING_FOR_ONE = 64  # of these, those that wait for the same URL
 FAILED_FOR = 3  # seconds until a URL that failed is tried again
 EXPIRED_FOR = 60  # seconds until a certificate that came expired is fetched again
+FRESH_FOR = 120  # seconds in which a signature that does not match is believed to be a forgery, without another fetch
+
+_Waiters = dict[object, tuple[Callable[[Certificate | BridgeError], None], int]]  # with the bytes that each holds
 
 _NAME = r"SimpleNotificationService-[0-9a-f]{32}\.pem"
 _PATH = re.compile(rf"/({_NAME})")
@@ -54,17 +58,28 @@ def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, 
 
 
 class Certificates:
-    """Signing certificates by their URL: from BRIDGE_CERTIFICATES, else over the network, each fetched once for all who wait."""
+    """Signing certificates by their URL: from BRIDGE_CERTIFICATES, else over the network, each fetched once for all who wait.
 
-    def __init__(self, folder: str, egress: Egress, now: Callable[[], float], count: Callable[[str], None] = lambda _name: None) -> None:
-        """folder is "" for none; now gives Unix seconds; count(name) adds one to a counter."""
+    Those who wait have a limit of their own, in number and in bytes, because nothing proves yet that they are genuine.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        egress: Egress,
+        now: Callable[[], float],
+        count: Callable[[str], None] = lambda _name: None,
+        max_held: int = 16 << 20,
+    ) -> None:
+        """folder is "" for none; now gives Unix seconds; count(name) adds one to a counter; max_held: bytes of all who wait."""
         self._count = count
         self._folder = folder
         self._egress = egress
         self._now = now
         self._kept: dict[str, tuple[Certificate, float]] = {}  # with the time of the fetch
         self._failed: dict[str, tuple[float, str]] = {}
-        self._waiters: dict[str, list[Callable[[Certificate | BridgeError], None]]] = {}
+        self._fetches: dict[str, _Waiters] = {}  # under way, by URL
+        self._waiting, self._held, self._max_held = 0, 0, max_held
 
     def at_hand(self, url: str, name: str) -> Certificate | None:
         """Return the certificate if no network is needed for it, None if `wait` has to fetch it. Raises CertificateUnavailable."""
@@ -73,27 +88,46 @@ class Certificates:
             if self._now() <= certificate.not_after or 0 <= self._now() - fetched < EXPIRED_FOR:
                 return certificate
             del self._kept[url]  # expired: fetched again, in case SNS renewed it under the same name
-        if self._folder:
-            try:
-                with open(os.path.join(self._folder, name), "rb") as file:
-                    return self._keep(url, file.read(MAX_SIZE + 1))
-            except FileNotFoundError:
-                pass
-            except (OSError, BadCertificate) as error:
-                raise CertificateUnavailable(f"{name} in BRIDGE_CERTIFICATES can't be used: {error}") from None
-        failed = self._failed.get(url)
-        if failed is not None and 0 <= self._now() - failed[0] < FAILED_FOR:
-            raise CertificateUnavailable(failed[1])
-        return None
+        return self._read(url, name)
 
-    def wait(self, url: str, waiter: Callable[[Certificate | BridgeError], None]) -> None:
-        """Fetch the certificate, or join those who wait for it; waiter is called on the loop with it or with the error."""
-        waiters = self._waiters.get(url)
-        if waiters is not None:
-            waiters.append(waiter)
-            return
-        self._waiters[url] = [waiter]
-        self._egress.get(url, MAX_SIZE, lambda status, body, why: self._fetched(url, status, body, why))
+    def refresh(self, url: str, name: str, used: Certificate) -> Certificate | None:
+        """Return the certificate to try after `used`, whose key did not make a signature: SNS may have renewed the key under this URL.
+
+        It is `used` itself if that is as fresh as one can be (FRESH_FOR); the signature is a forgery then. None: `wait` has to fetch
+        it. At most one fetch of a URL in FRESH_FOR follows from forgeries, and `used` stays for all whom it serves.
+        Raises CertificateUnavailable: whether the signature is genuine can't be told now.
+        """
+        if url not in self._kept:
+            return self._read(url, name)
+        certificate, fetched = self._kept[url]
+        if certificate is not used or 0 <= self._now() - fetched < FRESH_FOR:
+            return certificate
+        return self._read(url, name)
+
+    def wait(self, url: str, waiter: Callable[[Certificate | BridgeError], None], size: int = 0) -> Callable[[], None]:
+        """Fetch the certificate, or join those who wait for it; waiter is called on the loop with it or with the error.
+
+        size: the bytes that are held meanwhile. Returns a callable that takes the waiter out again; to call it late does no harm.
+        Raises Overloaded when too many wait.
+        """
+        waiters = self._fetches.get(url)
+        full = waiters is not None and len(waiters) >= MAX_WAITING_FOR_ONE
+        if full or self._waiting >= MAX_WAITING or (self._waiting and self._held + size > self._max_held):
+            raise Overloaded("too many deliveries wait for a signing certificate")
+        self._waiting += 1
+        self._held += size
+        ticket = object()
+        if waiters is None:
+            waiters = self._fetches[url] = {}
+            self._egress.get(url, MAX_ENCODED, lambda status, body, why: self._fetched(url, status, body, why))
+        waiters[ticket] = waiter, size
+        return lambda: self._leave(waiters, ticket)
+
+    def _leave(self, waiters: _Waiters, ticket: object) -> None:
+        left = waiters.pop(ticket, None)
+        if left is not None:
+            self._waiting -= 1
+            self._held -= left[1]
 
     def _fetched(self, url: str, status: int, body: bytes, why: str) -> None:
         result: Certificate | BridgeError
@@ -109,8 +143,26 @@ class Certificates:
                 self._failed.clear()
             self._failed[url] = self._now(), text
             result = CertificateUnavailable(text)
-        for waiter in self._waiters.pop(url):
-            waiter(result)  # a delivery's own, which raises nothing
+        waiters = self._fetches.pop(url)
+        for ticket, (waiter, _) in list(waiters.items()):
+            if ticket in waiters:
+                self._leave(waiters, ticket)
+                waiter(result)  # a delivery's own, which raises nothing
+
+    def _read(self, url: str, name: str) -> Certificate | None:
+        """Return the certificate of the folder, None if it has none. Raises CertificateUnavailable, after a fetch that just failed too."""
+        if self._folder:
+            try:
+                with open(os.path.join(self._folder, name), "rb") as file:
+                    return self._keep(url, file.read(MAX_ENCODED + 1))
+            except FileNotFoundError:
+                pass
+            except (OSError, BadCertificate) as error:
+                raise CertificateUnavailable(f"{name} in BRIDGE_CERTIFICATES can't be used: {error}") from None
+        failed = self._failed.get(url)
+        if failed is not None and 0 <= self._now() - failed[0] < FAILED_FOR:
+            raise CertificateUnavailable(failed[1])
+        return None
 
     def _keep(self, url: str, encoded: bytes) -> Certificate:
         certificate = load_certificate(encoded)
