@@ -1,6 +1,7 @@
 /* bridge.sns._rsa: RSA PKCS#1 v1.5 verification by libcrypto (OpenSSL 3.0 and later).
  *
  * Key(modulus, exponent) takes big-endian bytes; Key.verify(signature, message, "sha1" | "sha256") -> bool.
+ * sha256(bytes) -> bytes is for bridge.sqs.signing.
  * As in bridge.sns.rsa the padding is never parsed: the one encoding that may stand in the signature is made with the key, a
  * message's hash is written to its end, and the whole is compared (RFC 8017 section 8.2.2). What a verification needs is
  * made once and shared, which the GIL makes safe: it is held wherever a key is used; only long messages are hashed
@@ -174,7 +175,21 @@ failed:
 static PyMethodDef key_methods[] = {{"verify", (PyCFunction)(void (*)(void))key_verify, METH_FASTCALL, NULL}, {0}};
 static PyType_Slot key_slots[] = {{Py_tp_new, key_new}, {Py_tp_dealloc, key_dealloc}, {Py_tp_methods, key_methods}, {0}};
 static PyType_Spec key_spec = {"bridge.sns._rsa.Key", sizeof(Key), 0, Py_TPFLAGS_DEFAULT, key_slots};
-static struct PyModuleDef module_def = {PyModuleDef_HEAD_INIT, "bridge.sns._rsa", NULL, -1, NULL};
+
+static PyObject *module_sha256(PyObject *module, PyObject *message)
+{
+    char *start;
+    Py_ssize_t size;
+    unsigned char out[32];
+
+    if (PyBytes_AsStringAndSize(message, &start, &size) < 0)
+        return NULL;
+    sha256(start, (size_t)size, out);
+    return PyBytes_FromStringAndSize((char *)out, sizeof out);
+}
+
+static PyMethodDef module_methods[] = {{"sha256", module_sha256, METH_O, NULL}, {0}};
+static struct PyModuleDef module_def = {PyModuleDef_HEAD_INIT, "bridge.sns._rsa", NULL, -1, module_methods};
 
 PyMODINIT_FUNC PyInit__rsa(void)
 {

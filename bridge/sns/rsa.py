@@ -10,6 +10,11 @@ DIGEST_INFO = {
 }
 
 
+def sha256(message: bytes) -> bytes:
+    """Return the 32 bytes of SHA-256."""
+    return hashlib.sha256(message).digest()
+
+
 class Key:
     """A public key. Modulus and exponent are unsigned, most significant byte first, without leading zeros."""
 

@@ -13,10 +13,12 @@ from bridge.sns.x509 import read_certificate
 
 try:
     from bridge.sns._rsa import LIBCRYPTO, Key
+    from bridge.sns._rsa import sha256 as sha256
 
     RSA_ENGINE = f"libcrypto {LIBCRYPTO}"
 except ImportError:
     from bridge.sns.rsa import Key  # type: ignore[assignment]
+    from bridge.sns.rsa import sha256 as sha256
 
     RSA_ENGINE = "python"
 

@@ -26,6 +26,7 @@ MAX_LINES = 350
 PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
     *("sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.tracing", "settings", "version"),
+    "sqs.signing",
 }
 MODULES_OF_THE_NETWORK = {
     "socket",
@@ -50,7 +51,7 @@ LAYERS = [
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"commands.policy", "admin.reports"},
     {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop"},
-    {"sns.certificates", "bodies.routing", "bodies.tracing", "admin.metrics", "admin.status"},
+    {"sns.certificates", "bodies.routing", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
     {"amqp.frames", "bodies.cloudevents", "config", "pending"},
     {"pipeline", "amqp.publisher", "http.tls", "commands.healthcheck"},
     {"http.connection", "commands.check", "commands.verify"},
