@@ -27,6 +27,7 @@ class Config:
         self.values = values
         self.topics: list[TopicPattern] = values["TOPICS"]
         self.routes: list[Route] = values["ROUTES"]  # the last one is the default
+        self.routes_file: str = values["ROUTES_FILE"]
         self.broker: BrokerSettings = values["BROKER"]
         self.queue: str = values["QUEUE"]
         self.trace_attribute: str = values["TRACE_ATTRIBUTE"]
@@ -129,14 +130,19 @@ def _routes(values: dict[str, Any]) -> None:
         values[name] = text
         _convert(values, name, Template)
     default = Route(None, exchange, key, values["BODY"])
-    path = values["ROUTES"]
+    path = values["ROUTES_FILE"] = values["ROUTES"]
     values["ROUTES"] = [default]
     if path:
-        try:
-            with open(path, encoding="utf-8") as file:
-                values["ROUTES"] = [*parse_routes(file.read(), default), default]
-        except ValueError as error:
-            raise SettingError("BRIDGE_ROUTES", f"{path}: {error}") from None
+        with open(path, "rb") as file:
+            values["ROUTES"] = routes_of(file.read(), path, default)
+
+
+def routes_of(content: bytes, path: str, default: Route) -> list[Route]:
+    """Return the rules in a BRIDGE_ROUTES file's content, default as the last. Raises SettingError."""
+    try:
+        return [*parse_routes(content.decode(), default), default]
+    except ValueError as error:
+        raise SettingError("BRIDGE_ROUTES", f"{path}: {error}") from None
 
 
 def _broker(values: dict[str, Any]) -> None:

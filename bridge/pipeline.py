@@ -74,6 +74,11 @@ class MessageVerifier:
             topic = self._topics[arn] = Topic(allowed_arn, find_route(allowed_arn, self._config.routes))
         return topic
 
+    def use_routes(self, routes: list[Route]) -> None:
+        """Route what comes from now on by these rules, the default as their last."""
+        self._config.routes = routes
+        self._topics.clear()
+
     def certificate(self, topic: Topic, received: Message) -> Certificate | str:
         """Return the certificate to verify with, or the URL to fetch it from. Raises BridgeError for what is hostile, before a fetch."""
         if received.signature_version not in DIGESTS:
@@ -110,6 +115,7 @@ class Pipeline:
         self._config, self._certificates, self._egress, self._publisher = config, certificates, egress, publisher
         self._credentials, self._log = credentials, log
         self._judge = MessageVerifier(config, certificates)
+        self.use_routes = self._judge.use_routes
 
     def receive(self, request: Request, body: bytes, delivery: Delivery) -> None:
         """Judge a POST and act on it; `delivery` is answered now or later. Raises BridgeError."""

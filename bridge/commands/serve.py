@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import socket
+from collections.abc import Callable
 from time import monotonic, time
 
 from bridge.admin.listener import Admin, bind_admin
@@ -11,9 +12,10 @@ from bridge.admin.reports import Reports
 from bridge.amqp.loop import READ, Loop
 from bridge.amqp.publisher import Publisher
 from bridge.bodies.routing import Route
-from bridge.config import Config
+from bridge.config import Config, routes_of
 from bridge.counters import Counters
 from bridge.errors import BridgeError, SettingError
+from bridge.files import FollowedFiles
 from bridge.http.basic_auth import Credentials
 from bridge.http.listener import Limits, Server, bind, describe
 from bridge.http.tls import ListenerTLS
@@ -36,7 +38,7 @@ class Process:
         """admin is the admin listener's socket, which all processes have. Raises SettingError when something can't be set up."""
         self._config, self._counters, self._activity, self._log = config, counters, activity, log
         self._loop = loop = Loop()
-        self._credentials = Credentials(config.basic_auth_file)
+        self._credentials = Credentials(config.basic_auth_file, log)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
         certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
         self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
@@ -46,6 +48,9 @@ class Process:
         self._server = Server(bind(config.listen, "BRIDGE_LISTEN", shared), loop, Limits(config), counters, log)
         self._server.deliveries = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
         self._tls = ListenerTLS(config, log, self._server.use_tls) if config.tls_cert else None
+        self._follow = [self._credentials.follow, follow_routes(config, self._server.deliveries.use_routes, log)]
+        if self._tls is not None:
+            self._follow.append(self._tls.follow)
         if admin is not None:
             Admin(admin, loop, Limits(config), Counters(1, counters.statuses), log).show(
                 counters, activity, self._server.socket.getsockname()[1], self._tell
@@ -53,7 +58,6 @@ class Process:
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
         self._told = monotonic()
-        self._complaint = ""
         self._parent: int | None = None
 
     def run(self, parent: int | None = None) -> int:
@@ -92,17 +96,10 @@ class Process:
         self._activity.update(counters, publisher.address, time())
 
     def _tick(self) -> None:
-        self._tell()
-        if self._tls is not None:
-            self._tls.follow()
-        try:
-            self._credentials.reread()
-            self._complaint = ""
-        except SettingError as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                self._log.error("credentials_unusable", explanation=self._complaint)
         self._loop.call_later(TICK, self._tick)
+        self._tell()
+        for follow in self._follow:
+            follow()
 
     def _orphaned(self, parent: int, _events: int) -> None:
         self._loop.remove(parent)
@@ -150,6 +147,16 @@ def keep_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+def follow_routes(config: Config, use: Callable[[list[Route]], None], log: Log) -> Callable[[], None]:
+    """Return what looks whether the BRIDGE_ROUTES file has changed; use(rules) gets its rules now and then. Raises SettingError."""
+    path, default = config.routes_file, config.routes[-1]
+    if not os.path.isfile(path):  # none, or a pipe that has been read
+        path = ""
+    file = FollowedFiles("routes", {"BRIDGE_ROUTES": path}, lambda contents: use(routes_of(contents["BRIDGE_ROUTES"], path, default)), log)
+    file.read()
+    return file.follow
 
 
 def queue_to_declare(config: Config) -> tuple[str, str, str] | None:

@@ -1,11 +1,11 @@
 """The HTTPS listener's TLS context, made from files and made again when they change."""
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bridge.config import Config
 from bridge.errors import SettingError
+from bridge.files import FollowedFiles
 from bridge.log import Log
 
 if TYPE_CHECKING:
@@ -17,14 +17,16 @@ class ListenerTLS:
 
     def __init__(self, config: Config, log: Log, use: "Callable[[ssl.SSLContext], None]") -> None:
         """use(context) is called now and whenever the files have changed. Raises SettingError."""
-        self._config, self._log, self._use = config, log, use
-        self._files = [path for path in (config.tls_cert, config.tls_key, config.tls_client_ca_file) if path]
-        self._version = self._stat()
-        self._complaint = ""
-        use(self._context())
-
-    def _stat(self) -> list[tuple[int, int]]:
-        return [(status.st_mtime_ns, status.st_ino) for status in map(os.stat, self._files)]
+        self._config = config
+        files = {
+            "BRIDGE_TLS_CERT": config.tls_cert,
+            "BRIDGE_TLS_KEY": config.tls_key,
+            "BRIDGE_TLS_CLIENT_CA_FILE": config.tls_client_ca_file,
+        }
+        # OpenSSL reads the files by itself; had they changed in between, the next look sees that
+        self._files = FollowedFiles("tls_certificate", files, lambda _contents: use(self._context()), log)
+        self.follow = self._files.follow  # to be called again and again; while the files can't be used, the old ones stay in use
+        self._files.read()
 
     def _context(self) -> "ssl.SSLContext":
         import ssl
@@ -44,18 +46,3 @@ class ListenerTLS:
             except (OSError, ssl.SSLError) as error:
                 raise SettingError("BRIDGE_TLS_CLIENT_CA_FILE", f"can't be used: {error.strerror or error}") from None
         return context
-
-    def follow(self) -> None:
-        """Look whether the files have changed. While they can't be used, the old ones stay in use."""
-        try:
-            version = self._stat()
-            if version == self._version:
-                return
-            self._version = version
-            self._use(self._context())
-            self._complaint = ""
-            self._log.info("tls_certificate_read", explanation="BRIDGE_TLS_CERT has changed and is in use")
-        except (OSError, SettingError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                self._log.error("tls_certificate_unusable", explanation=self._complaint)

@@ -48,6 +48,7 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 LAYERS = [
     {"sns._rsa", "_revision"},  # the extension module, and what a build writes
     {"errors", "version", "settings", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page"},
+    {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"commands.policy", "admin.reports"},
     {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop"},

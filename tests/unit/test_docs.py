@@ -34,6 +34,8 @@ def test_every_event_of_the_log_is_explained():
                 level = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
                 if level in ("debug", "info", "warning", "error") and isinstance(node.args[0].value, str):
                     used.add(node.args[0].value)
+                elif level == "FollowedFiles":
+                    used |= {f"{node.args[0].value}_read", f"{node.args[0].value}_unusable"}
     assert {"verdict", "listening", "broker_lost"} <= used
     howto = (ROOT / "docs/howto.md").read_text()
     explained = {word for row in table(howto.partition("## Read the log")[2], 3) for word in re.findall(r"`([a-z_]+)`", row[0])}
