@@ -1,4 +1,4 @@
-"""The two HTTPS requests that the bridge makes, the signing certificate and ConfirmSubscription, off the loop and bounded.
+"""The HTTPS requests that the bridge makes to AWS, off the loop and bounded: the signing certificate, ConfirmSubscription, SQS.
 
 `requests` blocks, so each fetch has a thread; there are few, and those that hang are given up by the loop's clock.
 """
@@ -7,10 +7,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
+    from requests import PreparedRequest, Session
 
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
@@ -28,30 +28,62 @@ def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
 
     HTTPS_PROXY and NO_PROXY are honoured, redirects are not followed, ca_file (PEM) holds the roots that are trusted.
     """
+    with new_session() as session:
+        return exchange(session, "GET", url, {}, None, ca_file, limit, connect=CONNECT, read=READ, total=TOTAL)
+
+
+def new_session(proxies: bool = True) -> "Session":
+    """Return a requests.Session: connections that are kept for the next exchange. proxies tells whether HTTPS_PROXY is honoured.
+
+    It serves one thread at a time.
+    """
     import requests  # here, not above: an idle bridge whose certificates are on disk never needs it
 
-    until = time.monotonic() + TOTAL
+    session = requests.Session()
+    session.trust_env = proxies
+    return session
+
+
+def exchange(
+    session: "Session",
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    ca_file: str,
+    limit: int,
+    *,
+    connect: float,
+    read: float,
+    total: float,
+) -> tuple[int, bytes]:
+    """Send a request; return the answer's status and at most limit bytes of body. Raises EgressError. Blocks for total seconds or so.
+
+    connect and read are the seconds that one step may take. Redirects are not followed.
+    """
+    import requests
+
+    until = time.monotonic() + total
     try:
-        with (
-            requests.Session() as session,
-            session.get(
-                url,
-                timeout=(CONNECT, READ),
-                verify=ca_file,
-                stream=True,
-                auth=_no_auth,
-                allow_redirects=False,
-                headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity"},
-            ) as response,
-        ):
-            body = b""
-            while len(body) <= limit:
+        with session.request(
+            method,
+            url,
+            data=body,
+            timeout=(connect, read),
+            verify=ca_file,
+            stream=True,
+            auth=_no_auth,
+            allow_redirects=False,
+            headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity", **headers},
+        ) as response:
+            found = b""
+            while len(found) <= limit:
                 if time.monotonic() > until:
-                    raise EgressError(f"the answer took longer than {TOTAL:g} s")
-                part = response.raw.read1(limit + 1 - len(body), decode_content=False)
+                    raise EgressError(f"the answer took longer than {total:g} s")
+                part = response.raw.read1(limit + 1 - len(found), decode_content=False)
                 if not part:
-                    return response.status_code, body
-                body += part
+                    return response.status_code, found
+                found += part
             raise EgressError(f"the answer is longer than {limit} bytes")
     except requests.RequestException as error:
         raise EgressError(_sentence(error)) from None
@@ -90,63 +122,91 @@ def default_ca_file() -> str:
 
 
 class _Job:
-    __slots__ = ("limit", "over", "then", "url")
+    __slots__ = ("over", "then", "timer", "total", "work")
 
-    def __init__(self, url: str, limit: int, then: "Callable[[int, bytes, str], None]") -> None:
-        self.url, self.limit, self.then = url, limit, then
+    def __init__(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
+        self.work, self.total, self.then = work, total, then
+        self.timer: object = None
         self.over = False
 
 
 class Egress:
-    """A few fetches at a time, each in a thread of its own; the results come back on the loop."""
+    """A few requests at a time, each in a thread of its own; the results come back on the loop."""
 
     def __init__(
-        self, call_soon: Callable[[Callable[[], None]], None], call_later: Callable[[float, Callable[[], None]], object], ca_file: str
+        self,
+        call_soon: Callable[[Callable[[], None]], None],
+        call_later: Callable[[float, Callable[[], None]], object],
+        ca_file: str,
+        cancel: Callable[[Any], None] = lambda _timer: None,
+        at_once: int = AT_ONCE,
+        threads: int = THREADS,
     ) -> None:
-        """call_soon is safe to call from any thread; ca_file "" means certifi's."""
-        self._call_soon = call_soon
-        self._call_later = call_later
+        """call_soon is safe to call from any thread; cancel takes what call_later returned; ca_file "" means certifi's.
+
+        at_once limits the requests under way; threads limits these and those that were given up, until their sockets time out.
+        """
+        self._call_soon, self._call_later, self._cancel = call_soon, call_later, cancel
         self._ca_file = ca_file
+        self._at_once, self._most_threads = at_once, threads
         self._waiting: deque[_Job] = deque()
         self._under_way = 0
         self._threads = 0
 
+    @property
+    def ca_file(self) -> str:
+        """The path of the roots (PEM) that are trusted."""
+        return self._ca_file or default_ca_file()
+
     def get(self, url: str, limit: int, then: Callable[[int, bytes, str], None]) -> None:
         """Fetch a URL; then(status, body, "") or then(0, b"", why it failed) is called on the loop, never at once."""
+
+        def ended(result: tuple[int, bytes] | None, why: str) -> None:
+            status, body = result or (0, b"")
+            then(status, body, why)
+
+        self.run(lambda: fetch(url, self.ca_file, limit), TOTAL, ended)
+
+    def run(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
+        """Call work in a thread; then(its result, "") or then(None, why it failed) is called on the loop, never at once.
+
+        work blocks for total seconds or so at most, and then has an end of its own. It may raise EgressError.
+        """
         if len(self._waiting) >= WAITING:
-            self._call_soon(lambda: then(0, b"", "too many fetches are waiting"))
+            self._call_soon(lambda: then(None, "too many fetches are waiting"))
             return
-        self._waiting.append(_Job(url, limit, then))
+        self._waiting.append(_Job(work, total, then))
         self._start()
 
     def _start(self) -> None:
-        while self._waiting and self._under_way < AT_ONCE and self._threads < THREADS:
+        while self._waiting and self._under_way < self._at_once and self._threads < self._most_threads:
             job = self._waiting.popleft()
             self._under_way += 1
             self._threads += 1
-            self._call_later(TOTAL + 0.5, lambda job=job: self._end(job, 0, b"", f"no answer within {TOTAL:g} s"))  # type: ignore[misc]
+            job.timer = self._call_later(job.total + 0.5, lambda job=job: self._end(job, None, f"no answer within {job.total:g} s"))  # type: ignore[misc]
             try:
                 threading.Thread(target=self._run, args=(job,), daemon=True).start()
             except RuntimeError as error:  # the machine has no thread left; it may have one for the next fetch
-                self._call_soon(lambda job=job, why=str(error): self._back(job, 0, b"", why))  # type: ignore[misc]
+                self._call_soon(lambda job=job, why=str(error): self._back(job, None, why))  # type: ignore[misc]
 
     def _run(self, job: _Job) -> None:
+        result, why = None, ""
         try:
-            status, body = fetch(job.url, self._ca_file or default_ca_file(), job.limit)
-            why = ""
+            result = job.work()
         except EgressError as error:
-            status, body, why = 0, b"", str(error)
+            why = str(error)
         except Exception as error:  # a thread must not end without a word, or a delivery waits for nothing
-            status, body, why = 0, b"", f"{type(error).__name__} in fetch"
-        self._call_soon(lambda: self._back(job, status, body, why))
+            why = f"{type(error).__name__} in fetch"
+        self._call_soon(lambda: self._back(job, result, why))
 
-    def _back(self, job: _Job, status: int, body: bytes, why: str) -> None:
+    def _back(self, job: _Job, result: Any, why: str) -> None:
         self._threads -= 1
-        self._end(job, status, body, why)
+        self._end(job, result, why)
 
-    def _end(self, job: _Job, status: int, body: bytes, why: str) -> None:
+    def _end(self, job: _Job, result: Any, why: str) -> None:
         if not job.over:
             job.over = True
             self._under_way -= 1
-            job.then(status, body, why)
+            self._cancel(job.timer)
+            job.then(result, why)
         self._start()

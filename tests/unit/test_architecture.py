@@ -53,7 +53,7 @@ LAYERS = [
     | {"commands.policy", "admin.reports"},
     {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop"},
     {"sns.certificates", "bodies.routing", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
-    {"amqp.frames", "bodies.cloudevents", "config", "pending"},
+    {"amqp.frames", "bodies.cloudevents", "config", "pending", "sqs.credentials"},
     {"pipeline", "amqp.publisher", "http.tls", "commands.healthcheck"},
     {"http.connection", "commands.check", "commands.verify"},
     {"http.listener"},

@@ -1,0 +1,263 @@
+"""AWS credentials from the five places where AWS's SDKs look, in their order, renewed before they expire.
+
+environment -> web identity (STS) -> shared file -> container -> instance metadata. Everything here blocks: it runs in a thread.
+Source: AWS SDKs and tools reference guide, "Standardized credential providers"; STS API reference, AssumeRoleWithWebIdentity;
+EC2 user guide, "Use the Instance Metadata Service"; ECS developer guide, "Task IAM role".
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, urlsplit
+
+from bridge.errors import MalformedMessage
+from bridge.sns.fetch import EgressError, exchange, new_session
+from bridge.sns.timestamp import unix_seconds
+from bridge.sqs.signing import Credentials
+
+RENEW = 900  # seconds before they expire
+AGAIN = 30  # seconds until a renewal that failed is tried again
+STEP = 2.0  # seconds that connecting or a read may take
+TOTAL = 8.0  # seconds for one answer
+MAX_ANSWER, MAX_FILE = 65536, 1 << 20  # bytes
+
+# Where a credential may be sent in plain text: this machine, ECS's agent, EKS's Pod Identity agent.
+_LOCAL = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1|169\.254\.170\.2|169\.254\.170\.23|fd00:ec2::23")
+_EXPIRATION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z")
+_PRINTABLE = re.compile(r"[!-~]+")
+_ROLE = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
+_MEMBERS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+
+Ask = Callable[[str, str, dict[str, str], bytes | None, bool], tuple[int, bytes]]
+
+
+class NoCredentials(Exception):
+    """No credentials are to be had. `str()` says where it was looked and what to do; it holds no secret."""
+
+
+def ask(ca_file: str) -> Ask:
+    """Return ask(method, url, headers, body, proxies) -> (status, body), which raises EgressError. ca_file (PEM) holds the roots."""
+
+    def asked(method: str, url: str, headers: dict[str, str], body: bytes | None, proxies: bool) -> tuple[int, bytes]:
+        with new_session(proxies) as session:
+            return exchange(session, method, url, headers, body, ca_file, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
+
+    return asked
+
+
+class CredentialChain:
+    """The credentials to sign with, for all threads: looked for once, and again before they expire or when AWS refused them."""
+
+    def __init__(self, environment: Mapping[str, str], region: str, ask: Ask, now: Callable[[], float] = time.time) -> None:
+        """region is where STS is asked when AWS_REGION does not say it; now gives Unix seconds."""
+        self._environment, self._region, self._ask, self._now = environment, region, ask, now
+        self._kept: Credentials | None = None
+        self._tried = -float("inf")
+        self._lock = threading.Lock()
+
+    def get(self) -> Credentials:
+        """Return credentials that have not expired. Raises NoCredentials."""
+        kept = self._kept
+        left = kept.expires - self._now() if kept is not None else 0
+        if kept is not None and (left > RENEW or (left > 0 and 0 <= self._now() - self._tried < AGAIN)):
+            return kept
+        if not self._lock.acquire(timeout=0 if left > 0 else TOTAL):
+            if kept is not None and left > 0:
+                return kept  # another thread renews them
+            raise NoCredentials("no credentials yet: another request still asks for them")
+        try:
+            if self._kept is kept:
+                self._tried = self._now()
+                self._kept = find(self._environment, self._region, self._ask, self._now())
+            assert self._kept is not None
+            return self._kept
+        except NoCredentials:
+            if kept is not None and left > 0:
+                return kept
+            raise
+        finally:
+            self._lock.release()
+
+    def forget(self, refused: Credentials) -> None:
+        """AWS refused these; the next `get` looks again: the file or the role may have new ones."""
+        if self._kept is refused:
+            self._kept = None
+
+
+def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials:
+    """Return the credentials of the first place that is set up. Raises NoCredentials."""
+    try:
+        found = (
+            _of_environment(environment)
+            or _of_web_identity(environment, region, ask, now)
+            or _of_shared_file(environment)
+            or _of_container(environment, ask)
+            or _of_instance(environment, ask)
+        )
+    except EgressError as error:
+        raise NoCredentials(f"the credentials can't be fetched: {error}") from None
+    if found is None:
+        raise NoCredentials(
+            "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE with ~/.aws/credentials, or give the "
+            "pod, task or instance a role"
+        )
+    return found
+
+
+def _checked(origin: str, access_key: object, secret_key: object, token: object = "", expires: object = None) -> Credentials:
+    """Make Credentials of what `origin` said. Raises NoCredentials for what is missing or no text that a header can carry."""
+    for name, value in (("access key", access_key), ("secret key", secret_key), ("session token", token or "-")):
+        if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+            raise NoCredentials(f"{origin}: the {name} is missing, or holds a space or a character that is not ASCII")
+    until = float("inf")
+    if expires is not None:
+        try:
+            form = _EXPIRATION.fullmatch(str(expires))
+            until = unix_seconds(form[1] + ".000Z") if form else 0
+        except MalformedMessage:
+            until = 0
+        if not until:
+            raise NoCredentials(f"{origin}: Expiration is not YYYY-MM-DDThh:mm:ssZ")
+    return Credentials(str(access_key), str(secret_key), str(token or ""), until)
+
+
+def _read(path: str, setting: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(MAX_FILE)
+    except (OSError, ValueError) as error:
+        raise NoCredentials(f"{setting}: {path} can't be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+
+
+def _of_environment(environment: Mapping[str, str]) -> Credentials | None:
+    key, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
+    if not key:
+        return None
+    return _checked("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", key, secret, environment.get("AWS_SESSION_TOKEN", ""))
+
+
+def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials | None:
+    """EKS's service accounts and other OpenID Connect providers: a token that STS takes for a role's credentials, unsigned."""
+    path = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE", "")
+    if not path:
+        return None
+    role = environment.get("AWS_ROLE_ARN", "")
+    if not role:
+        raise NoCredentials("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
+    token = _read(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or region
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{suffix}"
+    session = environment.get("AWS_ROLE_SESSION_NAME") or f"sns-to-rabbitmq-{int(now)}"
+    form = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={quote(role, '')}&RoleSessionName={quote(session, '')}"
+    form += f"&WebIdentityToken={quote(token, '')}"
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    status, answer = ask("POST", url.rstrip("/") + "/", headers, form.encode(), True)
+    text = answer.decode("utf-8", "replace")
+    if status != 200:
+        code = re.search(r"<Code>([A-Za-z.]{1,64})</Code>", text)
+        raise NoCredentials(f"STS did not let AWS_ROLE_ARN ({role}) be assumed: it answered {status} {code[1] if code else ''}".rstrip())
+    members = [re.findall(rf"<{name}>([^<&]+)</{name}>", text) for name in _MEMBERS]  # keys and times need no escapes
+    if any(len(found) != 1 for found in members):
+        raise NoCredentials("STS's answer does not hold one set of credentials")
+    return _checked("STS", *(found[0] for found in members))
+
+
+def _of_shared_file(environment: Mapping[str, str]) -> Credentials | None:
+    profile, path = environment.get("AWS_PROFILE", ""), environment.get("AWS_SHARED_CREDENTIALS_FILE", "")
+    setting = "AWS_SHARED_CREDENTIALS_FILE" if path else "AWS_PROFILE"
+    given = bool(path or profile)
+    path = path or environment.get("HOME", "") + "/.aws/credentials"
+    if path.startswith("~/"):
+        path = environment.get("HOME", "") + path[1:]
+    try:
+        text = _read(path, setting)
+    except NoCredentials:
+        if given:
+            raise
+        return None
+    sections = _sections(text)
+    name = profile or "default"
+    section = sections.get(name)
+    if section is None:
+        if profile:
+            raise NoCredentials(f"AWS_PROFILE: {path} has no profile [{name}]")
+        return None
+    if "aws_access_key_id" not in section:
+        raise NoCredentials(
+            f"{path}: profile [{name}] holds no aws_access_key_id; profiles of a role, of SSO or of a credential_process are not read"
+        )
+    return _checked(
+        f"{path}: profile [{name}]",
+        section["aws_access_key_id"],
+        section.get("aws_secret_access_key"),
+        section.get("aws_session_token", ""),
+    )
+
+
+def _sections(text: str) -> dict[str, dict[str, str]]:
+    """Return the sections of an ini file. Lines that are indented belong to the setting before them, of which none is read here."""
+    sections: dict[str, dict[str, str]] = {}
+    section: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("[") and "]" in line:
+            section = sections.setdefault(line[1 : line.index("]")].strip(), {})
+        elif line and line[0] not in "#; \t":
+            name, _, value = line.partition("=")
+            section[name.strip().lower()] = value.strip()
+    return sections
+
+
+def _of_container(environment: Mapping[str, str], ask: Ask) -> Credentials | None:
+    """ECS tasks and EKS Pod Identity."""
+    path, url = environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", ""), environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+    if not path and not url:
+        return None
+    url = f"http://169.254.170.2/{path.removeprefix('/')}" if path else url
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _LOCAL.fullmatch(parts.hostname or "")):
+        raise NoCredentials("AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine, ECS or EKS")
+    token_file = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "")
+    token = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+    if token_file:
+        token = _read(token_file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+    if not token.isprintable() or not token.isascii():
+        raise NoCredentials("AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line's end or another character that a header can't carry")
+    return _of_json("the container's credentials", *ask("GET", url, {"Authorization": token} if token else {}, None, False))
+
+
+def _of_instance(environment: Mapping[str, str], ask: Ask) -> Credentials | None:
+    """The role of an EC2 instance, by version 2 of its metadata service."""
+    if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return None
+    ipv6 = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "").lower() == "ipv6"
+    origin = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or ("http://[fd00:ec2::254]" if ipv6 else "http://169.254.169.254")
+    origin = origin.rstrip("/") + "/latest/"
+    try:
+        status, token = ask("PUT", origin + "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}, b"", False)
+    except EgressError:
+        return None  # not an instance of EC2
+    if status != 200 or not _PRINTABLE.fullmatch(token.decode("latin-1")):
+        return None
+    headers = {"X-aws-ec2-metadata-token": token.decode("latin-1")}
+    path = origin + "meta-data/iam/security-credentials/"
+    status, roles = ask("GET", path, headers, None, False)
+    role = roles.decode("latin-1").partition("\n")[0]
+    if status != 200 or not _ROLE.fullmatch(role):
+        return None  # an instance without a role
+    return _of_json("the instance's credentials", *ask("GET", path + role, headers, None, False))
+
+
+def _of_json(origin: str, status: int, answer: bytes) -> Credentials:
+    try:
+        members = json.loads(answer) if status == 200 else None
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        raise NoCredentials(f"{origin} can't be had: status {status}{'' if status != 200 else ', but no JSON'}")
+    if members.get("Code", "Success") != "Success":
+        raise NoCredentials(f"{origin} can't be had: {str(members['Code'])[:60]}")
+    access_key, secret_key, token = (members.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
+    return _checked(origin, access_key, secret_key, token, members.get("Expiration") or "none")

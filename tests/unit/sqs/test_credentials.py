@@ -1,0 +1,357 @@
+"""Credentials come from the places, in the order and by the names of AWS's SDKs: botocore reads the same fakes."""
+
+import datetime
+import http.server
+import json
+import os
+import threading
+import urllib.parse
+
+import botocore.session
+import pytest
+
+from bridge.sns.fetch import EgressError, default_ca_file
+from bridge.sqs import credentials as module
+from bridge.sqs.credentials import CredentialChain, NoCredentials, ask, find
+from bridge.sqs.signing import Credentials
+
+KEY, SECRET, TOKEN = "ASIAEXAMPLE1234567", "se/cret+key" * 3, "tok/en+" * 40
+EXPIRES = "2099-01-02T03:04:05Z"
+UNIX = int(datetime.datetime(2099, 1, 2, 3, 4, 5, tzinfo=datetime.UTC).timestamp())
+ROLE = "arn:aws:iam::123456789012:role/bridge"
+STS = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+<Audience>sts.amazonaws.com</Audience><AssumedRoleUser><AssumedRoleId>AROA:app</AssumedRoleId><Arn>{role}</Arn></AssumedRoleUser>
+<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{token}</SessionToken>
+<Expiration>{expires}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+STS_ERROR = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code>
+<Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>"""
+
+
+class AWS(http.server.ThreadingHTTPServer):
+    """STS, a container's agent and an instance's metadata, on one loopback port."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server_port}"
+        self.requests = []
+        self.answers = {}  # (status, text) by path, in place of the usual one
+        self.members = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": EXPIRES}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        path = self.path.partition("?")[0]
+        self.server.requests.append((self.command, self.path, dict(self.headers), body))
+        status, text = self.server.answers.get(path) or self.usual(path, body)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    do_POST = do_PUT = do_GET
+
+    def usual(self, path, body):
+        if path == "/":
+            form = dict(urllib.parse.parse_qsl(body))
+            assert form["Action"] == "AssumeRoleWithWebIdentity" and form["Version"] == "2011-06-15" and form["RoleArn"] == ROLE
+            assert form["WebIdentityToken"] == "ey.J+h/b=" and form["RoleSessionName"]
+            return 200, STS.format(role=ROLE, key=KEY, secret=SECRET, token=TOKEN, expires=EXPIRES)
+        if path == "/container":
+            return (200, json.dumps(self.server.members)) if self.headers["Authorization"] == "Basic secret" else (401, "")
+        if path == "/latest/api/token":
+            return (200, "imds/token==") if self.command == "PUT" else (405, "")
+        if self.headers["X-aws-ec2-metadata-token"] != "imds/token==":
+            return 401, ""
+        if path == "/latest/meta-data/iam/security-credentials/":
+            return 200, "bridge-role"
+        return 200, json.dumps(self.server.members | {"Code": "Success", "Type": "AWS-HMAC"})
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def aws():
+    server = AWS()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """The environment of a machine that has nothing of AWS."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def add(**names):
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        return os.environ
+
+    return add
+
+
+def found(names=os.environ):
+    return find(names, "eu-central-1", ask(default_ca_file()), 1_000_000_000)
+
+
+def both():
+    """Ours, once botocore has found the same."""
+    ours, theirs = found(), botocore.session.Session().get_credentials().get_frozen_credentials()
+    assert (ours.access_key, ours.secret_key, ours.token) == (theirs.access_key, theirs.secret_key, theirs.token or "")
+    return ours
+
+
+def web_identity(aws, tmp_path):
+    token = tmp_path / "web-token"
+    token.write_text("ey.J+h/b=")
+    return {
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+        "AWS_ROLE_ARN": ROLE,
+        "AWS_ENDPOINT_URL_STS": aws.origin,
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+
+
+class TestTheFivePlaces:
+    @pytest.mark.parametrize("token", ["", TOKEN])
+    def test_the_environment(self, environment, token):
+        environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, **({"AWS_SESSION_TOKEN": token} if token else {}))
+        ours = both()
+        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, token, float("inf"))
+
+    def test_web_identity(self, environment, aws, tmp_path):
+        environment(**web_identity(aws, tmp_path))
+        ours = both()
+        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, TOKEN, UNIX)
+        assert "Authorization" not in aws.requests[0][2]
+
+    @pytest.mark.parametrize("profile", ["", "staging"])
+    def test_the_shared_file(self, environment, tmp_path, profile):
+        path = tmp_path / "credentials"
+        path.write_text(
+            f"# a comment\n[default]\naws_access_key_id = {KEY}\naws_secret_access_key={SECRET}\ns3 =\n  aws_access_key_id = nested\n"
+            f"\n[staging]\nregion = x\nAWS_ACCESS_KEY_ID = STAGING\naws_secret_access_key = {SECRET}=\naws_session_token = {TOKEN}\n"
+        )
+        environment(AWS_SHARED_CREDENTIALS_FILE=str(path), **({"AWS_PROFILE": profile} if profile else {}))
+        ours = both()
+        assert (ours.access_key, ours.token) == (("STAGING", TOKEN) if profile else (KEY, ""))
+
+    def test_the_shared_file_at_home(self, environment, tmp_path):
+        (tmp_path / ".aws").mkdir()
+        (tmp_path / ".aws/credentials").write_text(f"[default]\naws_access_key_id={KEY}\naws_secret_access_key={SECRET}\n")
+        environment()
+        assert both().access_key == KEY
+
+    @pytest.mark.parametrize("token_in", ["environment", "file"])
+    def test_a_container(self, environment, aws, tmp_path, token_in):
+        environment(AWS_CONTAINER_CREDENTIALS_FULL_URI=aws.origin + "/container?id=1")
+        if token_in == "file":
+            (tmp_path / "token").write_text("Basic secret")
+            environment(AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(tmp_path / "token"))
+        else:
+            environment(AWS_CONTAINER_AUTHORIZATION_TOKEN="Basic secret")
+        ours = both()
+        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, TOKEN, UNIX)
+        assert aws.requests[0][1] == "/container?id=1"
+
+    def test_an_instance(self, environment, aws):
+        environment(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=aws.origin)
+        ours = both()
+        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, TOKEN, UNIX)
+        assert [(method, path) for method, path, _, _ in aws.requests[:3]] == [
+            ("PUT", "/latest/api/token"),
+            ("GET", "/latest/meta-data/iam/security-credentials/"),
+            ("GET", "/latest/meta-data/iam/security-credentials/bridge-role"),
+        ]
+
+    def test_their_order(self, environment, aws, tmp_path):
+        path = tmp_path / "credentials"
+        path.write_text("[default]\naws_access_key_id=OFFILE\naws_secret_access_key=s\n")
+        names = [
+            {"AWS_ACCESS_KEY_ID": "OFENVIRONMENT", "AWS_SECRET_ACCESS_KEY": "s"},
+            web_identity(aws, tmp_path),
+            {"AWS_SHARED_CREDENTIALS_FILE": str(path)},
+            {"AWS_CONTAINER_CREDENTIALS_FULL_URI": aws.origin + "/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "Basic secret"},
+            {"AWS_EC2_METADATA_DISABLED": "false", "AWS_EC2_METADATA_SERVICE_ENDPOINT": aws.origin},
+        ]
+        order = []
+        while names:
+            before = len(aws.requests)
+            environment(**{name: value for one in names for name, value in one.items()})
+            key = both().access_key
+            order.append(key if key != KEY else aws.requests[before][1])
+            for name in names.pop(0):
+                del os.environ[name]
+        assert order == ["OFENVIRONMENT", "/", "OFFILE", "/container", "/latest/api/token"]
+
+    def test_the_agent_of_ecs_is_asked_by_a_relative_uri(self):
+        asked = []
+        with pytest.raises(NoCredentials):
+            find({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1"}, "r", lambda *call: asked.append(call) or (404, b""), 0)
+        assert asked == [("GET", "http://169.254.170.2/v2/credentials/1", {}, None, False)]
+
+    def test_ipv6_instances(self):
+        asked = []
+        with pytest.raises(NoCredentials):
+            find({"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}, "r", lambda *call: asked.append(call[1]) or (404, b""), 0)
+        assert asked == ["http://[fd00:ec2::254]/latest/api/token"]
+
+    @pytest.mark.parametrize(
+        ("region", "host"), [("eu-central-1", "sts.eu-central-1.amazonaws.com"), ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn")]
+    )
+    def test_sts_is_asked_in_the_queues_region_through_the_proxy(self, tmp_path, region, host):
+        asked = []
+        (tmp_path / "token").write_text("t")
+        names = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": ROLE}
+        with pytest.raises(NoCredentials):
+            find(names, region, lambda *call: asked.append(call) or (500, b""), 0)
+        assert asked[0][1] == f"https://{host}/" and asked[0][4] is True
+
+
+class TestWhatIsSaid:
+    """Every failure says where it was looked and what to do, and no secret."""
+
+    def says(self, names, words, ask=lambda *_: (500, b"")):
+        with pytest.raises(NoCredentials, match=words) as caught:
+            find(names, "eu-central-1", ask, 0)
+        assert SECRET not in str(caught.value) and TOKEN not in str(caught.value)
+
+    def test_nothing_is_set_up(self):
+        def nobody(*_):
+            raise EgressError("ConnectTimeout: timed out")
+
+        self.says({}, "no AWS credentials: set AWS_ACCESS_KEY_ID .* or give the pod, task or instance a role", nobody)
+
+    def test_half_of_the_environment(self):
+        self.says({"AWS_ACCESS_KEY_ID": KEY}, "AWS_SECRET_ACCESS_KEY: the secret key is missing")
+
+    def test_a_line_end_in_the_environment(self):
+        self.says({"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET + "\n"}, "holds a space")
+
+    def test_no_file(self):
+        self.says({"AWS_SHARED_CREDENTIALS_FILE": "/nowhere"}, "AWS_SHARED_CREDENTIALS_FILE: /nowhere can't be read: No such file")
+        self.says({"AWS_PROFILE": "x", "HOME": "/nowhere"}, "AWS_PROFILE: /nowhere/.aws/credentials can't be read")
+
+    def test_no_profile(self, tmp_path):
+        (tmp_path / "c").write_text("[default]\nrole_arn = x\n")
+        self.says({"AWS_PROFILE": "x", "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "c")}, r"has no profile \[x\]")
+        self.says({"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "c")}, "holds no aws_access_key_id; profiles of a role")
+
+    def test_web_identity_without_a_role(self):
+        self.says({"AWS_WEB_IDENTITY_TOKEN_FILE": "/x"}, "AWS_ROLE_ARN is not")
+
+    def test_sts_refuses(self, tmp_path):
+        (tmp_path / "token").write_text("t")
+        names = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": ROLE}
+        self.says(names, f"{ROLE}.*403 AccessDenied", lambda *_: (403, STS_ERROR.format(code="AccessDenied").encode()))
+
+    @pytest.mark.parametrize("answer", ["", "<html>", STS.format(role="", key=KEY, secret=SECRET, token=TOKEN, expires="soon"), STS * 2])
+    def test_sts_answers_something_else(self, tmp_path, answer):
+        (tmp_path / "token").write_text("t")
+        names = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": ROLE}
+        self.says(names, "STS", lambda *_: (200, answer.encode()))
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://169.254.169.254/x", "http://evil.example/", "http://169.254.170.2.evil.example/", "ftp://localhost/", "file:///etc/passwd"],
+    )
+    def test_a_containers_uri_elsewhere_is_not_asked(self, url):
+        def never(*_):
+            raise AssertionError("asked")
+
+        self.says({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, "neither https nor an address", never)
+
+    @pytest.mark.parametrize("url", ["http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials", "https://agent.example/x"])
+    def test_a_containers_uri_of_eks_is_asked(self, url):
+        asked = []
+        with pytest.raises(NoCredentials):
+            find({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, "r", lambda *call: asked.append(call[1]) or (404, b""), 0)
+        assert asked == [url]
+
+    def test_a_token_with_a_line_end(self):
+        names = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\r\nX: y"}
+        self.says(names, "AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line's end")
+
+    @pytest.mark.parametrize(
+        "members",
+        [b"", b"[]", b"{}", json.dumps({"AccessKeyId": KEY, "SecretAccessKey": 5}).encode(), b'{"Code": "AssumeRoleUnauthorizedAccess"}',
+         json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": "2026-13-01T00:00:00Z"}).encode(),
+         json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode()],
+    )  # fmt: skip
+    def test_an_agent_answers_something_else(self, members):
+        self.says({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "the container's credentials", lambda *_: (200, members))
+
+    def test_an_instance_without_a_role(self, environment, aws):
+        names = environment(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=aws.origin)
+        aws.answers["/latest/meta-data/iam/security-credentials/"] = 404, ""
+        self.says(names, "no AWS credentials", ask(default_ca_file()))
+
+
+class TestRenewal:
+    @pytest.fixture
+    def chain(self, monkeypatch):
+        def next_credentials(*_):
+            chain.asked += 1
+            if isinstance(chain.next, Exception):
+                raise chain.next
+            return chain.next
+
+        monkeypatch.setattr(module, "find", next_credentials)
+        chain = CredentialChain({}, "r", lambda *_: (500, b""), lambda: chain.clock)
+        chain.clock, chain.asked, chain.next = 1000.0, 0, Credentials("A", "s", "t", 1000 + 3600)
+        return chain
+
+    def test_they_are_kept_until_well_before_they_expire(self, chain):
+        first = chain.get()
+        chain.clock += 3600 - module.RENEW - 1
+        assert chain.get() is first and chain.asked == 1
+        chain.clock += 2
+        chain.next = Credentials("B", "s", "t", 10_000)
+        assert chain.get() is chain.next and chain.asked == 2
+
+    def test_a_failed_renewal_keeps_the_old_ones_as_long_as_they_live(self, chain):
+        first = chain.get()
+        chain.next = NoCredentials("STS is away")
+        chain.clock += 3600 - 100
+        assert chain.get() is first and chain.asked == 2
+        assert chain.get() is first and chain.asked == 2, "not asked again at once"
+        chain.clock += module.AGAIN
+        assert chain.get() is first and chain.asked == 3
+        chain.clock += 100
+        with pytest.raises(NoCredentials, match="STS is away"):
+            chain.get()
+
+    def test_refused_ones_are_looked_for_again(self, chain):
+        first = chain.get()
+        chain.next = Credentials("B", "s", "t", 10_000)
+        chain.forget(first)
+        assert chain.get() is chain.next
+        chain.forget(first)  # by a request that was sent before
+        assert chain.get() is chain.next and chain.asked == 2
+
+    def test_one_thread_renews_and_the_others_sign_with_the_old_ones(self, chain, monkeypatch):
+        first = chain.get()
+        chain.clock += 3600 - 100
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(*_):
+            entered.set()
+            leave.wait(10)
+            return Credentials("B", "s", "t", 10_000)
+
+        monkeypatch.setattr(module, "find", slow)
+        renewing = threading.Thread(target=chain.get)
+        renewing.start()
+        assert entered.wait(10)
+        assert chain.get() is first
+        leave.set()
+        renewing.join(10)
+        assert chain.get().access_key == "B"
