@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.amqp.broker import BrokerSettings, check_url
+from bridge.amqp.broker import BrokerSettings
+from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
-from bridge.settings import SETTINGS
+from bridge.settings import SETTINGS, without_control, without_quotes
 from bridge.sns.topic import TopicPattern, parse_patterns
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
@@ -91,7 +92,7 @@ def load(texts: dict[str, str], need_topics: bool = True) -> Config:
     values: dict[str, Any] = {"ADMIN_GIVEN": "ADMIN_LISTEN" in texts}
     for setting in SETTINGS:
         try:
-            values[setting.name] = setting.parse(texts.get(setting.name, setting.default))
+            values[setting.name] = setting.parse(without_quotes(without_control(texts.get(setting.name, setting.default))))
         except ValueError as error:
             raise SettingError(setting.variable, str(error)) from None
     if need_topics or values["TOPICS"]:
@@ -149,7 +150,7 @@ def _broker(values: dict[str, Any]) -> None:
     urls = tuple(url.strip() for url in values["AMQP_URL"].split(",") if url.strip())
     for url in urls:
         try:
-            check_url(url)
+            BrokerURL(url)
         except ValueError as error:
             raise SettingError("BRIDGE_AMQP_URL", str(error)) from None
     if not urls:

@@ -24,6 +24,7 @@ class Setting:
         return "--" + self.name.lower().replace("_", "-")
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "M": 1 << 20, "MIB": 1 << 20}
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -32,6 +33,20 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{
 def _is_number(text: str) -> bool:
     """int() alone would take "+3", "1_0" and digits without end."""
     return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def without_control(text: str) -> str:
+    """Return the text. Raises ValueError when it holds a control character, such as the line's end that `echo` adds to a secret."""
+    if _CONTROL.search(text):
+        raise ValueError("holds a line's end or another control character (write a secret with printf, because echo adds a line's end)")
+    return text
+
+
+def without_quotes(text: str) -> str:
+    """Return the text. Raises ValueError when it stands in quotes, which a shell removes but `docker run --env-file` does not."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        raise ValueError("is in quotes, which are not removed here (`docker run --env-file` keeps them): write it without")
+    return text
 
 
 def duration(text: str) -> float:

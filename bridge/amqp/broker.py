@@ -3,19 +3,24 @@
 Source: RabbitMQ URI specification and URI query parameters; AMQP 0-9-1 section 4.
 """
 
+import json
+import os
+from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import pika
 from pika.credentials import ExternalCredentials, PlainCredentials
 
+from bridge.amqp.url import BrokerURL
 from bridge.sns.fetch import default_ca_file
+from bridge.version import VERSION
 
 if TYPE_CHECKING:
     import ssl
 
 SOCKET_TIMEOUT = 4  # seconds for TCP
 STACK_TIMEOUT = 8  # seconds for TCP, TLS and AMQP together
+MAX_SECRET = 65536  # bytes of a password or token
 
 
 class BrokerSettings:
@@ -27,55 +32,67 @@ class BrokerSettings:
         self.urls, self.ca_file, self.cert, self.key = urls, ca_file, cert, key
         self.password_file, self.heartbeat = password_file, heartbeat
 
+    def secret(self) -> str:
+        """Return what BRIDGE_AMQP_PASSWORD_FILE holds now, without the line's end; "" when it is not set.
 
-def check_url(url: str) -> None:
-    """Raises ValueError, without the URL itself (a password may be in there), when it is not an AMQP URL."""
-    if not url.startswith(("amqp://", "amqps://")):
-        raise ValueError("is not amqp://USER@HOST:PORT/VHOST or amqps://…")
+        Raises OSError, or ValueError when it is empty, too long or not UTF-8.
+        """
+        if not self.password_file:
+            return ""
+        with open(self.password_file, "rb") as file:
+            content = file.read(MAX_SECRET + 1).strip(b"\r\n")
+        if not content or len(content) > MAX_SECRET:
+            raise ValueError(f"BRIDGE_AMQP_PASSWORD_FILE is empty or longer than {MAX_SECRET} bytes")
+        try:
+            return content.decode()
+        except UnicodeDecodeError:  # whose own words would show a byte of it
+            raise ValueError("BRIDGE_AMQP_PASSWORD_FILE is not UTF-8") from None
+
+
+def expiry(secret: str) -> float:
+    """Return when a password that is a JSON Web Token ends, in Unix seconds; 0 when it is none, or says nothing of an end.
+
+    Nothing is verified: the broker does that. Source: RFC 7519 sections 4.1.4 and 7.2, RFC 7515 section 3.1.
+    """
+    parts = secret.split(".")
+    if len(parts) != 3:
+        return 0.0
     try:
-        if not urlsplit(url).hostname:
-            raise ValueError
-        pika.URLParameters(_whole(url))
-    except Exception:
-        raise ValueError("can't be read as an AMQP URL; a / in the virtual host is written %2F") from None
+        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        end = claims.get("exp") if isinstance(claims, dict) else None
+    except (ValueError, RecursionError):
+        return 0.0
+    return float(end) if isinstance(end, int | float) and 0 < end < 1e12 else 0.0
 
 
-def _whole(url: str) -> str:
-    """pika wants a password where there is a user; the one of `guest` is known."""
-    parts = urlsplit(url)
-    if parts.username is None or parts.password is not None:
-        return url
-    password = "guest" if parts.username == "guest" else ""
-    return url.replace("@", f":{password}@", 1)
-
-
-def where(url: str) -> str:
-    """Return an AMQP URL as host:port/vhost, fit for a log."""
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{host}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
-
-
-def parameters(settings: BrokerSettings, url: str) -> pika.URLParameters:
-    """Return pika's connection parameters. Raises OSError or ValueError when a file can't be used."""
-    parts = urlsplit(url)
-    result = pika.URLParameters(_whole(url))
+def parameters(settings: BrokerSettings, url: BrokerURL, secret: str) -> pika.ConnectionParameters:
+    """Return pika's parameters; secret is what the password file holds. Raises OSError or ValueError when a file can't be used."""
+    numbers = url.numbers
+    result = pika.ConnectionParameters(url.host, url.port, url.vhost)
     result.connection_attempts = 1
     result.retry_delay = 0
-    result.socket_timeout = SOCKET_TIMEOUT
-    result.stack_timeout = STACK_TIMEOUT
+    result.socket_timeout = numbers.get("connection_timeout", SOCKET_TIMEOUT * 1000) / 1000
+    result.stack_timeout = result.socket_timeout + STACK_TIMEOUT - SOCKET_TIMEOUT
     result.blocked_connection_timeout = None
-    if "heartbeat=" not in parts.query:
-        result.heartbeat = settings.heartbeat
-    if parts.scheme == "amqps":
-        result.ssl_options = pika.SSLOptions(tls_context(settings), parts.hostname)
-    user = unquote(parts.username or "guest")
-    if settings.cert and not parts.username:
+    result.heartbeat = numbers.get("heartbeat", settings.heartbeat)
+    if "channel_max" in numbers:
+        result.channel_max = numbers["channel_max"]
+    if "frame_max" in numbers:
+        result.frame_max = numbers["frame_max"]
+    if url.tls:
+        result.ssl_options = pika.SSLOptions(tls_context(settings), url.server_name or url.host)
+    if url.mechanism == "external" or (settings.cert and url.user is None and not url.mechanism):
         result.credentials = ExternalCredentials()
-    elif settings.password_file:
-        with open(settings.password_file, encoding="utf-8") as file:
-            result.credentials = PlainCredentials(user, file.read().strip("\r\n"), erase_on_connect=True)
-    result.client_properties = {"product": "sns-to-rabbitmq", "connection_name": "sns-to-rabbitmq"}
+    else:
+        user = "guest" if url.user is None else url.user
+        password = secret or url.password or ("guest" if user == "guest" and url.password is None else "")
+        result.credentials = PlainCredentials(user, password, erase_on_connect=True)
+    # what `rabbitmqctl list_connections client_properties` and the management page show, to tell one bridge from another
+    result.client_properties = {
+        "product": "sns-to-rabbitmq",
+        "version": VERSION,
+        "connection_name": f"sns-to-rabbitmq on {os.uname().nodename}, process {os.getpid()}",
+    }
     return result
 
 
@@ -88,3 +105,19 @@ def tls_context(settings: BrokerSettings) -> "ssl.SSLContext":
     if settings.cert:
         context.load_cert_chain(settings.cert, settings.key or None)
     return context
+
+
+def describe(error: BaseException) -> str:
+    """Return pika's errors in one line: the broker's own words where there are some, else the innermost cause."""
+    code, text = getattr(error, "reply_code", None), getattr(error, "reply_text", None)
+    if isinstance(text, bytes):  # the broker has cut it at 255 bytes, in the middle of a character (pika hands such a text on as bytes)
+        text = text.decode("utf-8", "ignore")
+    if text:
+        return f"{code} {text}"
+    for inner in (getattr(error, "exception", None), *error.args):  # the first is where pika keeps what failed in a phase of connecting
+        if isinstance(inner, BaseException):
+            return describe(inner)
+    nested = getattr(error, "exceptions", None)
+    if nested:
+        return describe(nested[-1])
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -14,6 +14,7 @@ from pika import spec
 
 from bridge.amqp import broker, frames
 from bridge.amqp.loop import Loop
+from bridge.amqp.url import BrokerURL
 from bridge.counters import Counters
 from bridge.errors import BridgeError, BrokerBlocked, BrokerLost, BrokerUnavailable, Nacked, Unroutable
 from bridge.log import Log
@@ -55,11 +56,11 @@ class Publisher:
 
     def connect(self) -> None:
         """Start to connect to the next of the brokers."""
-        url = self._settings.urls[self._tries % len(self._settings.urls)]
+        url = BrokerURL(self._settings.urls[self._tries % len(self._settings.urls)])
         self._tries += 1
-        self.address = broker.where(url)
+        self.address = str(url)
         try:
-            parameters = broker.parameters(self._settings, url)
+            parameters = broker.parameters(self._settings, url, self._settings.secret())
             self._connection = pika.SelectConnection(
                 parameters,
                 on_open_callback=self._opened,
@@ -116,7 +117,7 @@ class Publisher:
     def _channel_closed(self, _channel: pika.channel.Channel, error: Exception) -> None:
         if self._connection is None or not self._connection.is_open or self._closing:
             return  # the connection's own end follows, or was asked for
-        self._log.error("channel_closed", broker=self.address, explanation=words(error))
+        self._log.error("channel_closed", broker=self.address, explanation=broker.describe(error))
         self._give_up(BrokerLost("the broker closed the channel before the confirm"))
         connection = self._connection
         self._later(lambda: self._open_channel(connection))
@@ -127,7 +128,7 @@ class Publisher:
         self._give_up(BrokerLost("the connection to the broker was lost before the confirm"))
         if self._closing:
             return
-        self._log.error("broker_lost", broker=self.address, explanation=words(error))
+        self._log.error("broker_lost", broker=self.address, explanation=broker.describe(error))
         self._later(self.connect)
 
     def _later(self, step: object) -> None:
@@ -244,17 +245,3 @@ class Publisher:
     def closed(self) -> bool:
         """Whether nothing is left of the connection."""
         return self._connection is None
-
-
-def words(error: BaseException) -> str:
-    """pika's errors in one line: the broker's own words where there are some, else the innermost cause."""
-    code, text = getattr(error, "reply_code", None), getattr(error, "reply_text", None)
-    if text:
-        return f"{code} {text}"
-    for inner in (getattr(error, "exception", None), *error.args):  # the first is where pika keeps what failed in a phase of connecting
-        if isinstance(inner, BaseException):
-            return words(inner)
-    nested = getattr(error, "exceptions", None)
-    if nested:
-        return words(nested[-1])
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

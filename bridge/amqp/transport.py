@@ -202,10 +202,45 @@ class _Connecting(AbstractIOReference):
         self._on_done(error)
 
 
+class _Answer(AbstractIOReference):
+    """An answer that is there already, told in a later turn as pika wants it."""
+
+    def __init__(self, services: "Services", answer: Any, on_done: Callable[[Any], None]) -> None:
+        self._on_done: Callable[[Any], None] | None = on_done
+        services.add_callback_threadsafe(lambda: self._tell(answer))
+
+    def _tell(self, answer: Any) -> None:
+        on_done, self._on_done = self._on_done, None
+        if on_done is not None:
+            on_done(answer)
+
+    def cancel(self) -> bool:
+        """Tell whether the answer had not been told yet; it will not be."""
+        on_done, self._on_done = self._on_done, None
+        return on_done is not None
+
+
 class Services(SelectorIOServicesAdapter):
     """pika's I/O services, with our transport in place of pika's. There is one AMQP connection at a time."""
 
     transport: Transport | None = None
+
+    def getaddrinfo(
+        self, host: str, port: int, on_done: Callable[[Any], None], family: int = 0, socktype: int = 0, proto: int = 0, flags: int = 0
+    ) -> AbstractIOReference:
+        """See `AbstractIOServices.getaddrinfo`. pika asks for a name in a thread; an address needs none.
+
+        That no thread can start now (a limit on processes) is an answer like any other: the publisher tries again later.
+        """
+        answer: Any
+        try:
+            answer = socket.getaddrinfo(host, port, family, socktype, proto, flags | socket.AI_NUMERICHOST)
+        except OSError:  # it is a name
+            try:
+                return super().getaddrinfo(host, port, on_done, family, socktype, proto, flags)
+            except RuntimeError as error:
+                answer = OSError(f"the broker's name can't be looked up now: {error} (a limit on processes or threads)")
+        return _Answer(self, answer, on_done)
 
     def create_streaming_connection(  # type: ignore[override,unused-ignore]
         self,

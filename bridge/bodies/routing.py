@@ -3,6 +3,7 @@
 import re
 
 from bridge.errors import RoutingFailed
+from bridge.settings import without_control
 from bridge.sns.message import Notification
 from bridge.sns.topic import TopicArn, TopicPattern
 
@@ -22,7 +23,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         """Raises ValueError with what is wrong."""
-        self.text = text
+        self.text = without_control(text)
         self._parts = _PLACEHOLDER.split(text)  # literal, name, literal, name, ..., literal
         if any("{" in part or "}" in part for part in self._parts[::2]):
             raise ValueError(f"{text!r} has a brace without its partner")

@@ -7,8 +7,9 @@ import pika.exceptions
 from pika.exchange_type import ExchangeType
 
 from bridge.amqp import broker
+from bridge.amqp.broker import describe
 from bridge.amqp.loop import Loop
-from bridge.amqp.publisher import words
+from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
 
@@ -19,7 +20,7 @@ def check(config: Config) -> int:
     """Print a line for each thing that was looked at; return 0 when all is well, else 1."""
     print("settings: ok")
     wanted = _wanted(config)
-    results = [_Look(config, url, wanted).run() for url in config.broker.urls]
+    results = [_Look(config, BrokerURL(url), wanted).run() for url in config.broker.urls]
     for route in config.routes:
         if not (route.exchange.of_topic_only and "{" not in route.exchange.text):
             print(f"exchange {route.exchange.text!r}: depends on the message, not looked at")
@@ -54,7 +55,7 @@ def _keys(config: Config, route: Route) -> list[str]:
 class _Look:
     """One broker, looked at from a loop of its own."""
 
-    def __init__(self, config: Config, url: str, wanted: list[tuple[str, str]]) -> None:
+    def __init__(self, config: Config, url: BrokerURL, wanted: list[tuple[str, str]]) -> None:
         self._settings, self._url, self._wanted = config.broker, url, list(wanted)
         self._loop = Loop()
         self._good = True
@@ -62,17 +63,17 @@ class _Look:
 
     def run(self) -> bool:
         """Return whether all is there."""
-        where = broker.where(self._url)
+        where = self._url
         try:
-            parameters = broker.parameters(self._settings, self._url)
+            parameters = broker.parameters(self._settings, self._url, self._settings.secret())
         except (OSError, ValueError) as error:
-            self._say(False, f"broker {where}: {words(error)} (BRIDGE_AMQP_PASSWORD_FILE, BRIDGE_AMQP_CERT or BRIDGE_AMQP_CA_FILE)")
+            self._say(False, f"broker {where}: {describe(error)} (BRIDGE_AMQP_PASSWORD_FILE, BRIDGE_AMQP_CERT or BRIDGE_AMQP_CA_FILE)")
             return False
         self._loop.call_later(PATIENCE, lambda: self._end(False, f"broker {where}: no answer within {PATIENCE:g} s"))
         pika.SelectConnection(
             parameters,
             on_open_callback=self._opened,
-            on_open_error_callback=lambda _, error: self._end(False, f"broker {where}: {words(error)} (BRIDGE_AMQP_URL)"),
+            on_open_error_callback=lambda _, error: self._end(False, f"broker {where}: {describe(error)} (BRIDGE_AMQP_URL)"),
             on_close_callback=lambda _, error: self._end(self._good, ""),
             custom_ioloop=self._loop.services,
         )
@@ -92,7 +93,7 @@ class _Look:
 
     def _opened(self, connection: pika.SelectConnection) -> None:
         product = connection.server_properties.get("product", "broker"), connection.server_properties.get("version", "")
-        self._say(True, f"broker {broker.where(self._url)}: connected ({' '.join(map(str, product))})")
+        self._say(True, f"broker {self._url}: connected ({' '.join(map(str, product))})")
         self._next(connection)
 
     def _next(self, connection: pika.SelectConnection) -> None:
@@ -114,10 +115,8 @@ class _Look:
 
         def closed(_channel: object, error: Exception) -> None:
             if not isinstance(error, pika.exceptions.ChannelClosedByClient):
-                self._say(
-                    False,
-                    f"{kind} {name!r}: {words(error)} ({'BRIDGE_EXCHANGE' if kind == 'exchange' else 'BRIDGE_ROUTING_KEY, BRIDGE_QUEUE'})",
-                )
+                concerned = "BRIDGE_EXCHANGE" if kind == "exchange" else "BRIDGE_ROUTING_KEY, BRIDGE_QUEUE"
+                self._say(False, f"{kind} {name!r}: {describe(error)} ({concerned})")
             self._next(connection)
 
         channel.add_on_close_callback(closed)

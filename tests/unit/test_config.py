@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import settings
-from bridge.amqp.broker import check_url, where
+from bridge.amqp.url import BrokerURL
 from bridge.config import given, load
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS
@@ -232,12 +232,12 @@ BAD = {
     "AMQP_CERT": ["/nowhere", "/"],
     "AMQP_KEY": ["/nowhere", "/"],
     "AMQP_HEARTBEAT": ["", "10", "500ms", "65536s", "x"],
-    "EXCHANGE": ["{", "{message}", "x" * 256],
-    "ROUTING_KEY": ["}", "{Topic}", "x" * 256, "\udcff"],
+    "EXCHANGE": ["{", "{message}", "x" * 256, "shop\n", "\x00", "\"shop\"", "\u2028"],
+    "ROUTING_KEY": ["}", "{Topic}", "x" * 256, "\udcff", "key\n", "key\r", "'key'"],
     "ROUTES": ["/nowhere", "/"],
-    "QUEUE": ["x" * 256, "a\nb", "\udcff"],
+    "QUEUE": ["x" * 256, "a\nb", "q\n", "\udcff", "\"q\"", "'q'"],
     "BODY": ["", "raw", "Envelope"],
-    "TRACE_ATTRIBUTE": ["x" * 256, "a\nb"],
+    "TRACE_ATTRIBUTE": ["x" * 256, "a\nb", "trace\n", "\"trace\""],
     "RAW": ["", "yes", "true", "1", "ON"],
     "LISTEN": ["", "3000", "::1:3000", ":99999"],
     "PATH": ["sns", "/a?b"],
@@ -350,12 +350,12 @@ def test_several_brokers():
     "url", ["amqp://h", "amqp://u@h", f"amqp://u:{SECRET}@h:1/v", "amqps://h/%2F?heartbeat=5", "amqp://[::1]:5672/%2F", "amqp://g%40b:x@h"]
 )
 def test_an_amqp_url(url):
-    check_url(url)
+    BrokerURL(url)
 
 
 def test_a_brokers_name_for_the_log_has_neither_user_nor_password():
-    assert where(f"amqps://user:{SECRET}@host/v%2Fh?x={SECRET}") == "host:5671/v%2Fh"
-    assert where(f"amqp://user:{SECRET}@host") == "host:5672/"
+    assert str(BrokerURL(f"amqps://user:{SECRET}@host/v%2Fh?verify=verify_peer")) == "host:5671/v%2Fh"
+    assert str(BrokerURL(f"amqp://user:{SECRET}@host")) == "host:5672/"
 
 
 # ---- environment and flags

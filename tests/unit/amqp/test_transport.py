@@ -139,3 +139,48 @@ def test_an_end_is_told_once_in_a_later_turn(loop, stream, how):
     transport.flush()
     turn(loop, lambda: True)
     assert len(protocol.ends) == 1
+
+
+# ---- the broker's address
+
+
+def looked_up(loop, host):
+    """What pika is told of a host, and by how many threads."""
+    answers = []
+    loop.services.getaddrinfo(host, 5672, answers.append, socktype=socket.SOCK_STREAM)
+    assert not answers, "never before the call has returned"
+    turn(loop, lambda: answers)
+    [answer] = answers
+    return answer
+
+
+@pytest.fixture
+def no_thread(monkeypatch):
+    def start(_self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", start)
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_an_address_is_known_without_a_thread(loop, no_thread, host, family):
+    [record] = looked_up(loop, host)
+    assert record[0] == family and record[4][:2] == (host, 5672)
+
+
+def test_that_no_thread_can_start_is_an_answer_and_no_traceback(loop, no_thread):
+    answer = looked_up(loop, "localhost")
+    assert isinstance(answer, OSError) and "thread" in str(answer)
+
+
+def test_a_name_is_looked_up(loop):
+    assert all(record[4][1] == 5672 for record in looked_up(loop, "localhost"))
+
+
+def test_a_lookup_that_was_given_up_is_not_answered(loop):
+    answers = []
+    reference = loop.services.getaddrinfo("127.0.0.1", 5672, answers.append, socktype=socket.SOCK_STREAM)
+    assert reference.cancel() and not reference.cancel()
+    loop.call_later(0.05, loop.stop)
+    loop.run()
+    assert not answers
