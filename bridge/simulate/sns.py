@@ -5,7 +5,8 @@
         sns.subscribe(endpoint)                      # sends SubscriptionConfirmation; sns.confirmed holds the tokens that came back
         deliver_all(sns.notifications(1000), endpoint)
 
-Tests bend it by sns.certificate_answer and sns.confirm_answer: (status, body), or a function of the request handler that answers itself.
+Tests bend it by sns.certificate_answer, sns.confirm_answer and sns.unknown_answer (of any other path, usually 404): (status, body),
+or a function of the request handler that answers itself.
 """
 
 import secrets
@@ -53,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         elif parts.path == "/" and query.get("Action") == "ConfirmSubscription":
             self._confirm(query.get("TopicArn", ""), query.get("Token", ""))
         else:
-            self.answer(404, b"")
+            self._behave(self.sns.unknown_answer, (404, b""))
 
     def _confirm(self, topic: str, token: str) -> None:
         known = (topic, token) in self.sns.pending
@@ -138,6 +139,7 @@ class SNS(Messages):
         self.confirmed: list[str] = []
         self.certificate_answer: Behaviour = None
         self.confirm_answer: Behaviour = None
+        self.unknown_answer: Behaviour = None
         self._server = _Server(listen, type("BoundHandler", (Handler,), {"sns": self}))
         if tls:
             server_files = self.authority.issue(folder / "sns-tls", host, "127.0.0.1", "::1")

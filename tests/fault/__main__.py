@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.fault.neighbours import table as neighbours
 from tests.fault.rows import kept, table
 from tests.tools.bridge import ROOT, UNDER_TEST
 
@@ -36,17 +37,28 @@ The same run sends mixed requests through haproxy and looks whether each gets th
 judge the TLS listener; tries hostile messages in a network where every name and address leads to a canary, which must stay silent;
 and looks for known secrets in log, standard error, command line, metrics and answers. They have no row; what fails is listed below
 the table of its run.
+
+Under *hostile neighbours* somebody else misbehaves, at the strength that is named and at twice it, while genuine messages come at 30 a
+second, each posted once: a third on new connections, the others on kept ones, one in ten of 80 KB. Times are those of the genuine
+messages during the attack, from when each had to be sent to its answer, on a machine whose cores the attacker, the broker and the bridge
+share. Memory is the bridge's resident memory before the attack and its highest during it. It is promised that each is answered 200, 99 of
+100 within a second, /livez too; that memory stays below the idle bridge's, 1.25 times `BRIDGE_MAX_BUFFERED` and 16 MiB; and that nothing
+is lost. The Go bridge is the benchmark's (`tests/bench/peers/bridge.go`), under the same attack where it applies.
 """
 
 
 def section(results: Path, before: str) -> str:
     """The part of the document that this run makes. before: what stood there, of which rows that this run did not make again stay."""
     rows, failed = kept(results)
+    before, _, neighbours_before = before.partition(neighbours.HEADING)
     lines = {line.split("|")[1].strip(): line for line in before.splitlines() if line.startswith("| ")}
     made = table(rows).splitlines()
     lines |= {line.split("|")[1].strip(): line for line in made[2:]}
     text = [f"## {UNDER_TEST.capitalize()}", "", f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores.", ""]
     text += aligned([made[0], made[1], *(line for name, line in lines.items() if name != "fault" and name.strip("-"))])
+    attacked = neighbours.section(results, neighbours_before)
+    if attacked:
+        text += ["", neighbours.HEADING, "", *aligned(attacked)]
     if failed:
         text += ["", "These tests failed in the last run:", "", *(f"- `{name}`" for name in failed)]
     return "\n".join([*text, ""])

@@ -3,7 +3,8 @@
 A run of all tests leaves them out: `make test` runs those marked `quick` by themselves (-m quick tests/fault), `make fault` every one.
 BRIDGE_UNDER_TEST chooses source or binary, as everywhere.
 
-record   record(fault, load, stored) asserts the one check, shows the row and keeps it
+record       record(fault, load, stored) asserts the one check, shows the row and keeps it
+neighbours   plays an attack by somebody else under a genuine load; see tests/fault/neighbours
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.fault import rows
 from tests.fault.load import Load
+from tests.fault.neighbours.fixture import neighbours  # noqa: F401
 from tests.tools.node import Stored
 
 PURE = ("tests/fault/test_check.py", "tests/fault/test_frames.py")

@@ -1,0 +1,53 @@
+"""Memory has a bound whatever comes: idle + 1.25 x BRIDGE_MAX_BUFFERED + 16 MiB; and the limits that are shipped hold."""
+
+import pytest
+
+from tests.fault.neighbours.crowd import Attack
+from tests.fault.test_neighbours_certificates import STRENGTHS, slow
+
+MIB = 1 << 20
+WIDE = ("lists", "objects", "pairs", "singles", "nested", "numbers", "strings", "objects and astral text")
+
+# Each: the attack, and whether the Go bridge is asked too.
+BODIES = {f"one JSON body of 2 MiB, {kind}": (Attack(kind, 1, 4), True) for kind in WIDE} | {
+    "one body of 190,000 names": (Attack("many_members", 1, 4), True),
+    "one body of 40,000 attributes": (Attack("many_attributes", 1, 4), True),
+    "40 JSON bodies of 2 MiB at once, lists": (Attack("lists", 40, 6), True),
+    "80 forged messages of 2 MiB, each reset": (Attack("forged_one_unknown", 80, 6, "reset", size=2 * MIB - 2000, back=False), True),
+    "80 forged messages of 2 MiB, again and again reset": (Attack("forged_one_unknown", 80, 6, "reset", size=2 * MIB - 2000), True),
+    "80 forged messages of 2 MiB that wait": (Attack("forged_one_unknown", 80, 6, size=2 * MIB - 2000), True),
+    "900 bodies just under 64 KiB that wait": (Attack("forged_one_unknown", 900, 6, size=65_000), True),
+    "900 bodies just under 64 KiB, and bytes ahead": (Attack("forged_unknown_then_more", 900, 6, size=65_000), True),
+    "900 bodies under way, 64 KiB less one byte": (Attack("part_of_small_body", 900, 6, size=65_536), True),
+    "900 heads under way, 16 KB": (Attack("part_of_head", 900, 6, size=16_000), True),
+    "80 bodies under way, 1.9 MB of 2": (Attack("part_of_body", 80, 6, size=1_900_000), True),
+    "80 bodies in chunks that stop, 1.9 MB": (Attack("chunks_that_stop", 80, 6, size=1_900_000), True),
+    "33 heads that announce 2 MiB": (Attack("announced", 33, 10), True),
+    "900 heads that announce 2 MiB": (Attack("announced", 900, 6), True),
+    "33 bodies of 2 MiB, 60 KiB of each": (Attack("part_of_body", 33, 6, size=60_000), True),
+    "Expect: 100-continue for 2 MiB, on 900": (Attack("expect_no_body", 900, 6), True),
+    "answers of pipelined requests, unread, on 900": (Attack("tiny", 900, 6, read=False, throughput=20e6), True),
+}
+QUICK = ("80 forged messages of 2 MiB, each reset", "33 heads that announce 2 MiB")
+
+
+@pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies(name, times, neighbours, sns):
+    """The genuine messages meanwhile, of 80 KB too, are let in: what has proven nothing goes first."""
+    attack, go = BODIES[name]
+    sns.unknown_answer = slow(6)
+    neighbours.play(name + (", twice" if times == 2 else ""), attack.doubled() if times == 2 else attack, go=go)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_bodies_in_short(name, neighbours, sns):
+    sns.unknown_answer = slow(6)
+    neighbours.play(name + ", for 4 s", BODIES[name][0]._replace(seconds=4))
+
+
+@pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
+def test_new_topics(times, neighbours, sns):
+    """Under a list with `*` anybody can name new topics: nothing is kept of one before a signature of it was right."""
+    bridge = neighbours.bridge(BRIDGE_TOPICS="arn:aws:sns:*:123456789012:*")
+    neighbours.play(f"new topics, unsigned, on {4 * times}", Attack("new_topics", 4 * times, 10), bridge=bridge)
