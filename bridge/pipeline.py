@@ -123,7 +123,7 @@ class Pipeline:
         self._credentials.check(headers.get("authorization"))
         if self._config.path and request.target.partition("?")[0] != self._config.path:
             raise NotFound("BRIDGE_PATH names another path")
-        if "x-amz-sns-rawdelivery" in headers:
+        if headers.get("x-amz-sns-rawdelivery", "").lower() == "true":
             self._receive_raw(headers, body, delivery)
             return
         received = message.parse(body)

@@ -24,6 +24,7 @@ _Waiters = dict[object, tuple[Callable[[Certificate | BridgeError], None], int]]
 
 _NAME = r"SimpleNotificationService-[0-9a-f]{32}\.pem"
 _PATH = re.compile(rf"/({_NAME})")
+_PATH_OF_LOCALSTACK = re.compile(rf"/_aws/sns/({_NAME})")
 _PATH_OF_ENDPOINT = re.compile(rf"((?:/[A-Za-z0-9_-]{{1,64}}){{0,4}})/({_NAME})")
 
 
@@ -34,11 +35,14 @@ def certificate_source(url: str, topic: TopicArn, endpoint: str) -> tuple[str, s
     bucket that anybody can own. endpoint is BRIDGE_SNS_ENDPOINT ("" for none), which takes that host's place.
     Raises SigningCertURLRefused, before anybody has opened a connection.
     """
-    path = _PATH.fullmatch(url[len(topic.origin) :]) if url.startswith(topic.origin) else None
-    if path is not None:
-        return (endpoint or topic.origin) + path[0], path[1]
+    if url.startswith(topic.origin):
+        path = _PATH.fullmatch(url, len(topic.origin))
+        if path is None and endpoint:  # LocalStack with SNS_CERT_URL_HOST names Amazon's host, but a path of its own
+            path = _PATH_OF_LOCALSTACK.fullmatch(url, len(topic.origin))
+        if path is not None:
+            return (endpoint or topic.origin) + path[0], path[1]
     if endpoint and url.startswith(endpoint):
-        path = _PATH_OF_ENDPOINT.fullmatch(url[len(endpoint) :])
+        path = _PATH_OF_ENDPOINT.fullmatch(url, len(endpoint))
         if path is not None:
             return url, path[2]
     raise SigningCertURLRefused(f"SigningCertURL is not {endpoint or topic.origin}/SimpleNotificationService-<32 hex digits>.pem")
@@ -47,14 +51,14 @@ def certificate_source(url: str, topic: TopicArn, endpoint: str) -> tuple[str, s
 def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, now: float) -> None:
     """Check a certificate's dates against now (Unix seconds) and its name. Raises CertificateNotValid.
 
-    Opt-in regions sign with `sns-signing.<region>`. Behind an endpoint of the operator's own the name is the operator's.
+    The name is one of `TopicArn.signers`. Behind an endpoint of the operator's own the name is the operator's.
     """
     if not certificate.not_before <= now <= certificate.not_after:
         raise CertificateNotValid("the signing certificate has expired or is not yet valid; is this machine's clock right?")
     if endpoint:
         return
     if topic.signers.isdisjoint(certificate.names):
-        raise CertificateNotValid("the signing certificate does not bear SNS's name")
+        raise CertificateNotValid(f"the signing certificate does not bear SNS's name in {topic.region}")
 
 
 class Certificates:

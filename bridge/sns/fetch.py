@@ -3,6 +3,7 @@
 `requests` blocks, so each fetch has a thread; there are few, and those that hang are given up by the loop's clock.
 """
 
+import os
 import threading
 import time
 from collections import deque
@@ -26,7 +27,8 @@ class EgressError(Exception):
 def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
     """GET a URL; return its status and at most limit bytes of body. Raises EgressError. Blocks for up to TOTAL seconds or so.
 
-    HTTPS_PROXY and NO_PROXY are honoured, redirects are not followed, ca_file (PEM) holds the roots that are trusted.
+    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS takes a package that the bridge does not bring), redirects
+    are not followed, ca_file (PEM) holds the roots that are trusted.
     """
     with new_session() as session:
         return exchange(session, "GET", url, {}, None, ca_file, limit, connect=CONNECT, read=READ, total=TOTAL)
@@ -86,7 +88,8 @@ def exchange(
                 found += part
             raise EgressError(f"the answer is longer than {limit} bytes")
     except requests.RequestException as error:
-        raise EgressError(_sentence(error)) from None
+        proxy = _unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
+        raise EgressError(proxy or _sentence(error)) from None
     except OSError as error:
         raise EgressError(f"{type(error).__name__}: {error.strerror or 'connection failed'}") from None
     except EgressError:
@@ -98,6 +101,16 @@ def exchange(
 def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
     """requests would look into ~/.netrc if it were given nothing."""
     return request
+
+
+def _unsupported_proxy(url: str) -> str:
+    """Return what is wrong with the proxy that the environment names for a URL, "" if nothing is; the proxy's URL may hold a password."""
+    for name in (url.partition(":")[0] + "_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            kind, separator, _ = os.environ.get(variable, "").partition("://")
+            if separator and kind not in ("http", "https"):
+                return f"{variable} names a {kind[:10]}:// proxy, which is not supported; give it an http:// one"
+    return ""
 
 
 def _sentence(error: Exception) -> str:

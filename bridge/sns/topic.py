@@ -4,16 +4,23 @@ import re
 
 from bridge.errors import TopicNotAllowed
 
-# The DNS suffix of each AWS partition (AWS general reference, "Service endpoints").
-SUFFIXES = {
-    "aws": "amazonaws.com",
-    "aws-cn": "amazonaws.com.cn",
-    "aws-us-gov": "amazonaws.com",
-    "aws-eusc": "amazonaws.eu",
-    "aws-iso": "c2s.ic.gov",
-    "aws-iso-b": "sc2s.sgov.gov",
-    "aws-iso-e": "cloud.adc-e.uk",
-    "aws-iso-f": "csp.hci.ic.gov",
+# By partition: its DNS suffix, the name of its signing certificates, and the regions of which AWS says so. Any other region, and one
+# that nobody knows yet, may also sign as "sns" at the suffix. Sources: AWS general reference, "Service endpoints", for the suffixes;
+# aws-sdk-java-v2, SnsHostProvider (2026-03), for the names and the rule.
+PARTITIONS = {
+    "aws": (
+        "amazonaws.com",
+        "sns-signing.{}",
+        "af-south-1 ap-east-1 ap-east-2 ap-south-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7"
+        " ca-west-1 eu-central-2 eu-south-1 eu-south-2 il-central-1 me-central-1 me-south-1 mx-central-1",
+    ),
+    "aws-cn": ("amazonaws.com.cn", "sns-{}", "cn-north-1 cn-northwest-1"),
+    "aws-us-gov": ("amazonaws.com", "sns-us-gov-west-1", "us-gov-east-1 us-gov-west-1"),
+    "aws-eusc": ("amazonaws.eu", "sns-signing.{}", "eusc-de-east-1"),
+    "aws-iso": ("c2s.ic.gov", "sns-{}", "us-iso-east-1"),
+    "aws-iso-b": ("sc2s.sgov.gov", "sns-{}", "us-isob-east-1"),
+    "aws-iso-e": ("cloud.adc-e.uk", "sns-signing.{}", "eu-isoe-west-1"),
+    "aws-iso-f": ("csp.hci.ic.gov", "sns-signing.{}", "us-isof-east-1 us-isof-south-1"),
 }
 
 # SNS API reference, CreateTopic: a name has 1 to 256 of these characters. FIFO topics can't have HTTP subscribers.
@@ -22,20 +29,25 @@ _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
 
 
 class TopicArn:
-    """An allowed topic's name, taken apart. `origin` is the https origin of the SNS that it lives in."""
+    """An allowed topic's name, taken apart.
 
-    __slots__ = ("account", "arn", "name", "origin", "partition", "region", "signers", "suffix")
+    `origin` is the https origin of the SNS that it lives in, `signers` are the names that its signing certificate may bear.
+    """
+
+    __slots__ = ("account", "arn", "name", "origin", "partition", "region", "signers")
 
     def __init__(self, arn: str) -> None:
         match = _ARN.fullmatch(arn)
-        if match is None or match[1] not in SUFFIXES:
+        if match is None or match[1] not in PARTITIONS:
             raise TopicNotAllowed("TopicArn is not the ARN of a standard SNS topic")
         self.arn = arn
         self.partition, self.region, self.account, self.name = match.groups()
-        self.suffix = SUFFIXES[self.partition]
-        self.origin = f"https://sns.{self.region}.{self.suffix}"
-        hosts = "sns", f"sns.{self.region}", f"sns-signing.{self.region}"
-        self.signers = frozenset(("sns.amazonaws.com", *(f"{host}.{self.suffix}" for host in hosts)))  # names a certificate may bear
+        suffix, signer, regions = PARTITIONS[self.partition]
+        host = f"sns.{self.region}.{suffix}"
+        self.origin = f"https://{host}"
+        self.signers = {host, f"{signer.format(self.region)}.{suffix}"}
+        if self.region not in regions.split():
+            self.signers.add(f"sns.{suffix}")
 
 
 class TopicPattern:

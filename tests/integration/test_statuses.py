@@ -178,6 +178,15 @@ def test_raw_delivery_is_403_unless_enabled(shared, broker):
     assert broker.count(queue) == 0
 
 
+@pytest.mark.parametrize("value", ["false", "False", ""])
+def test_a_header_that_says_it_is_not_raw_is_no_raw_delivery(shared, broker, value):
+    bridge, sns, queue = shared
+    sent = sns.notification()
+    sent.headers["x-amz-sns-rawdelivery"] = value
+    assert bridge.deliver(sent).status == 200
+    assert broker.ids(queue) == [sent.message_id]
+
+
 # ---- 404, 405, 413, 431
 
 

@@ -116,6 +116,39 @@ def test_an_endpoint_may_name_itself_with_a_path_of_its_own():
     assert certificate_source(url, TOPIC, "http://127.0.0.1:4566") == (url, NAME)
 
 
+def test_localstack_with_snss_cert_url_host_names_amazons_host_with_a_path_of_its_own():
+    """SNS_CERT_URL_HOST=sns.us-west-2.amazonaws.com: LocalStack replaces the host, and keeps its path."""
+    assert certificate_source(f"https://{HOST}/_aws/sns/{NAME}", TOPIC, ENDPOINT) == (f"{ENDPOINT}/_aws/sns/{NAME}", NAME)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://{HOST}/_aws/{NAME}",
+        f"https://{HOST}/_aws/sns/x/{NAME}",
+        f"https://{HOST}/x/_aws/sns/{NAME}",
+        f"https://{HOST}//_aws/sns/{NAME}",
+        f"https://{HOST}/_aws/sns//{NAME}",
+        f"https://{HOST}/_aws/sns/../{NAME}",
+        f"https://{HOST}/_AWS/sns/{NAME}",
+        f"https://{HOST}/_aws/sns/{NAME}?x",
+        f"https://{HOST}/_aws/sns/evil.pem",
+        f"https://{HOST}:443/_aws/sns/{NAME}",
+        f"http://{HOST}/_aws/sns/{NAME}",
+        f"https://sns.eu-central-1.amazonaws.com/_aws/sns/{NAME}",
+        f"https://evil.example/_aws/sns/{NAME}",
+    ],
+)
+def test_and_nothing_wider(url):
+    with pytest.raises(SigningCertURLRefused):
+        certificate_source(url, TOPIC, ENDPOINT)
+
+
+def test_without_an_endpoint_localstacks_path_is_refused():
+    with pytest.raises(SigningCertURLRefused):
+        certificate_source(f"https://{HOST}/_aws/sns/{NAME}", TOPIC, "")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -177,13 +210,6 @@ def test_a_certificate_of_another_name_is_not_snss(name):
         check_certificate(certificate(name), TOPIC, "", 1500)
     with pytest.raises(CertificateNotValid, match="name"):
         check_certificate(certificate(), TOPIC, "", 1500)
-
-
-def test_china_has_names_of_its_own():
-    topic = TopicArn("arn:aws-cn:sns:cn-north-1:123456789012:orders")
-    check_certificate(certificate("sns-signing.cn-north-1.amazonaws.com.cn"), topic, "", 1500)
-    with pytest.raises(CertificateNotValid):
-        check_certificate(certificate("sns-signing.cn-north-1.amazonaws.com"), topic, "", 1500)
 
 
 def test_behind_an_endpoint_the_name_is_the_operators_but_the_dates_count():

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.errors import ConfirmationFailed
 from bridge.sns import fetch as module
-from bridge.sns.fetch import Egress, EgressError, fetch
+from bridge.sns.fetch import Egress, EgressError, default_ca_file, fetch
 from bridge.sns.subscription import confirm, confirmation_url
 from bridge.sns.topic import TopicArn
 
@@ -239,6 +239,17 @@ class TestFetch:
     def test_a_host_that_is_no_host_is_one_sentence_without_the_query(self):
         refusal(f"http://host.invalid.:1/?Action=x&Token={TOKEN}", "", 100)
         refusal(f"http://[::1/?Action=x&Token={TOKEN}", "", 100)
+
+    @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+    @pytest.mark.parametrize("kind", ["socks5", "socks5h", "socks4", "ftp"])
+    def test_a_proxy_of_another_kind_is_named_with_its_variable_and_without_its_password(self, site, monkeypatch, variable, kind):
+        monkeypatch.setenv(variable, f"{kind}://user:secret@127.0.0.1:1080")
+        said = refusal(f"https://localhost:1/?Token={TOKEN}", default_ca_file(), 100)
+        assert said == f"{variable} names a {kind}:// proxy, which is not supported; give it an http:// one"
+
+    def test_a_proxy_that_refuses_is_no_wrong_kind(self, site, monkeypatch):
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+        assert "refused" in refusal(f"https://localhost:1/?Token={TOKEN}", default_ca_file(), 100)
 
     def test_a_certificate_of_another_authority_is_said_so(self, tmp_path, monkeypatch):
         import ssl

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.errors import TopicNotAllowed
-from bridge.sns.topic import SUFFIXES, TopicArn, TopicPattern, allowed, parse_patterns
+from bridge.sns.topic import PARTITIONS, TopicArn, TopicPattern, allowed, parse_patterns
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:orders"
 
@@ -33,7 +33,7 @@ def test_each_partition_has_its_host(partition, region, host):
 
 
 def test_every_partition_of_the_table_is_tested_above():
-    assert set(SUFFIXES) == {"aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"}
+    assert set(PARTITIONS) == {"aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"}
 
 
 @pytest.mark.parametrize(
