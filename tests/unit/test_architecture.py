@@ -26,7 +26,7 @@ MAX_LINES = 350
 PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
     *("sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.tracing", "settings", "version"),
-    "sqs.signing",
+    *("sqs.signing", "sqs.queue_url"),
 }
 MODULES_OF_THE_NETWORK = {
     "socket",
@@ -53,8 +53,8 @@ LAYERS = [
     | {"commands.policy", "admin.reports"},
     {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop"},
     {"sns.certificates", "bodies.routing", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
-    {"amqp.frames", "bodies.cloudevents", "config", "pending", "sqs.credentials"},
-    {"pipeline", "amqp.publisher", "http.tls", "commands.healthcheck"},
+    {"amqp.frames", "bodies.cloudevents", "config", "pending", "sqs.credentials", "sqs.queue_url"},
+    {"pipeline", "amqp.publisher", "http.tls", "commands.healthcheck", "sqs.queue"},
     {"http.connection", "commands.check", "commands.verify"},
     {"http.listener"},
     {"admin.listener"},

@@ -1,0 +1,45 @@
+"""QueueUrl: its grammar, and the region, account and ARN that stand in it. No sockets here.
+
+Source: SQS developer guide, "Queue and message identifiers"; AWS general reference, "Amazon SQS endpoints and quotas".
+"""
+
+import re
+
+_FORM = re.compile(
+    r"(https?://(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?)(?:/queue/[a-z0-9-]{1,40})?/([0-9]{12})/([A-Za-z0-9_-]{1,80})"
+)
+_REGION = re.compile(r"[./]([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2})[./]")
+_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc", "us-iso": "aws-iso", "us-isob": "aws-iso-b"}
+MAX_QUEUES = 100
+
+
+class QueueURL:
+    """A queue's URL, taken apart. `origin` is the service's; `region` is "" when the URL names none."""
+
+    __slots__ = ("account", "name", "origin", "region", "url")
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError with what is wrong."""
+        match = _FORM.fullmatch(url)
+        if match is None:
+            fifo = "; FIFO queues can't be pulled from, because FIFO topics are not supported" if url.endswith(".fifo") else ""
+            raise ValueError(f"{url!r} is not a queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME){fifo}")
+        region = _REGION.search(f".{url.partition('://')[2]}")
+        self.url, self.region = url, region[1] if region else ""
+        self.origin, self.account, self.name = match.groups()
+
+    def arn(self, region: str = "") -> str:
+        """Return the queue's ARN; region is for a URL without one."""
+        region = self.region or region
+        partition = next((_PARTITIONS[start] for start in _PARTITIONS if region.startswith(start + "-")), "aws")
+        return f"arn:{partition}:sqs:{region or 'REGION'}:{self.account}:{self.name}"
+
+
+def parse_queue_urls(text: str) -> list[QueueURL]:
+    """Return the queues of a comma-separated list; none of an empty one. Raises ValueError with what is wrong."""
+    queues = [QueueURL(part.strip()) for part in text.split(",") if part.strip()]
+    if len({queue.url for queue in queues}) < len(queues):
+        raise ValueError("names a queue twice")
+    if len(queues) > MAX_QUEUES:
+        raise ValueError(f"names more than {MAX_QUEUES} queues")
+    return queues

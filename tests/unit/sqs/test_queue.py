@@ -1,0 +1,215 @@
+"""The four calls: what SQS is sent, and what each of its errors becomes. botocore checks every signature (tests/tools/sqs.py)."""
+
+import time
+
+import pytest
+
+from bridge.sns.fetch import default_ca_file
+from bridge.sqs import queue as module
+from bridge.sqs.credentials import CredentialChain
+from bridge.sqs.queue import Queue, SQSError
+from bridge.sqs.queue_url import QueueURL, parse_queue_urls
+from tests.tools.sqs import REGION, SQS, Refused
+
+
+@pytest.fixture
+def sqs():
+    with SQS() as sqs:
+        yield sqs
+
+
+@pytest.fixture
+def open_queue(sqs):
+    def opened(name="orders", now=time.time, endpoint=None, **environment):
+        chain = CredentialChain(sqs.environment | environment, REGION, None)
+        return Queue(QueueURL(sqs.url("orders").replace("orders", name)), REGION, endpoint or sqs.endpoint, chain, default_ca_file(), now)
+
+    return opened
+
+
+class TestCalls:
+    def test_messages_are_received_byte_for_byte_and_deleted(self, sqs, open_queue):
+        queue = open_queue()
+        bodies = ["hello", 'Größe ✓ 😀 "quoted" \\ \n\t', "x" * 262_144]
+        sqs.send("orders", *bodies)
+        received = queue.receive(10, 0, 30)
+        assert [message.body.decode() for message in received] == bodies and {message.count for message in received} == {1}
+        assert queue.delete([message.receipt for message in received]) == {}
+        assert sqs.bodies("orders") == []
+
+    def test_an_empty_queue_is_waited_at(self, sqs, open_queue):
+        start = time.monotonic()
+        assert open_queue().receive(10, 1, 30) == [] and time.monotonic() - start >= 1
+
+    def test_entries_that_fail_are_told_one_by_one(self, sqs, open_queue):
+        queue = open_queue()
+        sqs.send("orders", "a", "b", "c")
+        receipts = [message.receipt for message in queue.receive(10, 0, 30)]
+        sqs.entry_fault = lambda _operation, entry: "InternalError" if entry["Id"] == "1" else None
+        assert queue.delete(receipts) == {1: "InternalError"} and sqs.bodies("orders") == ["b"]
+        sqs.entry_fault = None
+        assert queue.change_visibility([(receipts[1], 0), ("nonsense", 5)]) == {1: "ReceiptHandleIsInvalid"}
+        assert [message.count for message in queue.receive(10, 0, 30)] == [2]
+
+    def test_an_entry_of_which_sqs_says_nothing_is_not_done(self, sqs, open_queue):
+        sqs.fault = lambda *_: (200, {"Successful": [{"Id": "1"}, "x"]})
+        assert open_queue().delete(["a/", "b/"]) == {0: "no answer"}
+
+    def test_attributes(self, sqs, open_queue):
+        sqs.send("orders", "a")
+        assert open_queue().attributes()["ApproximateNumberOfMessages"] == "1"
+
+    def test_connections_are_kept(self, sqs, open_queue):
+        queue, seen = open_queue(), set()
+        sqs.fault = lambda *_: lambda handler: seen.add(handler.client_address) or handler.answer(200, {})
+        for _ in range(5):
+            queue.receive(10, 0, 30)
+        assert len(seen) == 1
+
+
+class TestErrors:
+    """Each says which call, which queue and what to do."""
+
+    def failed(self, queue, call="receive", *arguments):
+        with pytest.raises(SQSError) as caught:
+            getattr(queue, call)(*(arguments or (10, 0, 30)))
+        assert "secret/key" not in str(caught.value)
+        return caught.value.kind, str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("code", "message", "status", "kind", "problem"),
+        [
+            ("com.amazon.coral.service#AccessDeniedException", "User: arn:… is not authorized", 400, "access-denied", "`bridge policy`"),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", 400, "no-such-queue", "region, account and name"),
+            ("com.amazonaws.sqs#QueueDoesNotExist", "", 400, "no-such-queue", "region, account and name"),
+            ("com.amazon.coral.service#ExpiredTokenException", "", 403, "no-credentials", "expired"),
+            ("InvalidClientTokenId", "", 403, "no-credentials", "does not know the access key"),
+            ("com.amazon.coral.service#UnrecognizedClientException", "", 403, "no-credentials", "does not know the access key"),
+            ("SignatureDoesNotMatch", "Signature expired: 2026… is now earlier than", 403, "clock", "clock is wrong"),
+            ("SignatureDoesNotMatch", "Signature not yet current: …", 403, "clock", "clock is wrong"),
+            ("SignatureDoesNotMatch", "…x-amz-security-token:secret/key", 403, "no-credentials", "secret key does not belong"),
+            ("RequestThrottled", "", 400, "throttled", "throttled"),
+            ("ThrottlingException:http://internal.amazon.com/", "", 400, "throttled", "throttled"),
+            ("", "", 429, "throttled", "throttled"),
+            ("KmsAccessDenied", "", 400, "access-denied", "kms:Decrypt"),
+            ("InternalFailure", "secret/key", 500, "unavailable", "500 InternalFailure"),
+            ("UnsupportedOperation", "Not for this queue", 400, "unavailable", "Not for this queue"),
+        ],
+    )
+    def test_what_sqs_answers(self, sqs, open_queue, code, message, status, kind, problem):
+        sqs.fault = lambda *_: (status, {"__type": code, "message": message})
+        found, text = self.failed(open_queue())
+        assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders")
+        assert kind in module.KINDS
+
+    def test_no_such_queue(self, open_queue):
+        assert self.failed(open_queue("others"), "receive")[0] == "no-such-queue"
+
+    def test_a_wrong_secret_key(self, open_queue):
+        assert self.failed(open_queue(AWS_SECRET_ACCESS_KEY="wrong"))[0] == "no-credentials"
+
+    def test_a_wrong_clock(self, open_queue):
+        assert self.failed(open_queue(now=lambda: time.time() - 3600))[0] == "clock"
+
+    def test_no_credentials(self, open_queue):
+        kind, text = self.failed(open_queue(AWS_SECRET_ACCESS_KEY=""))
+        assert kind == "no-credentials" and "the secret key is missing" in text
+
+    def test_expired_credentials_are_looked_for_again(self, sqs, open_queue):
+        queue = open_queue()
+        queue.receive(10, 0, 30)
+        sqs.access = {"AKIDNEW": ("new", "token")}
+        assert self.failed(queue)[0] == "no-credentials"
+        queue._chain._environment.update(AWS_ACCESS_KEY_ID="AKIDNEW", AWS_SECRET_ACCESS_KEY="new", AWS_SESSION_TOKEN="token")
+        assert queue.receive(10, 0, 30) == []
+
+    def test_nobody_is_there(self, open_queue):
+        kind, text = self.failed(open_queue(endpoint="http://127.0.0.1:1"))
+        assert kind == "unavailable" and "BRIDGE_SQS_ENDPOINT" in text
+
+    @pytest.mark.parametrize(
+        "members",
+        [[], {"Messages": 5}, {"Messages": ["x"]}, {"Messages": [{"MessageId": "x"}]},
+         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]}],
+    )  # fmt: skip
+    def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
+        sqs.fault = lambda *_: (200, members)
+        assert self.failed(open_queue())[0] == "unavailable"
+
+    def test_an_answer_that_is_no_json(self, sqs, open_queue):
+        def behave(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "6")
+            handler.end_headers()
+            handler.wfile.write(b"<html>")
+
+        sqs.fault = lambda *_: behave
+        assert self.failed(open_queue())[0] == "unavailable"
+
+    def test_a_body_with_a_lone_surrogate_is_no_utf8(self, sqs, open_queue):
+        sqs.fault = lambda *_: (200, {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "\ud800"}]})
+        [message] = open_queue().receive(1, 0, 30)
+        with pytest.raises(UnicodeDecodeError):
+            message.body.decode()
+
+    def test_an_answer_that_drips_ends_in_time(self, sqs, open_queue, monkeypatch):
+        monkeypatch.setattr(module, "TOTAL", 0.5)
+
+        def drip(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+            for _ in range(50):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.05)
+
+        sqs.fault = lambda *_: drip
+        start = time.monotonic()
+        kind, text = self.failed(open_queue())
+        assert kind == "unavailable" and "longer than 0.5 s" in text and time.monotonic() - start < 2
+
+    def test_the_simulated_sqs_refuses_what_botocore_would_not_have_signed(self, sqs, open_queue):
+        """Or the tests here would prove nothing."""
+        sqs.access["AKIDEXAMPLE"] = ("another", "")
+        with pytest.raises(SQSError, match="secret key does not belong"):
+            open_queue().receive(10, 0, 30)
+        assert issubclass(Refused, Exception)
+
+
+class TestQueueURLs:
+    @pytest.mark.parametrize(
+        ("url", "region", "arn"),
+        [
+            ("https://sqs.eu-central-1.amazonaws.com/123456789012/a_B-9", "eu-central-1", "arn:aws:sqs:eu-central-1:123456789012:a_B-9"),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", "cn-north-1", "arn:aws-cn:sqs:cn-north-1:123456789012:q"),
+            ("https://sqs.us-gov-west-1.amazonaws.com/123456789012/q", "us-gov-west-1", "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:q"),
+            ("https://eu-west-1.queue.amazonaws.com/123456789012/q", "eu-west-1", "arn:aws:sqs:eu-west-1:123456789012:q"),
+            ("https://vpce-0a1b-2c.sqs.us-east-1.vpce.amazonaws.com/123456789012/q", "us-east-1", "arn:aws:sqs:us-east-1:123456789012:q"),
+            ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/q", "us-east-1", "arn:aws:sqs:us-east-1:000000000000:q"),
+            ("http://localhost:4566/queue/us-east-2/000000000000/q", "us-east-2", "arn:aws:sqs:us-east-2:000000000000:q"),
+            ("http://[::1]:9324/000000000000/q", "", "arn:aws:sqs:REGION:000000000000:q"),
+        ],
+    )
+    def test_region_and_arn(self, url, region, arn):
+        queue = QueueURL(url)
+        assert (queue.region, queue.arn(), queue.url) == (region, arn, url)
+
+    @pytest.mark.parametrize(
+        "url",
+        ["orders", "arn:aws:sqs:eu-central-1:123456789012:orders", "https://sqs.eu-central-1.amazonaws.com/orders", "https://u:p@sqs.x/123456789012/q",
+         "https://sqs.eu-central-1.amazonaws.com/123456789012/q?x", "https://sqs.eu-central-1.amazonaws.com/123456789012/q/", "ftp://h/123456789012/q"],
+    )  # fmt: skip
+    def test_what_is_no_queues_url(self, url):
+        with pytest.raises(ValueError, match="is not a queue's URL"):
+            QueueURL(url)
+
+    def test_fifo_queues_are_explained(self):
+        with pytest.raises(ValueError, match="FIFO"):
+            QueueURL("https://sqs.eu-central-1.amazonaws.com/123456789012/q.fifo")
+
+    def test_lists(self):
+        one, two = "https://sqs.eu-central-1.amazonaws.com/123456789012/a", "https://sqs.eu-west-1.amazonaws.com/123456789012/a"
+        assert [queue.url for queue in parse_queue_urls(f"{one}, {two},")] == [one, two] and parse_queue_urls("") == []
+        with pytest.raises(ValueError, match="twice"):
+            parse_queue_urls(f"{one},{one}")
