@@ -3,11 +3,14 @@
 import json
 import os
 import select
+import socket
+import stat
 import time
+from collections.abc import Callable
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
-MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe that polls as writable takes so many without blocking (pipe(7))
+MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe takes so many whole or not at all (pipe(7))
 
 
 class Log:
@@ -17,9 +20,7 @@ class Log:
         """level is one of LEVELS, form one of FORMATS."""
         self._least = LEVELS.index(level)
         self._json = form == "json"
-        self._fd = fd
-        self._poll = select.poll()
-        self._poll.register(fd, select.POLLOUT)
+        self._write_now = writer(fd)
         self._torn = b""  # a newline, after a line of which a full disk took a part
         self.dropped = 0
         self.debugs = self._least == 0
@@ -45,13 +46,12 @@ class Log:
             return
         line = self._torn + self._line(LEVELS[level], event, fields)
         try:
-            if self._poll.poll(0):
-                whole = os.write(self._fd, line) == len(line)
-                self._torn = b"" if whole else b"\n"
-                if whole:
-                    return
+            whole = self._write_now(line) == len(line)
+            self._torn = b"" if whole else b"\n"
+            if whole:
+                return
         except OSError:
-            pass  # ENOSPC, EPIPE: nobody to tell
+            pass  # ENOSPC, EPIPE, EAGAIN: nobody to tell
         self.dropped += 1
 
     def _line(self, level: str, event: str, fields: dict[str, object]) -> bytes:
@@ -67,3 +67,56 @@ class Log:
             rest = " ".join(f"{name}={json.dumps(value)}" for name, value in fields.items())
             text = f"{stamp} {level:<7} {event} {rest}".rstrip()
         return text.encode("ascii", "backslashreplace")[: MAX_LINE - 1] + b"\n"
+
+
+def writer(fd: int) -> Callable[[bytes], int]:
+    """Return what writes at most MAX_LINE bytes to a descriptor at once, or raises OSError; it tells how many it wrote.
+
+    Whoever gave us the descriptor shares its flags, so O_NONBLOCK is not ours to set there. And poll() promises nothing to one of
+    several processes: they all hear that a pipe has room, and the second one waits in write() for a reader that may stand still.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):  # journald's
+            journal = socket.socket(fileno=os.dup(fd))
+            return lambda line: journal.send(line, socket.MSG_DONTWAIT)
+        if stat.S_ISFIFO(mode) or os.isatty(fd):
+            try:  # the same pipe, opened once more: flags of its own
+                own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+                return lambda line: os.write(own, line)
+            except OSError:  # another user's pipe, or no /proc
+                if stat.S_ISFIFO(mode):
+                    return _splicer(fd)
+    except (OSError, AttributeError):
+        pass  # closed, or a system without splice()
+    return _poller(fd)
+
+
+def _splicer(fd: int) -> Callable[[bytes], int]:
+    """splice(2) moves what stands in a pipe of ours into another one without waiting, whatever the other one's flags are."""
+    source, filled = os.pipe()
+    os.splice(source, fd, 0)  # raises where it is not allowed
+
+    def write(line: bytes) -> int:
+        moved = 0
+        os.write(filled, line)
+        try:
+            moved = os.splice(source, fd, len(line), flags=os.SPLICE_F_NONBLOCK)
+        finally:
+            if moved < len(line):
+                os.read(source, len(line))
+        return moved
+
+    return write
+
+
+def _poller(fd: int) -> Callable[[bytes], int]:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+
+    def write(line: bytes) -> int:
+        if not poll.poll(0):
+            raise BlockingIOError
+        return os.write(fd, line)
+
+    return write

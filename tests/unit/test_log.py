@@ -1,10 +1,14 @@
 """One line an event; and a log that can't be written holds nothing up."""
 
+import contextlib
 import json
+import mmap
 import os
+import pty
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +16,7 @@ import time
 import pytest
 
 from bridge.log import LEVELS, MAX_LINE, Log
+from tests.tools.ports import wait_for
 
 
 @pytest.fixture
@@ -142,3 +147,117 @@ def test_a_closed_descriptor_is_counted(pipe):
     log = Log(fd=pipe[1])
     log.info("one")
     assert log.dropped == 1
+
+
+def sink(kind):
+    """Return (what reads, what is written to), as somebody else's descriptors: they block."""
+    if kind == "socket":
+        reader, writer = (end.detach() for end in socket.socketpair())
+    elif kind == "terminal":
+        reader, writer = pty.openpty()
+    else:
+        reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    return reader, writer
+
+
+def drain(reader):
+    """Read what is there; return how much."""
+    read = 0
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(reader, 1 << 20):
+            read += len(piece)
+    return read
+
+
+@pytest.mark.parametrize("kind", ["pipe", "another user's pipe", "socket", "terminal"])
+def test_two_processes_go_on_while_the_reader_they_share_stands_still(kind):
+    """One of them is held wherever it just is, now and then after it was told that there is room; the other one takes the room."""
+    if kind == "another user's pipe" and os.geteuid():
+        pytest.skip("only root can become another user")
+    reader, writer = sink(kind)
+    logged = memoryview(mmap.mmap(-1, 2 * 8)).cast("Q")
+    dropped = memoryview(mmap.mmap(-1, 2 * 8)).cast("Q")
+    children = []
+
+    def waits_for_more(counts, number):
+        before = counts[number]
+        wait_for(f"process {number} to go on", lambda: counts[number] > before + 3, 5, 0.0005)
+
+    try:
+        for number in range(2):
+            pid = os.fork()
+            if not pid:
+                signal.alarm(100)
+                if kind == "another user's pipe":
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                log = Log(form="text", fd=writer)
+                while True:
+                    log.info("event", explanation="x" * 3000)  # no two in a page of the pipe
+                    logged[number] += 1
+                    dropped[number] = log.dropped
+            children.append(pid)
+        for _ in range(300 if kind == "pipe" else 100):
+            waits_for_more(logged, 0)
+            drain(reader)
+            os.kill(children[0], signal.SIGSTOP)
+            waits_for_more(dropped, 1)
+            os.kill(children[0], signal.SIGCONT)
+            waits_for_more(logged, 0)
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(writer)
+        os.close(reader)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_the_descriptor_that_was_given_keeps_its_flags(kind):
+    reader, writer = sink(kind)
+    try:
+        Log(fd=writer).info("event")
+        assert os.get_blocking(writer)
+        assert json.loads(os.read(reader, 4096))["event"] == "event"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("splice", ["allowed", "refused"])
+def test_another_users_pipe_gets_whole_lines_and_a_reader_that_went_away_is_counted(splice):
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            if splice == "refused":
+
+                def refused(*_, **__):
+                    raise PermissionError
+
+                os.splice = refused
+            log = Log(fd=writer)
+            for at in range(500):
+                log.info("event", number=at, explanation="x" * 5000)
+            written = os.read(reader, 1 << 20).splitlines()
+            assert [json.loads(line)["number"] for line in written] == list(range(500 - log.dropped))
+            log.info("again")
+            assert json.loads(os.read(reader, 4096))["event"] == "again"
+            before = log.dropped
+            os.close(reader)
+            log.info("one")
+            assert log.dropped == before + 1
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reader)
+    os.close(writer)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
