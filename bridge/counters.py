@@ -13,7 +13,7 @@ OK = ("published", "confirmed", "unsubscribed", "healthy")  # the reasons of a 2
 GAUGES = ("connections", "in_flight", "started", "ready", "blocked", "draining", "pid", "turned")  # 0 once the process is gone
 COUNTS = (
     "broker_connections_total", "blocked_milliseconds", "returns_total", "certificate_fetches_total", "certificate_fetch_failures_total",
-    "log_lines_dropped_total",
+    "log_lines_dropped_total", "attributes_left_out_total",
 )  # fmt: skip
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds: upper bounds of the histograms
 HISTOGRAMS = ("publish", "confirm")

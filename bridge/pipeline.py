@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 DIGESTS = {"1": "sha1", "2": "sha256"}  # SignatureVersion
 MAX_TOPICS = 10_000  # topics known at a time; only a list with * lets so many in
-MAX_ATTRIBUTES = 100_000  # bytes of MessageAttributes that become headers: those of a message must fit in one frame
 MAX_URLS = 8  # certificates a topic remembers
 
 
@@ -167,15 +166,14 @@ class Pipeline:
         subscription_arn = headers.get("x-amz-sns-subscription-arn")
         fields = topic.fields + frames.header_fields(received.message_id, received.subject, subscription_arn, delivery.trace)
         if received.attributes:
-            attributes = frames.attribute_fields(received)
-            if len(attributes) <= MAX_ATTRIBUTES or route.body != "envelope":  # the envelope has them all the same
-                fields += attributes
+            fields += frames.attribute_fields(received)
         if route.body == "cloudevents":
             published, content_type = cloudevents.of_notification(received, delivery.trace), cloudevents.CONTENT_TYPE
         else:
             published = received.message.encode() if route.body == "message" else body
             content_type = frames.content_type(headers.get("content-type"))
-        self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields)
+        envelope = route.body == "envelope"
+        self._publisher.publish(delivery, exchange, routing_key, published, content_type, received.timestamp, fields, envelope)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, delivery: Delivery) -> None:
         def then(error: BridgeError | None) -> None:
@@ -207,4 +205,4 @@ class Pipeline:
             body, content_type = cloudevents.of_raw(message_id, arn, body, delivery.trace), cloudevents.CONTENT_TYPE
         else:
             content_type = frames.content_type(headers.get("content-type"))
-        self._publisher.publish(delivery, topic.exchange, topic.routing_key, body, content_type, int(time()), fields)
+        self._publisher.publish(delivery, topic.exchange, topic.routing_key, body, content_type, int(time()), fields, False)

@@ -17,6 +17,8 @@ _NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, i
      "broker_connections_total", 1),
     ("broker_blocked_seconds_total", "counter", "Time in which the broker had blocked a connection.", "blocked_milliseconds", 1000),
     ("broker_returns_total", "counter", "Messages that came back, because no queue is bound.", "returns_total", 1),
+    ("attributes_left_out_total", "counter", "Headers that stayed in the envelope alone: they are odd or do not fit in a frame.",
+     "attributes_left_out_total", 1),
     ("certificate_fetches_total", "counter", "Fetches of a signing certificate that came to an end.", "certificate_fetches_total", 1),
     ("certificate_fetch_failures_total", "counter", "Of these, the ones without a certificate.", "certificate_fetch_failures_total", 1),
     ("subscription_confirmations_total", "counter", "Subscriptions that SNS says are confirmed.", "confirmed", 1),

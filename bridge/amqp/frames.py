@@ -23,6 +23,7 @@ DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless th
 _RESERVED = re.compile(r"CC|BCC|x-.*|trace(?:parent|state)", re.IGNORECASE | re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 MAX_NAMES = 1000
+MAX_SUBSCRIPTION = 1024  # characters of a subscription's ARN; SNS's own have fewer than 400
 _known_names: dict[str, bytes] = {}
 
 # content_type, headers, delivery_mode, message_id, timestamp, type, app_id (section 4.2.6.1: one bit each, from the top)
@@ -34,6 +35,8 @@ _TIMESTAMP = struct.Struct(">Q")
 _INT64 = struct.Struct(">q")
 _END = b"\xce"
 _TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(APP_ID),)) + APP_ID.encode()
+_FIXED = 1 + 4 + 1 + 1 + 8 + len(_TYPE_AND_APP_ID)  # bytes of the properties beside content type, fields and message id
+_INT64_KIND = ord("l")
 
 
 def content_type(header: str | None) -> bytes:
@@ -67,7 +70,7 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
     fields = long_string(b"x-deduplication-header", message_id.encode())
     if subject is not None:
         fields += long_string(b"x-sns-subject", subject.encode())
-    if subscription_arn is not None and subscription_arn.isascii():
+    if subscription_arn is not None and len(subscription_arn) <= MAX_SUBSCRIPTION and subscription_arn.isascii():
         fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode())
     if trace is not None:
         for name, value in trace.members().items():
@@ -112,6 +115,26 @@ def _field_name(name: str) -> bytes:
     return field
 
 
+def room_for_fields(frame_max: int, content_type: bytes, message_id: bytes) -> int:
+    """Return how many bytes of header fields fit: all properties of a message travel in one frame (section 4.2.6)."""
+    return frame_max - 8 - 14 - _FIXED - len(content_type) - len(message_id)
+
+
+def fitting(fields: bytes, room: int) -> tuple[bytes, int]:
+    """Return those of some header fields that fit in so many bytes, in their order, and the number of those that do not."""
+    kept, left_out, at = [], 0, 0
+    while at < len(fields):
+        kind = at + 1 + fields[at]
+        end = kind + 9 if fields[kind] == _INT64_KIND else kind + 5 + _U32.unpack_from(fields, kind + 1)[0]
+        if end - at <= room:
+            kept.append(fields[at:end])
+            room -= end - at
+        else:
+            left_out += 1
+        at = end
+    return b"".join(kept), left_out
+
+
 def content_frames(
     channel: int, body: bytes, content_type: bytes, message_id: bytes, timestamp: int, fields: bytes, frame_max: int
 ) -> bytes:
@@ -127,7 +150,10 @@ def content_frames(
     length = len(body)
     room = frame_max - 8
     if len(properties) + 14 > room:
-        raise RoutingFailed(f"the headers do not fit in one AMQP frame of {frame_max} bytes")
+        raise RoutingFailed(
+            f"the headers do not fit in one AMQP frame of the broker's {frame_max} bytes (frame_max); with BRIDGE_BODY=envelope "
+            "those that do not fit are left out, because the envelope has them all the same"
+        )
     header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, length, _FLAGS)
     if length <= room:
         if not length:

@@ -158,9 +158,21 @@ class Publisher:
             raise BrokerUnavailable("there is no connection to the broker (BRIDGE_AMQP_URL)")
 
     def publish(
-        self, delivery: "Delivery", exchange: str, routing_key: str, body: bytes, content_type: bytes, timestamp: int, fields: bytes
+        self,
+        delivery: "Delivery",
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        content_type: bytes,
+        timestamp: int,
+        fields: bytes,
+        envelope: bool,
     ) -> None:
-        """Send a message; `delivery` hears of its confirm, return, nack or loss. Raises as `check`, or RoutingFailed."""
+        """Send a message; `delivery` hears of its confirm, return, nack or loss. Raises as `check`, or RoutingFailed.
+
+        fields are the header fields, the needed ones first; when the body is the envelope, which has them all, those that do not
+        fit in a frame are left out and counted.
+        """
         self.check()
         transport = self._loop.services.transport
         if transport is None:
@@ -172,9 +184,11 @@ class Publisher:
             if len(self._methods) >= 1000:
                 self._methods.clear()
             method = self._methods[exchange, routing_key] = frames.publish_method(self._number, exchange, routing_key)
-        content = frames.content_frames(
-            self._number, body, content_type, delivery.message_id.encode(), timestamp, fields, self._frame_max
-        )  # fmt: skip
+        message_id = delivery.message_id.encode()
+        if envelope and len(fields) > (room := frames.room_for_fields(self._frame_max, content_type, message_id)):
+            fields, left_out = frames.fitting(fields, room)
+            self._counters.add("attributes_left_out_total", left_out)
+        content = frames.content_frames(self._number, body, content_type, message_id, timestamp, fields, self._frame_max)
         transport.write(method)
         transport.write(content)
         self._last_tag += 1

@@ -9,7 +9,9 @@ import pytest
 
 from bridge.simulate.delivery import deliver_all
 from bridge.simulate.envelope import layout, now, post
+from bridge.simulate.post import Connection
 from bridge.simulate.sns import TOPIC
+from tests.tools.ports import free_port
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -172,10 +174,33 @@ def test_20_000_messages_over_64_connections(start_bridge, broker, queue, sns):
     assert all(message.properties.headers["x-deduplication-header"] == message.properties.message_id for message in stored)
 
 
-def test_attributes_that_fit_into_no_frame_stay_in_the_envelope(start_bridge, broker, queue, sns):
-    bridge = start_bridge()
+def test_attributes_that_do_not_fit_in_a_frame_stay_in_the_envelope_and_are_counted(start_bridge, broker, queue, sns):
+    admin = free_port()
+    bridge = start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{admin}")
     sent = sns.notification(attributes={f"large{number}": ("String", "x" * 50_000) for number in range(4)})
     assert bridge.deliver(sent).status == 200
     (stored,) = broker.take(queue)
     assert stored.body == sent.body
-    assert not any(name.startswith("large") for name in stored.properties.headers)
+    assert {name for name in stored.properties.headers if name.startswith("large")} == {"large0", "large1"}
+    with Connection("127.0.0.1", admin) as connection:
+        text = connection.exchange(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").body
+    assert b"\nbridge_attributes_left_out_total 2\n" in text
+
+
+def test_the_bound_of_headers_is_the_frame_max_that_was_agreed(start_bridge, broker, queue, sns):
+    bridge = start_bridge(BRIDGE_AMQP_URL=f"{broker.url}?frame_max=8192")
+    sent = sns.notification(subject="Größe", attributes={"large": ("String", "x" * 10_000), "small": ("String", "y")})
+    assert bridge.deliver(sent).status == 200
+    (stored,) = broker.take(queue)
+    assert stored.body == sent.body
+    assert stored.properties.headers["small"] == "y" and "large" not in stored.properties.headers
+    assert stored.properties.headers["x-sns-subject"] == "Größe"
+
+
+@pytest.mark.parametrize("body", ["message", "cloudevents"])
+def test_without_the_envelope_nothing_is_left_out_in_silence(start_bridge, broker, queue, sns, body):
+    bridge = start_bridge(BRIDGE_AMQP_URL=f"{broker.url}?frame_max=8192", BRIDGE_BODY=body)
+    answer = bridge.deliver(sns.notification(attributes={"large": ("String", "x" * 10_000)}))
+    assert (answer.status, answer.body) == (503, b"routing\n")
+    assert "frame_max" in bridge.wait_for("verdict", status=503)["explanation"]
+    assert bridge.deliver(sns.notification(attributes={"large": ("String", "x" * 1_000)})).status == 200

@@ -118,8 +118,9 @@ def test_what_is_not_there_is_no_header():
     assert headers(frames.header_fields(ID, "", None)) == {"x-deduplication-header": ID, "x-sns-subject": ""}
 
 
-def test_a_subscription_that_is_no_text_is_no_header():
-    assert headers(frames.header_fields(ID, None, "arn:\xff")) == {"x-deduplication-header": ID}
+@pytest.mark.parametrize("arn", ["arn:\xff", "a" * 1025])
+def test_a_subscription_that_is_no_text_or_far_too_long_is_no_header(arn):
+    assert headers(frames.header_fields(ID, None, arn)) == {"x-deduplication-header": ID}
 
 
 @pytest.mark.parametrize(
@@ -256,5 +257,39 @@ def test_headers_that_fill_one_frame_fit_and_one_byte_more_is_a_clear_503():
 
 def test_a_large_attribute_that_the_broker_could_not_take_is_a_clear_503():
     value = base64.b64encode(bytes(FRAME_MAX)).decode()
-    with pytest.raises(RoutingFailed, match="frame"):
+    with pytest.raises(RoutingFailed, match=r"frame.*BRIDGE_BODY=envelope"):
         published(fields=frames.attribute_fields(notification({"name": ("Binary", value)})))
+
+
+NEEDED = frames.topic_fields(ARN) + frames.header_fields(ID, None, None)
+LARGE = {"first": ("String", "a"), "large": ("String", "v" * 10000), "count": ("Number", "7"), "raw": ("Binary", "AAH/")}
+
+
+@pytest.mark.parametrize("content_type", [b"", b"x" * 255])
+@pytest.mark.parametrize("frame_max", [4096, 8192])
+def test_what_does_not_fit_beside_an_envelope_is_left_out_and_the_rest_is_there(frame_max, content_type):
+    fields = NEEDED + frames.attribute_fields(notification(LARGE))
+    kept, left_out = frames.fitting(fields, frames.room_for_fields(frame_max, content_type, ID.encode()))
+    assert left_out == 1
+    found = published(fields=kept, content_type=content_type, frame_max=frame_max)[0].headers
+    assert found == {"x-sns-topic-arn": ARN, "x-deduplication-header": ID, "first": "a", "count": 7, "raw": b"\x00\x01\xff"}
+
+
+def test_a_subject_that_no_frame_holds_is_left_out():
+    fields = frames.topic_fields(ARN) + frames.header_fields(ID, "👋" * 1024, "arn:aws:sns:s")
+    kept, left_out = frames.fitting(fields, frames.room_for_fields(4096, b"text/plain", ID.encode()))
+    assert left_out == 1 and set(headers(kept)) == {"x-sns-topic-arn", "x-deduplication-header", "x-sns-subscription-arn"}
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_room_is_what_one_frame_has(more):
+    room = frames.room_for_fields(4096, b"text/plain", ID.encode())
+    fields = frames.long_string(b"n", b"v" * (room - 7 + more))
+    assert frames.fitting(fields, room) == ((fields, 0) if more <= 0 else (b"", 1))
+    if more <= 0:
+        assert published(fields=fields, content_type=b"text/plain", frame_max=4096)[2][0] == 4096 + more
+
+
+def test_nothing_is_left_out_of_what_fits():
+    fields = NEEDED + frames.attribute_fields(notification({f"n{at}": ("Number", str(at)) for at in range(256)}))
+    assert frames.fitting(fields, len(fields)) == (fields, 0) and frames.fitting(b"", 0) == (b"", 0)
