@@ -32,6 +32,11 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for broke
 StartBridge = Callable[..., Bridge]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for one in sorted(map(str, Broker.started)):
+        terminalreporter.write_line(f"broker: {one}")
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="bridge-test-"))

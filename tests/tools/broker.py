@@ -1,4 +1,5 @@
 """A private RabbitMQ for one test run: Debian's rabbitmq-server with its own node name, ports, cookie and data folder, on loopback only.
+BROKER, or the argument `version`, chooses which (tests/tools/rabbitmq.py).
 
     with Broker() as broker:
         broker.declare("orders")
@@ -17,22 +18,22 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pika.exceptions
 
-from tests.tools.debian import BIN, require_rabbitmq
 from tests.tools.node import Node
 from tests.tools.ports import free_port, listening, wait_for
+from tests.tools.rabbitmq import RabbitMQ, rabbitmq
 
 
 class Epmd:
     """Erlang's port mapper on a port of its own, in the foreground so that it ends with us. One serves all nodes of a cluster."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "") -> None:
         self.port = free_port()
         self.process = subprocess.Popen(
-            ["epmd", "-port", str(self.port), "-address", "127.0.0.1"],
+            rabbitmq(version).words("epmd", "-port", str(self.port), "-address", "127.0.0.1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -48,8 +49,10 @@ class Epmd:
 class Broker(Node):
     """One RabbitMQ node. `tls` (a bridge.simulate.certificates.Authority) adds a TLS listener that asks for client certificates.
 
-    Attributes: port, url; with tls: tls_port, tls_url; with ipv6: url6.
+    Attributes: rabbitmq (which it is), port, url; with tls: tls_port, tls_url; with ipv6: url6.
     """
+
+    started: ClassVar[set[RabbitMQ]] = set()  # all of this run
 
     def __init__(
         self,
@@ -61,15 +64,16 @@ class Broker(Node):
         settings: str = "",
         epmd: Epmd | None = None,
         cookie: str = "",
+        version: str = "",
     ) -> None:
-        require_rabbitmq()
+        self.rabbitmq = rabbitmq(version)
         self.folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
         self.port = free_port()
         self.node = f"test{self.port}@localhost"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         self.url6 = f"amqp://guest:guest@[::1]:{self.port}/%2F"
         self._own_epmd = epmd is None
-        self.epmd = epmd or Epmd()
+        self.epmd = epmd or Epmd(version)
         self.process: subprocess.Popen[bytes] | None = None
         self.alarms = set()
         lines = [
@@ -143,9 +147,10 @@ class Broker(Node):
     def start(self, wait: bool = True) -> Self:
         """Start (again, with the same data) and wait until AMQP connections are accepted."""
         self.alarms.clear()  # they do not outlive the node
+        self.started.add(self.rabbitmq)
         with open(self.folder / "out", "ab") as out:
             self.process = subprocess.Popen(
-                [BIN / "rabbitmq-server"],
+                self.rabbitmq.words("rabbitmq-server"),
                 env=self.environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

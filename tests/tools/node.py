@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from tests.tools.debian import BIN
+from tests.tools.rabbitmq import RabbitMQ
 
 
 class Stored(NamedTuple):
@@ -25,6 +25,7 @@ class Stored(NamedTuple):
 class Node:
     """Base of Broker, which sets these."""
 
+    rabbitmq: RabbitMQ
     url: str
     node: str
     folder: Path
@@ -36,7 +37,7 @@ class Node:
     def ctl(self, *words: str, program: str = "rabbitmqctl", timeout: float = 60) -> str:
         """Run rabbitmqctl (or rabbitmq-queues, rabbitmq-diagnostics) on this node and return what it printed."""
         done = subprocess.run(
-            [BIN / program, "-n", self.node, *words],
+            self.rabbitmq.words(program, "-n", self.node, *words),
             env=self.environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,14 @@
+.PHONY: brokers test-broker test-brokers
+# BROKER: which RabbitMQ tests, faults and benchmark start: 3.10, 4.0, 4.3 or newest; without it, the machine's own.
+BROKERS = 3.10 4.0 4.3
+export BROKER
+
+brokers: venv ## get every RabbitMQ that the tests know, and tell which releases they are (as root, 3 minutes, once)
+	$(VENV)/bin/python -m tests.tools.rabbitmq
+
+test-broker: fault-tools venv ## what depends on the broker: integration and quick fault tests, with BROKER=3.10, 4.0, 4.3 or newest
+	$(VENV)/bin/python -m pytest -m "not long" tests/integration
+	$(VENV)/bin/python -m pytest -m quick tests/fault
+
+test-brokers: brokers ## the same with every RabbitMQ that the tests know
+	for broker in $(BROKERS); do $(MAKE) --no-print-directory test-broker BROKER=$$broker || exit 1; done
