@@ -1,4 +1,4 @@
-"""BRIDGE_PROCESSES: a parent that starts the processes, restarts one that dies, and passes signals on."""
+"""BRIDGE_PROCESSES: a parent that starts the processes, restarts one that dies or hangs, and passes signals on."""
 
 import os
 import signal
@@ -9,50 +9,86 @@ from time import monotonic
 
 from bridge.errors import SettingError
 from bridge.log import Log
+from bridge.signals import IGNORED, STOP, explanation
+from bridge.systemd import Systemd
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a restart
 WELL = 10.0  # seconds of life after which a death counts as the first again
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+HUNG = 30.0  # seconds without a turn of its loop after which a process is killed
+LOOKED_AWAY = 5.0  # seconds between two looks of the parent, of which it slept at least some against its will
+SIGNALS = (*STOP, *IGNORED, signal.SIGCHLD)
 
 
 class Child:
     """One of the processes, or its place while it is dead."""
 
-    __slots__ = ("deaths", "pause", "pid", "started", "wait_until")
+    __slots__ = ("deaths", "killed", "pause", "pid", "started", "wait_until")
 
     def __init__(self) -> None:
         self.pid = self.deaths = 0
+        self.killed = False  # because it hung
         self.started = self.wait_until = 0.0
         self.pause = FIRST_PAUSE
 
 
-def supervise(number: int, start: Callable[[int, int], int], died: Callable[[int], None], patience: float, log: Log) -> int:
-    """Run start(process, parent) in `number` processes until SIGTERM or SIGINT; return the exit status.
+def supervise(
+    number: int,
+    start: Callable[[int, int], int],
+    died: Callable[[int], None],
+    patience: float,
+    log: Log,
+    turned: Callable[[int], float] = lambda _process: monotonic(),
+    systemd: Systemd | None = None,
+) -> int:
+    """Run start(process, parent) in `number` processes until a signal of STOP; return the exit status.
 
     parent is a pipe's end that reads as ended when this process is gone, however it went. died(process) hears of each end.
     patience is how many seconds a child may take to drain before it is killed. A child that exits with 2 could not use its
-    settings: all end with 2, unless it takes the place of one that could.
+    settings: all end with 2, unless it takes the place of one that could. turned(process) is when its loop turned last, in monotonic
+    seconds, 0 before the first time; one that hangs is killed and started again. systemd hears when all have turned, and so on.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    systemd = systemd or Systemd({})
     ours, theirs = os.pipe()
     children = [Child() for _ in range(number)]
     status, kill_at = 0, 0.0
+    looked = watched = monotonic()
+    ready = False
     while True:
         now = monotonic()
+        if now - looked > LOOKED_AWAY:  # all of us were stopped, and the children get their time to turn
+            watched = now
+        looked = now
         for place, child in enumerate(children):
             if not child.pid and not kill_at and now >= child.wait_until:
-                child.pid, child.started = _fork(start, place, ours, theirs), now
+                child.pid, child.started, child.killed = _fork(start, place, ours, theirs), now, False
+            if child.pid and not kill_at and not child.killed and now - max(turned(place), child.started, watched) > HUNG:
+                child.killed = True
+                log.error("process_hung", process=place, explanation=f"its loop has not turned for {HUNG:g} s; it is killed")
+                os.kill(child.pid, signal.SIGKILL)
         if kill_at and not any(child.pid for child in children):
             return status
-        got = signal.sigtimedwait(SIGNALS, 0.1 if kill_at else min([1.0, *(c.wait_until - now for c in children if not c.pid)]))
-        stop = got is not None and got.si_signo != signal.SIGCHLD
+        systemd.alive()
+        if not ready and all(map(turned, range(number))):
+            ready = True
+            systemd.ready()
+        got = signal.sigtimedwait(SIGNALS, _pause(children, bool(kill_at) or not ready, now))
+        stop = got is not None and got.si_signo in STOP
+        if got is not None and got.si_signo in IGNORED:
+            log.info("signal_ignored", signal=got.si_signo, explanation=explanation(got.si_signo))
         if _reap(children, bool(kill_at or stop), died, log) and not kill_at:
             status, stop = 2, True
         if stop and not kill_at:
             kill_at = monotonic() + patience
+            systemd.stopping()
             _signal_all(children, signal.SIGTERM)
         elif kill_at and monotonic() > kill_at:
             _signal_all(children, signal.SIGKILL)
+
+
+def _pause(children: list[Child], soon: bool, now: float) -> float:
+    """Return for how many seconds the parent may sleep."""
+    return max(0.0, min([0.1 if soon else 1.0, *(child.wait_until - now for child in children if not child.pid)]))
 
 
 def _signal_all(children: list[Child], number: int) -> None:

@@ -21,10 +21,12 @@ from bridge.http.listener import Limits, Server, bind, describe
 from bridge.http.tls import ListenerTLS
 from bridge.log import Log
 from bridge.pipeline import Pipeline
+from bridge.signals import IGNORED, STOP, explanation, ignore
 from bridge.sns.certificates import Certificates
 from bridge.sns.fetch import Egress
 from bridge.sns.signature import RSA_ENGINE
 from bridge.supervisor import supervise
+from bridge.systemd import Systemd
 from bridge.version import VERSION
 
 TICK = 0.25  # seconds between two looks at files and readiness
@@ -60,9 +62,10 @@ class Process:
         self._told = monotonic()
         self._parent: int | None = None
 
-    def run(self, parent: int | None = None) -> int:
-        """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status."""
-        self._loop.on_signal((signal.SIGTERM, signal.SIGINT), self._on_signal)
+    def run(self, parent: int | None = None, systemd: Systemd | None = None) -> int:
+        """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status. systemd hears of it."""
+        self._systemd = systemd or Systemd({})
+        self._loop.on_signal((*STOP, *IGNORED), self._on_signal)
         self._parent = parent
         if parent is not None:
             self._loop.add(parent, self._orphaned, READ)
@@ -75,8 +78,9 @@ class Process:
             self._log.warning(
                 "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
             )
+        self._systemd.ready()
         self._loop.run()
-        for number in (signal.SIGTERM, signal.SIGINT):  # the interpreter's own end would give them back their deadly default
+        for number in (*STOP, *IGNORED):  # the interpreter's own end would give them back their deadly default
             signal.signal(number, signal.SIG_IGN)
         self._counters.put("started", 0)
         self._log.info("stopped")
@@ -98,6 +102,7 @@ class Process:
     def _tick(self) -> None:
         self._loop.call_later(TICK, self._tick)
         self._tell()
+        self._systemd.alive()
         for follow in self._follow:
             follow()
 
@@ -106,6 +111,9 @@ class Process:
         self._on_signal(0)
 
     def _on_signal(self, number: int) -> None:
+        if number in IGNORED:
+            self._log.info("signal_ignored", signal=number, explanation=explanation(number))
+            return
         if self._stop_by:
             if self._parent is None:  # else a whole process group was told, and then the parent told us too
                 self._loop.stop()  # asked twice
@@ -113,6 +121,7 @@ class Process:
         self._stop_by = monotonic() + self._config.deadline
         self._tell()
         self._log.info("draining", in_flight=self._server.in_flight, signal=number)
+        self._systemd.stopping()
         self._server.drain()
         self._drained()
 
@@ -172,14 +181,15 @@ def serve(config: Config) -> int:
     """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
     gc.freeze()  # what the imports made stays; the collector need not look at it again and again
     gc.enable()  # which is off while the binary starts
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    ignore()
     keep_standard_streams()
     log = Log(config.log_level, config.log_format)
     statuses = {one.reason: one.status for one in failures()}
     counters, activity = Counters(config.processes, statuses), Reports(config.processes, statuses)
     admin = bind_admin(config, log)
+    systemd = Systemd(os.environ)
     if config.processes == 1:
-        return Process(config, counters, activity, log, admin).run()
+        return Process(config, counters, activity, log, admin).run(systemd=systemd)
 
     def start(number: int, parent: int) -> int:
         counters.use(number)
@@ -187,4 +197,7 @@ def serve(config: Config) -> int:
         log.dropped = counters.own("log_lines_dropped_total")
         return Process(config, counters, activity, log, admin).run(parent)
 
-    return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log)
+    def turned(number: int) -> float:
+        return counters.of(number, "turned") / 1000
+
+    return supervise(config.processes, start, counters.forget, config.deadline + 2 * GOODBYE, log, turned, systemd)

@@ -1,8 +1,9 @@
-"""SIGTERM and SIGINT: stop accepting, answer what is in flight, close AMQP cleanly, exit 0; as PID 1 too."""
+"""SIGTERM, SIGINT and SIGQUIT: stop accepting, answer what is in flight, close AMQP cleanly, exit 0; as PID 1 too."""
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from tests.tools.bridge import ROOT, UNDER_TEST, command, environment
 from tests.tools.ports import free_port, listening, wait_for
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=["SIGTERM", "SIGINT", "SIGQUIT"])
 def test_an_idle_bridge_stops_at_once_with_exit_0(start_bridge, number):
     bridge = start_bridge()
     assert bridge.stop(number) < 3
@@ -33,7 +34,8 @@ def test_amqp_is_closed_cleanly(start_bridge, broker, queue, sns):
     assert broker.log_text().count("client unexpectedly closed TCP connection") == before
 
 
-def test_what_is_in_flight_gets_its_answer(start_bridge, mortal_broker, sns):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT], ids=["SIGTERM", "SIGQUIT"])
+def test_what_is_in_flight_gets_its_answer(start_bridge, mortal_broker, sns, number):
     """The confirm comes while the bridge drains: the delivery is answered 200."""
     mortal_broker.declare("draining")
     mortal_broker.purge("draining")
@@ -43,13 +45,69 @@ def test_what_is_in_flight_gets_its_answer(start_bridge, mortal_broker, sns):
         mortal_broker.freeze()
         connection.send(request(sns.notification(), connection.host))
         time.sleep(0.3)
-        bridge.send_signal(signal.SIGTERM)
+        bridge.send_signal(number)
         bridge.wait_for("draining")
         mortal_broker.thaw()
         answer = connection.receive()
         assert (answer.status, answer.headers["connection"].lower()) == (200, "close")
     bridge.stop()
     assert mortal_broker.count("draining") == 2
+
+
+@pytest.mark.skipif(UNDER_TEST == "image", reason="the processes of a container are seen by other numbers")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_that_means_nothing_to_it_costs_no_delivery(start_bridge, mortal_broker, sns, processes):
+    """SIGHUP when a terminal closes, SIGUSR1 for logs, timers: to each process, while a delivery waits for its confirm."""
+    mortal_broker.declare("draining")
+    mortal_broker.purge("draining")
+    bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining", BRIDGE_PROCESSES=str(processes))
+    bridge.wait_for("broker_connected", more_than=processes - 1)
+    parent = bridge.pid()
+    with open(f"/proc/{parent}/task/{parent}/children") as file:
+        everybody = [parent, *map(int, file.read().split())]
+    numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR)
+    with bridge.connect() as connection:
+        assert connection.deliver(sns.notification()).status == 200
+        mortal_broker.freeze()
+        connection.send(request(sns.notification(), connection.host))
+        time.sleep(0.3)
+        for number in (*numbers, signal.SIGPIPE, signal.SIGRTMIN + 3):
+            for pid in everybody:
+                os.kill(pid, number)
+        for number in numbers:
+            bridge.wait_for("signal_ignored", signal=number, more_than=len(everybody) - 1)
+        mortal_broker.thaw()
+        assert connection.receive().status == 200
+    assert not bridge.events("process_died") and not bridge.events("draining")
+    bridge.stop()
+
+
+@pytest.mark.skipif(UNDER_TEST == "image", reason="podman talks to systemd itself")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_systemd_hears_that_it_is_ready_and_alive_and_stopping(start_bridge, folder, processes):
+    heard = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(folder / "notify"))
+        systemd.settimeout(10)
+
+        def hear(state):
+            while not heard or heard[-1] != state:
+                heard.append(systemd.recv(100).decode())
+
+        bridge = start_bridge(NOTIFY_SOCKET=str(folder / "notify"), WATCHDOG_USEC="600000", BRIDGE_PROCESSES=str(processes))
+        hear("READY=1")
+        for _ in range(3):
+            heard.clear()
+            hear("WATCHDOG=1")
+        bridge.send_signal(signal.SIGSTOP)  # what hangs says nothing
+        systemd.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                systemd.recv(100)
+        bridge.send_signal(signal.SIGCONT)
+        bridge.send_signal(signal.SIGTERM)
+        systemd.settimeout(10)
+        hear("STOPPING=1")
 
 
 def test_a_drain_ends_at_the_deadline(start_bridge, mortal_broker, sns):

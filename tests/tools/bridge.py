@@ -149,7 +149,7 @@ class Bridge:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the bridge itself, if it still runs."""
-        self._asked = self._asked or number in (signal.SIGTERM, signal.SIGINT)
+        self._asked = self._asked or number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid(), number)
 

@@ -47,7 +47,8 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
     {"sns._rsa", "_revision"},  # the extension module, and what a build writes
-    {"errors", "version", "settings", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"},
+    {"errors", "version", "settings", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
+    | {"signals", "systemd"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"commands.policy", "admin.reports"},

@@ -16,12 +16,14 @@ PATIENCE = 20  # seconds
 # What a child does is the body of start(place, parent); it says what happens by a line.
 PROGRAM = """
 {before}
-import os, signal, sys, time
+import mmap, os, signal, struct, sys, time
 from bridge import supervisor
 from bridge.errors import SettingError
 from bridge.log import Log
 
 supervisor.FIRST_PAUSE, supervisor.LONGEST_PAUSE, supervisor.WELL = {pauses}
+supervisor.HUNG, supervisor.LOOKED_AWAY = {hung}
+turns = mmap.mmap(-1, 64)
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -29,11 +31,21 @@ def say(*words):
 def on_term():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
+def turn(place, now=None):
+    struct.pack_into("d", turns, place * 8, time.monotonic() if now is None else now)
+
+def turned(place):
+    return struct.unpack_from("d", turns, place * 8)[0]
+
+def died(place):
+    turn(place, 0.0)
+    say("died", place)
+
 def start(place, parent):
     say("started", place, os.getpid())
 {child}
 
-status = supervisor.supervise({number}, start, lambda place: say("died", place), {patience}, Log())
+status = supervisor.supervise({number}, start, died, {patience}, Log(), turned)
 say("status", status)
 sys.exit(status)
 """
@@ -42,9 +54,9 @@ sys.exit(status)
 class Supervisor:
     """The program, and what it says, line by line."""
 
-    def __init__(self, child, number=2, patience=10, pauses="0.01, 0.05, 10", before=""):
+    def __init__(self, child, number=2, patience=10, pauses="0.01, 0.05, 10", before="", hung="30, 5"):
         body = "\n".join("    " + line for line in child.strip().splitlines())
-        program = PROGRAM.format(child=body, number=number, patience=patience, pauses=pauses, before=before)
+        program = PROGRAM.format(child=body, number=number, patience=patience, pauses=pauses, before=before, hung=hung)
         self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._lines = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -116,7 +128,7 @@ def test_each_process_is_started_once_with_its_place(supervise, number):
     supervisor.wait_for("status 0")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_is_passed_on_and_all_drain_to_exit_0(supervise, number):
     supervisor = supervise(
         "signal.signal(signal.SIGTERM, lambda *_: (say('drained', place), os._exit(0)))\nsay('ready')\nwhile True: time.sleep(10)"
@@ -263,4 +275,59 @@ time.sleep(60)
     )
     supervisor.wait_for("serving")
     supervisor.process.send_signal(signal.SIGTERM)
+    assert supervisor.end()[0] == 0
+
+
+TURNS = "on_term()\nwhile True:\n    turn(place)\n    time.sleep(0.01)"
+
+
+def test_one_whose_loop_does_not_turn_is_killed_and_replaced_and_the_other_one_lives_on(supervise):
+    supervisor = supervise(TURNS, hung="1, 60")
+    pids = supervisor.started(2)
+    os.kill(pids[1], signal.SIGSTOP)
+    assert set(supervisor.started(1)) == {1}
+    lines = [json.loads(line) for line in supervisor.seen if line.startswith("{")]
+    assert [(line["event"], line["process"], line.get("status")) for line in lines] == [("process_hung", 1, None), ("process_died", 1, -9)]
+    assert gone(pids[1])
+    os.kill(pids[0], 0)
+    supervisor.process.terminate()
+    assert supervisor.end()[0] == 0
+
+
+def test_one_that_never_turns_is_killed_as_long_after_its_start(supervise):
+    supervisor = supervise(STAYS, 1, hung="0.5, 60")
+    start = time.monotonic()
+    supervisor.started(1)
+    supervisor.started(1)
+    assert time.monotonic() - start > 0.4
+
+
+def test_when_the_parent_was_stopped_too_the_children_get_their_time_to_turn(supervise):
+    """A paused container, a laptop that slept: nobody hung."""
+    supervisor = supervise(TURNS, hung="4, 1")
+    pids = supervisor.started(2)
+    everybody = [supervisor.process.pid, *pids.values()]
+    time.sleep(0.2)
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(5)
+    os.kill(supervisor.process.pid, signal.SIGCONT)
+    time.sleep(0.5)  # in which the parent looks at children that are still stopped
+    for pid in pids.values():
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(0.5)
+    supervisor.process.terminate()
+    assert supervisor.end()[0] == 0
+    assert not [line for line in supervisor.seen if line.startswith("{")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGIO, signal.SIGRTMIN + 1])
+def test_a_signal_that_means_nothing_is_logged_and_ends_nobody(supervise, number):
+    supervisor = supervise(STAYS, 1)
+    pids = supervisor.started(1)
+    supervisor.process.send_signal(number)
+    line = json.loads("{" + supervisor.wait_for("{"))
+    assert (line["event"], line["level"], line["signal"]) == ("signal_ignored", "info", number)
+    os.kill(pids[0], 0)
+    supervisor.process.terminate()
     assert supervisor.end()[0] == 0
