@@ -4,13 +4,14 @@ VENV ?= .venv
 TESTS ?= tests/unit tests/build tests/property tests/integration tests/contract tests/fuzz
 
 .DEFAULT_GOAL := list
-.PHONY: list venv venv-module test lint types pytest size-if-built audit clean
+.PHONY: list venv venv-module native-tools suite-tools test lint types pytest size-if-built audit clean
 
 # $(call packages,WORDS,SHELL): Debian packages, installed when we are root, else named. A word is a command of the package's name,
 # or COMMAND:PACKAGE; SHELL may add to $$missing.
 define packages
 @missing=""; for pair in $(1); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; $(2) \
-[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null; } \
+[ -z "$$missing" ] || { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing >/dev/null; } \
 	|| { echo "missing: apt-get install$$missing"; exit 1; }
 endef
 
@@ -24,7 +25,17 @@ venv-module:
 		|| { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends python3-venv >/dev/null; } \
 		|| { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | venv-module
+# What the native verifier is compiled with: without it `pip install` leaves it out, and it would go untested.
+native-tools:
+	$(call packages,gcc,$(PYTHON) -c 'import os; import sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \
+	|| missing="$$missing python3-dev"; printf '#include <stdlib.h>\n#include <openssl/evp.h>\n' | gcc -E - >/dev/null 2>&1 \
+	|| missing="$$missing libc6-dev libssl-dev";)
+
+# The programs that the suites of `make test`, test-binary and test-image run.
+suite-tools:
+	$(call packages,haproxy sslscan openssl ip:iproute2 unshare:util-linux pgrep:procps)
+
+$(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | native-tools venv-module
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -39,7 +50,7 @@ lint: venv ## style and common mistakes
 types: venv ## mypy, strict
 	$(VENV)/bin/mypy
 
-pytest: venv .venv-localstack/.ready
+pytest: suite-tools venv .venv-localstack/.ready
 	$(VENV)/bin/python -m pytest -m "not long" $(TESTS)
 	$(VENV)/bin/python -m pytest -m quick tests/fault
 
@@ -50,6 +61,6 @@ audit: venv ## known vulnerabilities of what is installed and frozen, asked of P
 	$(VENV)/bin/pip-audit --disable-pip --no-deps -r build/requirements.txt
 
 clean: ## remove what was built in this folder; the caches of the image's build stay
-	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .venv-package .engine .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .venv-package .engine .fresh .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 -include build/*.mk tests/*/*.mk

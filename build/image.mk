@@ -6,7 +6,7 @@ ifneq (,$(findstring podman,$(CONTAINERS)))
 RUNTIME = --runtime runc --ulimit nofile=$(shell ulimit -Hn):$(shell ulimit -Hn) --ulimit nproc=1024:1024
 endif
 
-.PHONY: tools test-tools sources binary onefile image run size test-binary test-image test-reproducible
+.PHONY: tools test-tools sources binary onefile image run size update test-binary test-image test-reproducible
 
 tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
 	$(call packages,dpkg-source:dpkg-dev file gcc make perl xz:xz-utils patch,$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip";)
@@ -25,17 +25,21 @@ image: binary ## the container image: dist/image.tar, and its sizes, bill of mat
 	@$(MAKE) --no-print-directory size
 
 size: ## the image's files against build/size-budget.toml
-	@$(PYTHON) build/size.py
+	@$(PYTHON) build/size.py $(if $(RECORD),--record)
+
+# ONLY="openssl requests": of these alone. LOOK=1: only the table. The changed pins are left in the work tree.
+update: tools venv ## newest versions of all that is pinned: what changed, new pins, a build, tests, sizes (ONLY=openssl, LOOK=1)
+	@LOOK=$(LOOK) $(PYTHON) build/update.py $(ONLY)
 
 run: ## run the image, with the settings that the environment has (BRIDGE_...)
 	@[ -n "$(CONTAINERS)" ] || { echo "podman or docker is missing: apt-get install podman runc"; exit 1; }
 	$(CONTAINERS) load -q -i dist/image.tar
 	$(CONTAINERS) run --rm $(RUNTIME) --network host --read-only $(foreach name,$(filter BRIDGE_%,$(.VARIABLES)),--env $(name)) $(IMAGE_NAME)
 
-test-tools: tools
+test-tools: suite-tools tools
 	$(call packages,podman runc)
 
-test-binary: binary venv ## the integration tests against dist/bridge
+test-binary: suite-tools binary venv ## the integration tests against dist/bridge
 	BRIDGE_UNDER_TEST=binary $(VENV)/bin/python -m pytest -m "not long" tests/integration
 
 test-image: image venv test-tools ## what the image promises, the libraries' own tests on the frozen modules, deliveries through the container

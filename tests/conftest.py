@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from bridge.simulate.sns import SNS
+from tests.tools import skips
 from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
 from tests.tools.ports import free_port, listening, wait_for
@@ -30,6 +31,10 @@ from tests.tools.ports import free_port, listening, wait_for
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
 StartBridge = Callable[..., Bridge]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(skips.plugin(), "skips")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

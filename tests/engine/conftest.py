@@ -77,7 +77,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     tree = ENGINE / "machine"
     apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     with log.open("wb") as out:
-        process = subprocess.Popen([*apart, "sh", ROOT / "tests/engine/machine.sh", tree, checkout], stdout=out, stderr=out)
+        engine = ["dockerd", "--exec-opt", "native.cgroupdriver=cgroupfs"]
+        process = subprocess.Popen([*apart, "sh", ROOT / "tests/engine/machine.sh", tree, checkout, *engine], stdout=out, stderr=out)
     try:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         wait_for("the machine", lambda: process.poll() is not None or children.read_text(), 10)

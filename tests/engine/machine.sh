@@ -1,6 +1,6 @@
 #!/bin/sh
-# machine.sh TREE CHECKOUT [OPTION…]: in mounts and processes of its own (unshare --mount --pid), makes the folder TREE the root, with
-# CHECKOUT in /root/checkout, and runs Docker's engine there, with the options, until it is killed.
+# machine.sh TREE CHECKOUT COMMAND…: in mounts and processes of its own (unshare --mount --pid), makes the folder TREE the root, with
+# CHECKOUT in /root/checkout, and runs the command there until it ends or is killed.
 set -eu
 tree=$1
 mount --make-rprivate /
@@ -15,4 +15,5 @@ cd "$tree"
 pivot_root . mnt
 umount -l /mnt
 shift 2
-exec dockerd --exec-opt native.cgroupdriver=cgroupfs "$@"
+cd /root/checkout
+exec "$@"

@@ -1,4 +1,4 @@
-.PHONY: brokers test-broker test-brokers
+.PHONY: brokers test-broker test-brokers test-newest-broker
 # BROKER: which RabbitMQ tests, faults and benchmark start: 3.10, 4.0, 4.3 or newest; without it, the machine's own.
 BROKERS = 3.10 4.0 4.3
 export BROKER
@@ -12,3 +12,9 @@ test-broker: fault-tools venv ## what depends on the broker: integration and qui
 
 test-brokers: brokers ## the same with every RabbitMQ that the tests know
 	for broker in $(BROKERS); do $(MAKE) --no-print-directory test-broker BROKER=$$broker || exit 1; done
+
+# Debian's newest is unpacked in a minute or two; that it can't be had is no reason to fail, but is said.
+test-newest-broker: fault-tools venv ## the same with the newest RabbitMQ that Debian has
+	@if told=$$($(VENV)/bin/python -m tests.tools.rabbitmq newest); then \
+		echo "$$told" | tail -1; $(MAKE) --no-print-directory test-broker BROKER=newest; \
+	else echo "!!! NOT TESTED ON THE NEWEST: $$(echo "$$told" | tail -1)" >&2; fi

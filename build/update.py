@@ -1,0 +1,234 @@
+"""`make update`: the newest version of everything that is pinned; shown, written, built, tested, with the sizes before and after.
+
+    make update                     all of it
+    make update ONLY=openssl        one of it, or several: ONLY="openssl requests"
+    make update LOOK=1              only the table
+
+The pins are changed in the work tree; `git diff` shows them, and dist/update.md tells the same as this command printed, with the
+changelogs. Digests come from apt's signed lists and from the package index.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cmp_to_key
+from pathlib import Path
+from typing import NamedTuple
+
+import fetch
+import news
+import size
+from recipe import DIST, HERE, ROOT, SOURCES, BuildError, run, say
+
+REQUIREMENTS = HERE / SOURCES["pypi"]["requirements"]
+SUITES = (["make", "lint", "types"], ["make", "pytest", "TESTS=tests/unit tests/build"], ["make", "test-binary"], ["make", "test-image"])
+
+
+class Pin(NamedTuple):
+    """One pinned thing: `kind` is source, package or pypi."""
+
+    kind: str
+    name: str
+    version: str
+    sha256: str
+
+
+class Change(NamedTuple):
+    """A pin, its newest version, and what the changelog says: one line, and all of it."""
+
+    old: Pin
+    new: Pin
+    word: str
+    text: str = ""
+
+
+def pins() -> list[Pin]:
+    """Return everything that is pinned, in the order of the files."""
+    found = [Pin("source", name, table["version"], table["dsc"]) for name, table in SOURCES["source"].items()]
+    found += [Pin("package", name, table["version"], table["amd64"]) for name, table in SOURCES["package"].items()]
+    lines = re.findall(r"^(\S+)==(\S+) --hash=sha256:(\w+)$", REQUIREMENTS.read_text(), re.M)
+    return found + [Pin("pypi", *line) for line in lines]
+
+
+def chosen(only: list[str]) -> list[Pin]:
+    """Return the pins with these names, all when there are none. Raises BuildError for a name that nothing has."""
+    found = [pin for pin in pins() if not only or pin.name in only]
+    unknown = set(only) - {pin.name for pin in found}
+    if unknown:
+        raise BuildError(f"nothing is pinned as {', '.join(sorted(unknown))}: ONLY takes {' '.join(pin.name for pin in pins())}")
+    return found
+
+
+def stanzas(text: str) -> Iterator[dict[str, str]]:
+    """Return the paragraphs of a Debian control file: field -> value, further lines included."""
+    for block in re.split(r"\n\s*\n", text.strip()):
+        yield dict(re.findall(r"^([\w-]+):[ \t]*((?:.*)(?:\n[ \t].*)*)", block, re.M))
+
+
+def newer_debian(pin: Pin, shown: str) -> list[Pin]:
+    """Return the newer versions among what `apt-cache showsrc` or `apt-cache show` printed, the newest first."""
+    found: list[Pin] = []
+    for fields in stanzas(shown):
+        version = fields.get("Version", "")
+        if pin.kind == "source":
+            digests = re.findall(r"^\s*([0-9a-f]{64}) \d+ \S+\.dsc$", fields.get("Checksums-Sha256", ""), re.M)
+        else:
+            digests = [fields.get("SHA256", "")] if fields.get("Architecture", "amd64") in ("amd64", "all") else []
+        if version and digests and news.newer(version, pin.version):
+            found.append(pin._replace(version=version, sha256=digests[0]))
+    return sorted(set(found), key=cmp_to_key(lambda one, other: news.newer(other.version, one.version) or -1))
+
+
+def apt_cache(*words: str) -> str:
+    """Return what apt-cache prints with the build's own configuration."""
+    more = os.environ | {"APT_CONFIG": str(fetch.apt()), "LC_ALL": "C.UTF-8"}
+    return subprocess.run(["apt-cache", *words], capture_output=True, text=True, env=more).stdout
+
+
+def newest_pypi(pin: Pin) -> Pin:
+    """Return the newest version that pip finds, and the digest of its file."""
+    options = re.findall(r"^(--no-binary) (\S+)$", REQUIREMENTS.read_text(), re.M)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--ignore-installed", "--no-deps"]
+    words = [*pip, "--quiet", "--report", "-", *(word for option in options for word in option), pin.name]
+    found = subprocess.run(words, capture_output=True, text=True)
+    if found.returncode:
+        raise BuildError(f"pip can't tell the newest {pin.name}:\n{found.stderr[-1500:]}")
+    (one,) = json.loads(found.stdout)["install"]
+    return pin._replace(version=one["metadata"]["version"], sha256=one["download_info"]["archive_info"]["hashes"]["sha256"])
+
+
+def newest(pin: Pin) -> Pin:
+    """Return the newest version of a pinned thing whose files can be had: a mirror's lists can be ahead of its files."""
+    if pin.kind == "pypi":
+        return newest_pypi(pin)
+    words = ["show", pin.name] if pin.kind == "package" else ["showsrc", "--only-source", SOURCES["source"][pin.name]["package"]]
+    for new in newer_debian(pin, apt_cache(*words)):
+        try:
+            unpacked(new)
+            return new
+        except BuildError as error:
+            print(f"{new.name}: the lists have {new.version}, but not the files:\n{error}", file=sys.stderr)
+    return pin
+
+
+def unpacked(pin: Pin) -> Path:
+    """Return the unpacked Debian package of a version that is not pinned yet."""
+    table = SOURCES[pin.kind][pin.name] | {"version": pin.version}
+    if pin.kind == "source":
+        return fetch.source(pin.name, table | {"dsc": pin.sha256})
+    return fetch.package(pin.name, table | {"amd64": pin.sha256})
+
+
+def change(old: Pin, new: Pin, advisories: dict[str, str]) -> Change:
+    """Return the change with what is known about it."""
+    if old.kind == "pypi":
+        return Change(old, new, advisories.get(old.name, "PyPI's advisories could not be asked"))
+    tree = unpacked(new)
+    if old.kind == "source":
+        changelog = (tree / "debian/changelog").read_text(encoding="utf-8", errors="replace")
+    else:
+        changelog = news.of_package(tree, old.name)
+    entries = news.entries(changelog, old.version)
+    return Change(old, new, news.word(entries), "\n\n".join(entry.text for entry in entries))
+
+
+def table(changes: list[Change]) -> list[str]:
+    """Return the changes as a table of Markdown."""
+    lines = ["| what | from | to | what changed |", "|---|---|---|---|"]
+    return lines + [f"| {one.old.name} | {one.old.version} | {one.new.version} | {one.word} |" for one in changes]
+
+
+def written(text: str, old: Pin, new: Pin) -> str:
+    """Return the text of a file of pins (sources.toml, requirements.txt, pyproject.toml, a .in) with the pin changed.
+
+    Raises BuildError when it does not have it."""
+    if old.kind == "pypi":
+        pattern = rf"(?m)^(\s*\"?{re.escape(old.name)}==){re.escape(old.version)}(?=[\"\s]|$)"
+        made, found = re.subn(pattern, rf"\g<1>{new.version}", text)
+        made = made.replace(old.sha256, new.sha256)
+    else:
+        head, body = text.split(f"[{old.kind}.{old.name}]\n", 1) if f"[{old.kind}.{old.name}]\n" in text else (text, "")
+        section, rest = [*body.split("\n[", 1), ""][:2]
+        found = section.count(f'"{old.version}"')
+        section = section.replace(f'"{old.version}"', f'"{new.version}"').replace(f'"{old.sha256}"', f'"{new.sha256}"')
+        made = f"{head}[{old.kind}.{old.name}]\n{section}" + (f"\n[{rest}" if rest else "")
+    if not found:
+        raise BuildError(f"{old.name} {old.version} is not pinned where it should be")
+    return made
+
+
+def write(changes: list[Change]) -> bool:
+    """Write the new pins to all files that name them; return whether the tests' requirements have to be resolved again."""
+    again = False
+    inputs = [ROOT / "pyproject.toml", *ROOT.glob("tests/**/*.in")]
+    for one in changes:
+        path = REQUIREMENTS if one.old.kind == "pypi" else HERE / "sources.toml"
+        path.write_text(written(path.read_text(), one.old, one.new))
+        for other in inputs if one.old.kind == "pypi" else []:
+            try:
+                other.write_text(written(other.read_text(), one.old, one.new))
+                again = True
+            except BuildError:
+                continue  # most files name few of the projects
+    return again
+
+
+def sizes() -> list[str]:
+    """Write what dist/size.json measured into size-budget.toml; return the table, before and after, as lines of Markdown."""
+    path = HERE / "size-budget.toml"
+    text, told = path.read_text(), json.loads((DIST / "size.json").read_text())
+    now = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
+    before = size.table(text, told["arch"], "measured")
+    path.write_text(size.recorded(text, told["arch"], now))
+    lines = ["| amd64, bytes | before | after | change |", "|---|---:|---:|---:|"]
+    return lines + [f"| {name} | {before.get(name, 0):,} | {new:,} | {new - before.get(name, 0):+,} |" for name, new in now.items()]
+
+
+def done(words: list[str], log: Callable[[str], None]) -> bool:
+    """Run a command of the project; log its name, result and time; return whether it was good."""
+    began = time.monotonic()
+    good = subprocess.run(words, cwd=ROOT).returncode == 0
+    log(f"- `{' '.join(words)}`: {'passed' if good else '**failed**'} ({time.monotonic() - began:.0f} s)")
+    return good
+
+
+def main(only: list[str], look: bool) -> int:
+    """Do it all; return the exit status: 1 when something that was built or tested failed."""
+    wanted = chosen(only)
+    DIST.mkdir(parents=True, exist_ok=True)
+    if any(pin.kind != "pypi" for pin in wanted):
+        run(["apt-get", "update"], DIST / "update.log", APT_CONFIG=str(fetch.apt()))
+    found = [(pin, newest(pin)) for pin in wanted]
+    advisories = news.advisories(ROOT, REQUIREMENTS) if any(old.kind == "pypi" and old != new for old, new in found) else {}
+    changes = [change(old, new, advisories) for old, new in found if old.version != new.version]
+    if not changes:
+        print("everything is at its newest version")
+        return 0
+    report = [f"Update {', '.join(one.old.name for one in changes)}", "", *table(changes)]
+    print("\n".join(report[2:]), flush=True)
+    if look:
+        return 0
+    again = write(changes)
+    results: list[str] = []
+    good = done(["make", "requirements"], results.append) if again else True
+    good = good and done(["make", "image"], results.append)
+    measured = sizes() if (DIST / "size.json").exists() and good else []
+    for suite in SUITES if good else ():
+        good = done(suite, results.append) and good
+    changelogs = [f"{one.old.name}:\n\n```\n{one.text}\n```" for one in changes if one.text]
+    report += ["", *results, "", *measured, "", *changelogs]
+    (DIST / "update.md").write_text("\n".join(report) + "\n")
+    print("\n".join([*results, "", *measured]))
+    say("dist/update.md", "what changed; git diff shows the pins")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(" ".join(sys.argv[1:]).replace(",", " ").split(), bool(os.environ.get("LOOK"))))
+    except BuildError as error:
+        sys.exit(f"{error}")
