@@ -6,10 +6,9 @@ A Bridge (ours) and a Go (the benchmark's peer) are both besieged by the same co
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bridge.settings import size
 from bridge.simulate.post import Connection, Endpoint
@@ -30,7 +29,7 @@ SOON = 1.0  # seconds
 class Seen(NamedTuple):
     """What came of a siege. Seconds, MiB; deliveries: those of the attack's time; livez: 0 where nothing was asked.
 
-    starved: by which factor other work of the machine held the bridge up; 1 is not at all.
+    starved: by which factor other work of the machine held the bridge up; 1 is not at all, 10 is the most that counts.
     """
 
     sent: int
@@ -61,27 +60,33 @@ class Seen(NamedTuple):
 # ---- memory
 
 
+def family(pid: int) -> list[int]:
+    """The process and those that it started."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def resident(pid: int, name: str) -> float:
-    """VmRSS or VmHWM, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
+    """VmRSS or VmHWM of all its processes, in MiB."""
+    lines = [line for one in family(pid) for line in Path(f"/proc/{one}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
 
 
 def forget_highest(pid: int) -> None:
     """VmHWM starts again from here (proc(5), clear_refs)."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    for one in family(pid):
+        Path(f"/proc/{one}/clear_refs").write_text("5")
 
 
-def processor(pid: int) -> tuple[int, int]:
-    """Nanoseconds that its threads ran, and that they waited for a core (proc(5), schedstat)."""
-    times = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-    return sum(int(words[0]) for words in times), sum(int(words[1]) for words in times)
+def core_waits(pid: int) -> dict[str, int]:
+    """Nanoseconds that each of its threads waited for a core so far (proc(5), schedstat)."""
+    paths = [path for one in family(pid) for path in Path(f"/proc/{one}/task").glob("*/schedstat")]
+    return {str(path): int(path.read_text().split()[1]) for path in paths}
 
 
-def starved(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """By which factor waiting for a core held a process up between the two."""
-    ran, waited = after[0] - before[0], after[1] - before[1]
-    return max(1.0, (ran + waited) / max(ran, 1))
+def starved(before: dict[str, int], after: dict[str, int], seconds: float) -> float:
+    """By which factor waiting for a core held up the thread that waited most."""
+    longest = max((after[path] - before.get(path, 0)) / 1e9 for path in after)
+    return seconds / max(seconds - longest, seconds / 10)
 
 
 # ---- the besieged
@@ -165,9 +170,9 @@ def besiege(
     endpoint: Endpoint | None = None,
     rate: float = 30,
     seconds: float = 8,
-    meanwhile: Callable[[], Any] | None = None,
+    beside: "AbstractContextManager[object] | None" = None,
 ) -> Seen:
-    """Play the attack (None: none, for so many seconds; meanwhile() is called when it begins) and return what was seen.
+    """Play the attack (None: none, for so many seconds) and return what was seen. beside: what else goes on meanwhile.
 
     Asserts that nothing was lost, that the process is still the same, and that nothing is in flight in the end.
     """
@@ -184,18 +189,17 @@ def besiege(
         genuine = stack.enter_context(Genuine(sns, endpoint, rate=rate))
         time.sleep(BEFORE)
         forget_highest(pid)
-        times = processor(pid)
-        begin = time.monotonic()
+        begin, waits = time.monotonic(), core_waits(pid)
         crowd = stack.enter_context(Crowd(attack, scene_of(sns), bridge.port)) if attack else None
-        if meanwhile is not None:
-            meanwhile()
+        if beside is not None:
+            stack.enter_context(beside)
         if crowd is not None:
             crowd.wait()
         else:
             time.sleep(seconds)
         time.sleep(AFTER)
         end = time.monotonic()
-        share = starved(times, processor(pid)) if bridge.running() else 1.0
+        share = starved(waits, core_waits(pid), end - begin) if bridge.running() else 1.0
     assert bridge.running() and bridge.pid() == pid, f"the bridge has ended; {len(genuine.refused())} genuine messages were refused"
     highest = resident(pid, "VmHWM")
     if admin:
@@ -221,7 +225,8 @@ def besiege(
 
 def allowed_memory(bridge: Bridge, idle: float) -> float:
     """The most that it may take, in MiB."""
-    return idle + (1.25 * size(bridge.settings.get("BRIDGE_MAX_BUFFERED", "64MiB")) + BESIDE) / MIB
+    processes = int(bridge.settings.get("BRIDGE_PROCESSES", "1"))
+    return idle + processes * (1.25 * size(bridge.settings.get("BRIDGE_MAX_BUFFERED", "64MiB")) + BESIDE) / MIB
 
 
 def faults(bridge: Bridge, seen: Seen) -> list[str]:

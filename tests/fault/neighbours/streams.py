@@ -105,6 +105,11 @@ def forged_known(scene: Scene) -> Stream:
     return repeated(posted(unsigned(scene, scene.certificate_url, "y" * scene.size, Signature=signature)))
 
 
+def long_topic(scene: Scene) -> Stream:
+    """Each makes a long line in the log."""
+    return repeated(posted(unsigned(scene, scene.certificate_url, TopicArn="A" * 3500)))
+
+
 def wrong_url(scene: Scene) -> Stream:
     return repeated(posted(unsigned(scene, "https://localhost/SimpleNotificationService-" + "0" * 32 + ".pem")))
 
@@ -273,7 +278,7 @@ STREAMS: dict[str, Callable[[Scene], Stream]] = {
     function.__name__: function
     for function in (
         *(tiny_once, tiny, gets, tiny_posts, huge_heads, empty_lines, one_byte_chunks, garbage, wrong_credentials),
-        *(forged_known, wrong_url, forged_unknown, forged_one_unknown, forged_unknown_then_more),
+        *(forged_known, wrong_url, long_topic, forged_unknown, forged_one_unknown, forged_unknown_then_more),
         *(deep_json, escaped_json, many_members, many_attributes, new_topics, announced, part_of_body, part_of_small_body, part_of_head),
         *(dripped_body, chunks_that_stop, expect_no_body, one_byte, nothing, dripped_head, whole_forged, cut_anywhere),
         *(client_hello, half_hello),
