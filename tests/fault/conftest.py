@@ -16,7 +16,7 @@ from tests.fault.load import Load
 from tests.fault.neighbours.fixture import neighbours  # noqa: F401
 from tests.tools.node import Stored
 
-PURE = ("tests/fault/test_check.py", "tests/fault/test_frames.py")
+PURE = ("tests/fault/test_check.py", "tests/fault/test_document.py", "tests/fault/test_frames.py")
 Record = Callable[[str, Load, list[Stored]], rows.Row]
 
 

@@ -1,0 +1,120 @@
+"""docs/faults.md: a section for each build on the newest RabbitMQ, and beside it what came out differently on an older one."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+from tests.fault.neighbours import table as neighbours
+from tests.fault.rows import kept, table
+from tests.tools.bridge import ROOT, UNDER_TEST
+from tests.tools.rabbitmq import SUITES, RabbitMQ
+
+DOCUMENT = ROOT / "docs/faults.md"
+SECOND = 1.0  # what a time must differ by to be told
+FEW = 10  # duplicates that may come and go from run to run
+HEAD = """# Faults
+
+What was done to the bridge, its broker, its network and its machine while genuine messages came in, and what became of the messages.
+`make fault BROKER=4.3` makes these tables, with `BRIDGE_UNDER_TEST=binary` the one of the binary; `make fault BROKER=3.10` sets beside
+them the rows that came out differently on an older RabbitMQ: a time that is longer or shorter by more than a second, or duplicates on
+one of the two alone.
+
+Every row is one test under a load of at least 1,000 genuine messages, with a forged one in fifty between them; whatever is not
+answered 200 or 4xx is sent again, as SNS does it. A row is only there if this holds: every message that was answered 200 is in the
+queue, byte for byte; none that was answered 4xx is; nothing is in the queue that was not sent; no message is there more often than
+it was posted; no genuine message was answered 4xx; and in the end each was answered 200. A control build that answers 200 without
+waiting for the confirm fails the same check.
+
+*Worst answer* is the longest time from POST to answer, of all attempts; *recovers within* is the time from the fault's end to the
+first 200. Duplicates are what at-least-once delivery means: published, and the confirm did not come in time.
+
+The same run sends mixed requests through haproxy and looks whether each gets the answer that is its own; lets sslscan and testssl.sh
+judge the TLS listener; tries hostile messages in a network where every name and address leads to a canary, which must stay silent;
+and looks for known secrets in log, standard error, command line, metrics and answers. They have no row; what fails is listed below
+the table of its run.
+
+Under *hostile neighbours* somebody else misbehaves, at the strength that is named and at twice it, while genuine messages come at 30 a
+second, each posted once: a third on new connections, the others on kept ones, one in ten of 80 KB. Times are those of the genuine
+messages during the attack, from when each had to be sent to its answer, on a machine whose cores the attacker, the broker and the bridge
+share. Memory is the bridge's resident memory before the attack and its highest during it. It is promised that each is answered 200, 99 of
+100 within a second, /livez too; that memory stays below the idle bridge's, 1.25 times `BRIDGE_MAX_BUFFERED` and 16 MiB; and that nothing
+is lost. The Go bridge is the benchmark's (`tests/bench/peers/bridge.go`), under the same attack where it applies.
+"""
+
+
+def section(results: Path, before: str, title: str, about: str, beside: str = "") -> str:
+    """The part of the document that this run makes.
+
+    before: what stood there, of which rows that this run did not make again stay. beside: the section of the same build on the newest
+    RabbitMQ, when this run was on an older one: rows that came out alike are left out.
+    """
+    rows, failed = kept(results)
+    before, _, neighbours_before = before.partition(neighbours.HEADING)
+    lines = lines_of(before)
+    made = table(rows).splitlines()
+    lines |= lines_of("\n".join(made[2:]))
+    alike = [name for name, line in lines_of(beside).items() if name in lines and not differ(line, lines[name])]
+    if beside:
+        about += f" {len(rows)} faults survived; {len(lines) - len(alike)} rows differ from those above."
+    text = [title, "", about, ""]
+    text += aligned([made[0], made[1], *(line for name, line in lines.items() if name not in alike)])
+    attacked = [] if beside else neighbours.section(results, neighbours_before)
+    if attacked:
+        text += ["", neighbours.HEADING, "", *aligned(attacked)]
+    if failed:
+        text += ["", "These tests failed in the last run:", "", *(f"- `{name}`" for name in failed)]
+    return "\n".join([*text, ""])
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """The rows of a table by what they are about: the fault, without the figures that its name ends with."""
+    lines = {line.split("|")[1].split(";")[0].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    return {name: line for name, line in lines.items() if name != "fault" and name.strip("-")}
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two rows of the same fault tell different things."""
+    (duplicates, *times), (other_duplicates, *other_times) = figures(one), figures(other)
+    few, many = sorted((duplicates, other_duplicates))
+    return (not few and many >= FEW) or any(abs(a - b) > SECOND for a, b in zip(times, other_times, strict=True))
+
+
+def figures(line: str) -> list[float]:
+    """Duplicates, the worst answer's seconds and the recovery's."""
+    return [float(cell.strip().rstrip(" s").replace(",", "") or 0) for cell in line.split("|")[6:9]]
+
+
+def aligned(lines: list[str]) -> list[str]:
+    """The lines of a table that were laid out in different runs, in one layout."""
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    widths = [max(len(row[place]) for number, row in enumerate(cells) if number != 1) for place in range(len(cells[0]))]
+    cells[1] = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [
+        "| "
+        + " | ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        + " |"
+        for row in cells
+    ]
+
+
+def sections(document: str) -> dict[str, str]:
+    """The parts of the document by their titles."""
+    return {found.splitlines()[0]: found for found in re.split(r"^(?=## )", document, flags=re.MULTILINE) if found.startswith("## ")}
+
+
+def place(title: str) -> tuple[bool, bool]:
+    """Where a section stands: the source first, and the newest RabbitMQ before the older ones."""
+    return not title.startswith("## Source"), " on RabbitMQ " in title
+
+
+def write(results: Path, again: bool, broker: RabbitMQ) -> None:
+    """Put this run's section into the document, in the place of its former self; again: keep the rows of earlier runs."""
+    found = sections(DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else "")
+    newest = f"## {UNDER_TEST.capitalize()}"
+    older = broker.series != list(SUITES)[-1]
+    title = f"{newest} on RabbitMQ {broker.series}" if older else newest
+    about = f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, RabbitMQ {broker.release}."
+    found[title] = section(results, found.get(title, "") if again else "", title, about, found.get(newest, "") if older else "")
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text("\n".join([HEAD, *(found[name].strip() + "\n" for name in sorted(found, key=place))]), encoding="utf-8")
