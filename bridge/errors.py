@@ -82,7 +82,11 @@ class MethodNotAllowed(BridgeError):
 
     status = 405
     reason = "method-not-allowed"
-    headers = "Allow: GET, HEAD, POST\r\n"
+
+    def __init__(self, explanation: str, post: bool = True) -> None:
+        """post: whether POST is allowed here."""
+        super().__init__(explanation)
+        self.headers = f"Allow: GET, HEAD{', POST' if post else ''}\r\n"  # RFC 9110 section 15.5.6
 
 
 # ---- 403: well-formed, and refused for good

@@ -41,6 +41,16 @@ class Log:
         """What somebody has to look at."""
         self._write(3, event, fields)
 
+    def bug(self, error: BaseException) -> None:
+        """What must not happen, and where: names of modules and functions, never values."""
+        places = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            places.append(f"{os.path.basename(code.co_filename)}:{code.co_name}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        self.error("bug", explanation=type(error).__name__, place=" < ".join(reversed(places)))
+
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
         if level < self._least:
             return

@@ -1,50 +1,65 @@
-"""A delivery's one verdict, whoever comes to it first: a step of the line, the broker, the clock."""
+"""Requests that wait for their answer: one table owns them, their deadlines, and all bytes that are held.
+
+A request knows a callable that answers it, and no connection. So it ends in time, and leaves every table at once, whether or not a client
+is left to hear of it.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bridge.bodies import tracing
-from bridge.errors import BridgeError, DeadlineExceeded
+from bridge.errors import BridgeError, DeadlineExceeded, Draining, Overloaded
+from bridge.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from bridge.http.connection import Connection
+    from bridge.bodies.tracing import Trace
+    from bridge.log import Log
 
 
-class Delivery:
-    """One request that is being answered: once, by whoever speaks first. What comes later (a confirm after the deadline) is nobody's."""
+class PendingRequest:
+    """A request that is answered exactly once. Later outcomes (a confirm after the deadline) are ignored."""
 
-    __slots__ = ("admitted", "connection", "keep_alive", "message_id", "sent", "topic_arn", "trace")
+    __slots__ = (
+        *("_requests", "answer", "began", "client", "genuine", "held", "message_id", "over", "sent", "size", "tag", "topic_arn", "trace"),
+        "waiting",
+    )
 
-    def __init__(self, connection: "Connection", keep_alive: bool) -> None:
-        self.connection: Connection | None = connection
-        self.keep_alive, self.admitted = keep_alive, False
+    def __init__(
+        self, requests: "PendingRequests", answer: Callable[[BridgeError | None], None], client: str, began: float, size: int
+    ) -> None:
+        """answer(None) sends a 200, answer(error) what the error says; client is its address; began in monotonic seconds; size in bytes."""
+        self._requests = requests
+        self.answer: Callable[[BridgeError | None], None] | None = answer  # None: nobody is left to answer
+        self.client, self.began, self.size = client, began, size
+        self.over = self.genuine = self.waiting = False
         self.message_id, self.topic_arn, self.sent = "", "", 0.0  # sent to the broker, in monotonic seconds
-        self.trace: tracing.Trace | None = None
+        self.tag = 0  # the publish's delivery tag
+        self.trace: Trace | None = None
+        self.held: Callable[[PendingRequest], None] | None = None  # takes it out of the table that holds it
 
     def done(self, reason: str) -> None:
-        """Answer 200."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.site.leave(self, reason)
-            connection.answer_ok(self.keep_alive)
+        """Answer 200; reason is one of counters.OK."""
+        if not self.over:
+            self._end()
+            self._requests.verdicts.ok(reason, self.message_id, self.topic_arn, self.trace)
+            if self.answer is not None:
+                self.answer(None)
 
     def confirmed(self, now: float) -> None:
         """The broker has confirmed the message into a queue; now is monotonic seconds."""
-        if self.connection is not None:
-            self.connection.proven = True
-            self.connection.site.counters.publish_times.append(now - self.connection.since)
-        self.done("published")
+        if not self.over:
+            self._requests.verdicts.counters.publish_times.append(now - self.began)
+            self.done("published")
 
     def failed(self, error: BridgeError) -> None:
         """Answer with what the error says."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.site.leave(self, "")
-            connection.site.verdict(error, self.message_id, self.topic_arn, connection.client_address[0], self.trace)
-            connection.answer(error, self.keep_alive)
+        if not self.over:
+            self._end()
+            self._requests.verdicts.refused(error, self.client, self.message_id, self.topic_arn, self.trace)
+            if self.answer is not None:
+                self.answer(error)
 
     def attempt(self, step: Callable[[], None]) -> None:
-        """Take a step; what it raises is the delivery's end."""
+        """Take a step; what it raises is the request's end."""
         try:
             step()
         except Exception as error:
@@ -52,18 +67,80 @@ class Delivery:
 
     def broke(self, error: Exception) -> None:
         """Answer with what a step has raised."""
-        if isinstance(error, BridgeError):
-            self.failed(error)
-            return
-        if self.connection is not None:
-            self.connection.site.bug(error)
-        self.failed(BridgeError("a bug in the bridge; the log says where"))
+        if not isinstance(error, BridgeError):
+            self._requests.log.bug(error)
+            error = BridgeError("a bug in the bridge; the log says where")
+        self.failed(error)
 
-    def expired(self) -> None:
-        """Its time is up."""
-        self.failed(DeadlineExceeded("the delivery took longer than BRIDGE_DEADLINE"))
+    def wait(self, leave: Callable[[], None]) -> None:
+        """Wait for a certificate, apart from the requests in flight; leave() ends the wait."""
+        self.waiting = True
+        self._requests.waiting += 1
+        self.held = lambda _request: leave()
 
-    @property
-    def over(self) -> bool:
-        """Whether it has been answered."""
-        return self.connection is None
+    def resume(self) -> None:
+        """The wait is over; the request is in flight again, unless it is over too."""
+        if self.waiting:
+            self.waiting = False
+            self._requests.waiting -= 1
+            self.held = None
+
+    def leave(self) -> None:
+        """The client is gone. What is genuine goes on to the broker; all else ends without an answer."""
+        self.answer = None
+        if not self.genuine and not self.over:
+            self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        self._requests.remove(self)
+        held, self.held = self.held, None
+        if held is not None:
+            held(self)
+
+
+class PendingRequests:
+    """All requests that have no answer yet, those that wait for a certificate among them; and all bytes that are held for any client."""
+
+    def __init__(self, max_in_flight: int, max_buffered: int, deadline: float, verdicts: Verdicts, log: "Log") -> None:
+        """max_buffered in bytes; deadline in seconds from a request's first byte to its answer."""
+        self.max_in_flight, self.max_buffered, self.deadline = max_in_flight, max_buffered, deadline
+        self.verdicts, self.log = verdicts, log
+        self.draining = False
+        self.buffered = 0  # bytes: of requests that are being received, and of those that have no answer
+        self.make_room: Callable[[int], None] = lambda _size: None  # the listener's: closes connections until size bytes more would fit
+        self._requests: set[PendingRequest] = set()
+        self.waiting = 0  # for a certificate; they take no place of those in flight
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def admit(self, answer: Callable[[BridgeError | None], None], client: str, began: float, size: int) -> PendingRequest:
+        """Let a request in; the arguments are PendingRequest's. Raises Draining, Overloaded."""
+        if self.draining:
+            raise Draining("the bridge is stopping")
+        if len(self._requests) - self.waiting >= self.max_in_flight:
+            raise Overloaded("too many deliveries are in flight (BRIDGE_MAX_IN_FLIGHT)")
+        if self.buffered + size > self.max_buffered:
+            self.make_room(size)
+            if self.buffered + size > self.max_buffered:
+                raise Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED)")
+        self.buffered += size
+        request = PendingRequest(self, answer, client, began, size)
+        self._requests.add(request)
+        return request
+
+    def remove(self, request: PendingRequest) -> None:
+        """A request is over."""
+        if request.waiting:
+            request.waiting = False
+            self.waiting -= 1
+        self._requests.discard(request)
+        self.buffered -= request.size
+
+    def expire(self, now: float) -> None:
+        """End what has taken longer than the deadline; now is monotonic seconds."""
+        late = now - self.deadline
+        for request in [one for one in self._requests if one.began <= late]:
+            request.failed(DeadlineExceeded("the delivery took longer than BRIDGE_DEADLINE"))
+        self.verdicts.sum_up()

@@ -18,7 +18,7 @@ from recipe import ARCH, HERE, ROOT, SECTIONS, SMALL, cached, digest, main, run
 BUILTINS = """
 _abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _operator _queue _signal _socket _sre _ssl _stat
 _string _struct _thread _typing _warnings _weakref array atexit binascii builtins errno fcntl gc grp itertools marshal math mmap
-posix pwd select sys time zlib
+posix pwd resource select sys time zlib
 """.split()
 
 # The RSA verification that CPython gets as a builtin module: its source, and its name.

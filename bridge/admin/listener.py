@@ -2,27 +2,29 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from bridge.amqp.loop import Loop
 from bridge.config import Config
+from bridge.counters import Counters
 from bridge.errors import NotFound, SettingError
-from bridge.http.connection import Connection
-from bridge.http.framing import Request
-from bridge.http.listener import Server, bind
+from bridge.http.connection import Service
+from bridge.http.listener import Listener, bind
 from bridge.log import Log
+from bridge.pending import PendingRequests
+from bridge.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from bridge.admin.reports import Reports
-    from bridge.counters import Counters
-    from bridge.pending import Delivery
 
 SETTING = "BRIDGE_ADMIN_LISTEN"
-ANSWER = 1 << 18  # bytes that the kernel shall take of an answer at once
+MAX_CONNECTIONS = 32
+MAX_BODY = 4096  # bytes; nobody has a reason to send one
 SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-store\r\n"
 
 
 def bind_admin(config: Config, log: Log) -> socket.socket | None:
-    """Return the admin listener's socket, one for all processes; None when there shall be none.
+    """Return the admin listener's socket, one for all processes; None when there should be none.
 
     Raises SettingError when an address that was given can't be had. Without the default's, the bridge still does its work.
     """
@@ -39,60 +41,50 @@ def bind_admin(config: Config, log: Log) -> socket.socket | None:
         return None
 
 
-class AdminConnection(Connection):
-    """Answers GET only."""
-
-    site: "Admin"
-
-    def do_GET(self, request: Request, _body: bytes, delivery: "Delivery") -> None:
-        """Raises NotFound."""
-        answer = self.site.answer(request.target)
-        if answer is None:
-            raise NotFound("there are /, /status.json, /livez, /readyz and /metrics")
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER)
-        delivery.connection = None
-        self.site.leave(delivery, "")
-        self.answer_text(*answer, delivery.keep_alive)
-
-    do_HEAD = do_GET
-    do_POST = None  # type: ignore[assignment]
+def listen(
+    bound: socket.socket, loop: Loop, get: Callable[[str], tuple[int, str, str]], deadline: float, statuses: dict[str, int], log: Log
+) -> Listener:
+    """Answer GET on a socket that `bind_admin` returned; get is as in `Service`, deadline in seconds,
+    statuses as in `Counters`. Its requests are counted nowhere."""
+    counters = Counters(1, statuses)
+    requests = PendingRequests(MAX_CONNECTIONS, 1 << 20, deadline, Verdicts(counters, log), log)
+    return Listener(bound, Service(loop, requests, MAX_BODY, get, None, trusted=True), MAX_CONNECTIONS, log)
 
 
-class Admin(Server):
-    """What listens on BRIDGE_ADMIN_LISTEN. Its own requests are counted nowhere. What it answers with is only imported when asked for."""
+class AdminPages:
+    """What the admin listener shows. What it needs for an answer is only imported when asked for."""
 
-    connection_class = AdminConnection
+    def __init__(self, counters: Counters, reports: "Reports", port: int, refresh: Callable[[], None]) -> None:
+        """counters and reports are those of all processes; refresh() brings this process's up to date; port is BRIDGE_LISTEN's."""
+        self._counters, self._reports, self._port, self._refresh = counters, reports, port, refresh
 
-    def show(self, counters: "Counters", activity: "Reports", port: int, tell: Callable[[], None]) -> Self:
-        """Show these numbers and accounts of all processes; tell() brings this process's up to date. port is BRIDGE_LISTEN's."""
-        self._shown, self._activity, self._port, self._tell = counters, activity, port, tell
-        return self
-
-    def answer(self, target: str) -> tuple[int, str, str] | None:
-        """Return status, text (ASCII) and headers for a request's target; None for one that is not there."""
-        self._tell()
-        if target in ("/readyz", f"/readyz?port={self._port}"):  # `bridge healthcheck` asks so, for there may be another bridge
+    def get(self, target: str) -> tuple[int, str, str]:
+        """Return status, text (ASCII) and header lines for a request's target. Raises NotFound."""
+        self._refresh()
+        path, _, query = target.partition("?")
+        # `bridge healthcheck` asks with the port, because another bridge may have this listener's
+        if path == "/readyz" and (not query.startswith("port=") or query == f"port={self._port}"):
             return self._readyz()
-        if target == "/livez":
+        if path == "/livez":
             return self._livez()
-        if target == "/metrics":
+        if path == "/metrics":
             from bridge.admin.metrics import metrics
 
-            return 200, metrics(self._shown), f"Content-Type: text/plain; version=0.0.4\r\n{SAFE}"
-        if target == "/status.json":
+            return 200, metrics(self._counters), f"Content-Type: text/plain; version=0.0.4\r\n{SAFE}"
+        if path == "/status.json":
             from bridge.admin.status import status
 
-            return 200, status(self._shown, self._activity), f"Content-Type: application/json\r\n{SAFE}"
-        if target == "/":
+            return 200, status(self._counters, self._reports), f"Content-Type: application/json\r\n{SAFE}"
+        if path == "/":
             from bridge.admin.page import PAGE, POLICY
 
             return 200, PAGE, f"Content-Type: text/html; charset=utf-8\r\nContent-Security-Policy: {POLICY}\r\n{SAFE}"
-        return None
+        raise NotFound("the paths are /, /status.json, /livez, /readyz and /metrics")
 
     def _readyz(self) -> tuple[int, str, str]:
         from bridge.admin.status import states
 
-        all_states = states(self._shown)
+        all_states = states(self._counters)
         ready = all_states.count("ready")
         text = f"{ready} of {len(all_states)} ready"
         if ready == len(all_states):
@@ -103,5 +95,5 @@ class Admin(Server):
         """The loop of this process turns, or it would not answer; the others' are looked at."""
         from bridge.admin.status import states
 
-        stuck = [str(process) for process, state in enumerate(states(self._shown)) if state == "stuck"]
+        stuck = [str(process) for process, state in enumerate(states(self._counters)) if state == "stuck"]
         return (503, f"stuck: process {', '.join(stuck)}\n", SAFE) if stuck else (200, "alive\n", SAFE)

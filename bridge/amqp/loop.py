@@ -1,31 +1,105 @@
-"""The one loop that everything runs on: pika's own, turned by us so that what a turn has written leaves in one send."""
+"""The one loop that everything runs on: pika's own, turned by us, so that a turn is bounded and what it has written leaves in one send.
+
+Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection and the clients' connections share).
+"""
 
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 from pika.adapters.select_connection import IOLoop, PollEvents
 
 from bridge.amqp.transport import Services
 
-TURN = 32  # clients' sockets that are read in one turn at least: the broker has work while the rest is read
+TURN = 32  # visits of a lane in one turn at least: the broker has work while the rest waits
 READ: int = PollEvents.READ
 WRITE: int = PollEvents.WRITE
 
 
+class Lane(deque[Callable[[], None]]):
+    """Visits that wait for their turn."""
+
+    def __init__(self, budget: float) -> None:
+        """budget is the time that a turn has for the lane, in seconds."""
+        super().__init__()
+        self.budget = budget
+
+
+class Guarded:
+    """An I/O loop whose callbacks can't end it: what one raises is handed to `broken`, and the loop goes on.
+
+    It has the methods of pika's `AbstractSelectorIOLoop`, whose contracts the docstrings there give.
+    """
+
+    READ, WRITE, ERROR = PollEvents.READ, PollEvents.WRITE, PollEvents.ERROR
+
+    def __init__(self, ioloop: IOLoop, broken: Callable[[Exception], None]) -> None:
+        """broken(error) is called on the loop."""
+        self._ioloop, self._broken = ioloop, broken
+        self.update_handler: Callable[[int, int], None] = ioloop.update_handler
+        self.remove_handler: Callable[[int], None] = ioloop.remove_handler
+        self.remove_timeout: Callable[[object], None] = ioloop.remove_timeout
+
+    def _guard(self, callback: Callable[[], object]) -> Callable[[], None]:
+        def guarded() -> None:
+            try:
+                callback()
+            except Exception as error:
+                self._broken(error)
+
+        return guarded
+
+    def add_handler(self, descriptor: int, callback: Callable[[int, int], None], events: int) -> None:
+        """Call callback(descriptor, events) whenever one of the events comes."""
+
+        def guarded(descriptor: int, events: int) -> None:
+            try:
+                callback(descriptor, events)
+            except Exception as error:
+                self._broken(error)
+
+        self._ioloop.add_handler(descriptor, guarded, events)
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> object:
+        """Call callback() after so many seconds; return what `remove_timeout` takes."""
+        return self._ioloop.call_later(delay, self._guard(callback))
+
+    def add_callback_threadsafe(self, callback: Callable[[], object]) -> None:
+        """Call callback() in the next turn. Any thread may call this."""
+        self._ioloop.add_callback_threadsafe(self._guard(callback))
+
+    add_callback = add_callback_threadsafe
+
+
 class Loop:
-    """pika's IOLoop, its I/O services with our transport, and signals as events. One thread; only `call_soon` may be called from others."""
+    """pika's IOLoop, its I/O services with our transport, lanes, and signals as events.
+
+    One thread; only `call_soon` may be called from others. An exception of a callback goes to `on_bug`; one of the AMQP connection's
+    own callbacks goes to `on_amqp_bug` too, because pika is in an unknown state then.
+    """
 
     def __init__(self) -> None:
         self._ioloop = IOLoop()
-        self.services = Services(self._ioloop)
-        self.call_soon: Callable[[Callable[[], None]], None] = self._ioloop.add_callback_threadsafe
-        self.call_later: Callable[[float, Callable[[], None]], object] = self._ioloop.call_later
-        self.add: Callable[[int, Callable[[int, int], None], int], None] = self._ioloop.add_handler
-        self.update: Callable[[int, int], None] = self._ioloop.update_handler
-        self.remove: Callable[[int], None] = self._ioloop.remove_handler
-        self.turn = self.reads_left = TURN  # clients that a turn reads, and those of this one
+        self.on_bug: Callable[[Exception], None] = lambda _error: None
+        self.on_amqp_bug: Callable[[Exception], None] = lambda _error: None
+        guarded = Guarded(self._ioloop, lambda error: self.on_bug(error))
+        self.services = Services(Guarded(self._ioloop, self._amqp_broken))
+        self.call_soon: Callable[[Callable[[], object]], None] = guarded.add_callback_threadsafe
+        self.call_later: Callable[[float, Callable[[], object]], object] = guarded.call_later
+        self.add: Callable[[int, Callable[[int, int], None], int], None] = guarded.add_handler
+        self.update: Callable[[int, int], None] = guarded.update_handler
+        self.remove: Callable[[int], None] = guarded.remove_handler
+        # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers are sure of a part of
+        # each turn. A TLS handshake costs as much as fifty messages; newest first, some clients are served in a flood of others.
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), Lane(0.02), Lane(0.01)
+        self.turn = TURN  # visits of a lane in one turn; it grows with the number of clients, because each turn goes by all that are ready
         self._running = False
+
+    def _amqp_broken(self, error: Exception) -> None:
+        self.on_bug(error)
+        self.on_amqp_bug(error)
 
     def run(self) -> None:
         """Turn until `stop`."""
@@ -34,12 +108,28 @@ class Loop:
         self._running = True
         try:
             while self._running:
-                self.reads_left = self.turn
-                ioloop.poll()
-                ioloop.process_timeouts()
-                flush()
+                try:
+                    ioloop.poll()
+                    ioloop.process_timeouts()
+                    self._serve()
+                    flush()
+                except Exception as error:
+                    self._amqp_broken(error)
         finally:
             ioloop.deactivate_poller()
+
+    def _serve(self) -> None:
+        """Make a turn's visits; those that are left come in the next turn, which does not wait then."""
+        for lane in (self.trusted, self.newcomers, self.handshakes):
+            if lane:
+                until = monotonic() + lane.budget
+                take = lane.pop if lane is self.handshakes else lane.popleft
+                for _ in range(min(self.turn, len(lane))):
+                    take()()
+                    if monotonic() >= until:
+                        break
+        if self.trusted or self.newcomers or self.handshakes:
+            self._ioloop.add_callback_threadsafe(_nothing)
 
     def stop(self) -> None:
         """End `run` after the turn under way."""
@@ -65,3 +155,7 @@ class Loop:
 
         self._signals = reader, writer  # kept open
         self.add(reader.fileno(), woken, READ)
+
+
+def _nothing() -> None:
+    """Its being there keeps the next poll from waiting."""

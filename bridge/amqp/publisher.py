@@ -24,7 +24,7 @@ FIRST_DOUBT, LONGEST_DOUBT = 2.0, 60.0  # seconds until a channel that nacks is 
 
 
 if TYPE_CHECKING:
-    from bridge.pending import Delivery
+    from bridge.pending import PendingRequest
 
 
 class Publisher:
@@ -40,7 +40,7 @@ class Publisher:
         self._channel: pika.channel.Channel | None = None  # only while it takes publishes
         self._number = 0
         self._frame_max = 0
-        self._pending: dict[int, Delivery] = {}
+        self._pending: dict[int, PendingRequest] = {}
         self._last_tag = 0  # of the publishes on this channel
         self._methods: dict[tuple[str, str], bytes] = {}
         self._tries = 0
@@ -159,7 +159,7 @@ class Publisher:
 
     def publish(
         self,
-        delivery: "Delivery",
+        delivery: "PendingRequest",
         exchange: str,
         routing_key: str,
         body: bytes,
@@ -192,10 +192,17 @@ class Publisher:
         transport.write(method)
         transport.write(content)
         self._last_tag += 1
+        delivery.tag = self._last_tag
+        delivery.held = self._forget
         self._pending[self._last_tag] = delivery
         if transport.turned:  # one look at the clock serves a whole turn
             transport.turned, self._now = False, monotonic()
         delivery.sent = self._now
+
+    def _forget(self, delivery: "PendingRequest") -> None:
+        """A request is over, whatever its confirm will say."""
+        if self._pending.get(delivery.tag) is delivery:
+            del self._pending[delivery.tag]
 
     def _on_confirm(self, frame: "pika.frame.Method[spec.Basic.Ack | spec.Basic.Nack]") -> None:
         method = frame.method

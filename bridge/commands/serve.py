@@ -2,24 +2,27 @@
 
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
 from time import monotonic, time
 
-from bridge.admin.listener import Admin, bind_admin
+from bridge.admin import listener as admin_listener
 from bridge.admin.reports import Reports
 from bridge.amqp.loop import READ, Loop
 from bridge.amqp.publisher import Publisher
 from bridge.bodies.routing import Route
 from bridge.config import Config, routes_of
 from bridge.counters import Counters
-from bridge.errors import BridgeError, SettingError
+from bridge.errors import BridgeError, NotFound, SettingError
 from bridge.files import FollowedFiles
 from bridge.http.basic_auth import Credentials
-from bridge.http.listener import Limits, Server, bind, describe
+from bridge.http.connection import Service
+from bridge.http.listener import SWEEP, Listener, bind, describe
 from bridge.http.tls import ListenerTLS
 from bridge.log import Log
+from bridge.pending import PendingRequests
 from bridge.pipeline import Pipeline
 from bridge.signals import IGNORED, STOP, explanation, ignore
 from bridge.sns.certificates import Certificates
@@ -27,19 +30,22 @@ from bridge.sns.fetch import Egress
 from bridge.sns.signature import RSA_ENGINE
 from bridge.supervisor import supervise
 from bridge.systemd import Systemd
+from bridge.verdicts import Verdicts
 from bridge.version import VERSION
 
 TICK = 0.25  # seconds between two looks at files and readiness
+RESERVE = 32 + admin_listener.MAX_CONNECTIONS  # descriptors for the broker, the log, files, fetches, the admin listener
 GOODBYE = 1.0  # seconds for AMQP's own way of closing
 
 
 class Process:
     """One process of the bridge: a loop, a listener, a connection to the broker."""
 
-    def __init__(self, config: Config, counters: Counters, activity: Reports, log: Log, admin: socket.socket | None) -> None:
+    def __init__(self, config: Config, counters: Counters, reports: Reports, log: Log, admin: socket.socket | None) -> None:
         """admin is the admin listener's socket, which all processes have. Raises SettingError when something can't be set up."""
-        self._config, self._counters, self._activity, self._log = config, counters, activity, log
+        self._config, self._counters, self._reports, self._log = config, counters, reports, log
         self._loop = loop = Loop()
+        loop.on_bug = log.bug
         self._credentials = Credentials(config.basic_auth_file, log)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
         certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
@@ -47,16 +53,19 @@ class Process:
         shared = config.processes > 1
         if shared and not config.listen[1]:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
-        self._server = Server(bind(config.listen, "BRIDGE_LISTEN", shared), loop, Limits(config), counters, log)
-        self._server.deliveries = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
-        self._tls = ListenerTLS(config, log, self._server.use_tls) if config.tls_cert else None
-        self._follow = [self._credentials.follow, follow_routes(config, self._server.deliveries.use_routes, log)]
+        deadline = config.deadline - SWEEP - 0.1  # the sweep may come so much later, and the answer must not
+        self._requests = PendingRequests(config.max_in_flight, config.max_buffered, deadline, Verdicts(counters, log), log)
+        pipeline = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
+        service = Service(loop, self._requests, config.max_body, self._healthy, pipeline.receive)
+        self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, max_connections(config, log), log)
+        self._requests.make_room = self._listener.make_room
+        self._tls = ListenerTLS(config, log, self._listener.use_tls) if config.tls_cert else None
+        self._follow = [self._credentials.follow, follow_routes(config, pipeline.use_routes, log)]
         if self._tls is not None:
             self._follow.append(self._tls.follow)
         if admin is not None:
-            Admin(admin, loop, Limits(config), Counters(1, counters.statuses), log).show(
-                counters, activity, self._server.socket.getsockname()[1], self._tell
-            )
+            pages = admin_listener.AdminPages(counters, reports, self._listener.socket.getsockname()[1], self._tell)
+            admin_listener.listen(admin, loop, pages.get, deadline, counters.statuses, log)
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
         self._told = monotonic()
@@ -73,7 +82,9 @@ class Process:
         self._counters.put("started", 1)
         self._counters.put("pid", os.getpid())
         self._tick()
-        self._log.info("listening", address=describe(self._server.socket), version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None)
+        self._log.info(
+            "listening", address=describe(self._listener.socket), version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None
+        )
         if self._config.sns_endpoint.startswith("http://"):
             self._log.warning(
                 "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
@@ -96,11 +107,22 @@ class Process:
             counters.add("blocked_milliseconds", int((now - self._told) * 1000))
         self._told = now
         counters.put("turned", int(now * 1000))
+        counters.put("connections", self._listener.connections)
+        counters.put("in_flight", len(self._requests))
+        counters.put("log_lines_dropped_total", self._log.dropped)
         counters.flush()
-        self._activity.update(counters, publisher.address, time())
+        self._reports.update(counters, publisher.address, time())
+
+    def _healthy(self, target: str) -> tuple[int, str, str]:
+        """GET /healthy: the process answers; it says nothing about the broker. Raises NotFound."""
+        if target.partition("?")[0] != "/healthy":
+            raise NotFound("GET answers /healthy only")
+        self._counters.add("healthy")
+        return 200, "", ""
 
     def _tick(self) -> None:
         self._loop.call_later(TICK, self._tick)
+        self._requests.expire(monotonic())
         self._tell()
         self._systemd.alive()
         for follow in self._follow:
@@ -120,14 +142,15 @@ class Process:
             return
         self._stop_by = monotonic() + self._config.deadline
         self._tell()
-        self._log.info("draining", in_flight=self._server.in_flight, signal=number)
+        self._log.info("draining", in_flight=len(self._requests), signal=number)
         self._systemd.stopping()
-        self._server.drain()
+        self._requests.draining = True
+        self._listener.drain()
         self._drained()
 
     def _drained(self) -> None:
         """Look again and again whether the last delivery has its answer; then leave the broker."""
-        if self._server.in_flight and monotonic() < self._stop_by:
+        if len(self._requests) and monotonic() < self._stop_by:
             self._loop.call_later(0.01, self._drained)
             return
         self._publisher.close()
@@ -139,6 +162,24 @@ class Process:
             self._loop.stop()
         else:
             self._loop.call_later(0.01, self._gone)
+
+
+def max_connections(config: Config, log: Log) -> int:
+    """Raise this process's limit on open files as far as BRIDGE_MAX_CONNECTIONS needs it; return how many connections fit under it."""
+    wanted = config.max_connections + RESERVE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        except (OSError, ValueError):
+            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if soft < wanted:
+            most = max(soft - RESERVE, 1)
+            advice = f"BRIDGE_MAX_CONNECTIONS={config.max_connections} needs {wanted}"
+            log.warning("few_descriptors", explanation=f"the limit on open files is {soft}: {most} connections at most; {advice}")
+            return most
+    return config.max_connections
 
 
 def failures() -> list[type[BridgeError]]:
@@ -185,17 +226,17 @@ def serve(config: Config) -> int:
     keep_standard_streams()
     log = Log(config.log_level, config.log_format)
     statuses = {one.reason: one.status for one in failures()}
-    counters, activity = Counters(config.processes, statuses), Reports(config.processes, statuses)
-    admin = bind_admin(config, log)
+    counters, reports = Counters(config.processes, statuses), Reports(config.processes, statuses)
+    admin = admin_listener.bind_admin(config, log)
     systemd = Systemd(os.environ)
     if config.processes == 1:
-        return Process(config, counters, activity, log, admin).run(systemd=systemd)
+        return Process(config, counters, reports, log, admin).run(systemd=systemd)
 
     def start(number: int, parent: int) -> int:
         counters.use(number)
-        activity.use(number)
+        reports.use(number)
         log.dropped = counters.own("log_lines_dropped_total")
-        return Process(config, counters, activity, log, admin).run(parent)
+        return Process(config, counters, reports, log, admin).run(parent)
 
     def turned(number: int) -> float:
         return counters.of(number, "turned") / 1000

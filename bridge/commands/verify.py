@@ -4,9 +4,9 @@ import gc
 import os
 from time import time
 
+from bridge.authenticity import MessageVerifier
 from bridge.config import Config, given, load
 from bridge.errors import BridgeError, MalformedMessage, SettingError
-from bridge.pipeline import MessageVerifier
 from bridge.sns.certificates import Certificates
 from bridge.sns.fetch import Egress
 from bridge.sns.message import Message, parse

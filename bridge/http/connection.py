@@ -2,217 +2,266 @@
 
 import mmap
 import socket
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from time import monotonic
-from typing import TYPE_CHECKING
 
-from bridge.amqp.loop import READ, WRITE
+from bridge.amqp.loop import READ, WRITE, Loop
 from bridge.amqp.transport import is_tls, would_block
-from bridge.errors import BridgeError, MethodNotAllowed, NotFound, Overloaded
+from bridge.errors import BridgeError, MethodNotAllowed, Overloaded
 from bridge.http.framing import Request
 from bridge.http.reader import RequestReader
-from bridge.pending import Delivery
+from bridge.http.responses import Responses
+from bridge.pending import PendingRequest, PendingRequests
 
-if TYPE_CHECKING:
-    from bridge.http.listener import Server
-
-MAX_AHEAD = 65536  # bytes read ahead while a delivery is under way
-SMALL = 65536  # bytes of a body that are not worth counting
+MAX_AHEAD = 65536  # bytes read ahead while a request waits for its answer
 IDLE_FOR = 75.0  # seconds that a connection may wait between two requests
 LINGER_FOR = 2.0  # seconds to read on after the last answer: closing over unread bytes would reset it away
+SEND_BUFFER = 1 << 18  # bytes that the kernel should take of a long answer at once
 # One for all connections: nothing stays in it between two events. Its pages take memory when something came that long.
 _received = memoryview(mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
+# The states of a connection. ANSWERING leads back to READING until the last answer.
+HANDSHAKING = "handshaking"  # of TLS
+READING = "reading"  # the next request arrives, or is waited for
+ANSWERING = "answering"  # a request waits for its answer; what arrives meanwhile is kept, up to MAX_AHEAD
+LINGERING = "lingering"  # the last answer is sent; what arrives is thrown away
+CLOSED = "closed"
+
+
+class Service:
+    """What the connections of one listener share: the loop, limits, and the functions that answer."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        requests: PendingRequests,
+        max_body: int,
+        get: Callable[[str], tuple[int, str, str]],
+        post: Callable[[Request, bytes, PendingRequest], None] | None,
+        trusted: bool = False,
+    ) -> None:
+        """max_body in bytes. get(target) returns status, text (ASCII) and header lines at once, or raises NotFound. post(request, body,
+        pending) answers `pending` now or later, or raises BridgeError; None: POST is not allowed. trusted: every client is.
+        """
+        self.loop, self.requests, self.max_body, self.get, self.post, self.trusted = loop, requests, max_body, get, post, trusted
+        self.responses = Responses()
+        self.connections: set[Connection] = set()
+
 
 class Connection(BaseHTTPRequestHandler):
-    """http.server's request class; the loop calls it when its socket is readable, instead of it reading by itself."""
+    """http.server's request class, called by the loop instead of reading by itself.
 
-    def __init__(self, sock: socket.socket, address: tuple[str, int], server: "Server") -> None:
-        self.connection, self.client_address = sock, address
-        self.site = server
-        self.descriptor = sock.fileno()  # -1 once closed
+    The base class reads by blocking calls, and takes headers that the framing here refuses; so its reading and writing are replaced. A
+    whole request is answered at once (GET, HEAD) or becomes a PendingRequest (POST).
+    """
+
+    def __init__(self, sock: socket.socket, address: tuple[str, int], service: Service) -> None:
+        self.connection, self.client_address, self.service = sock, address, service
+        self.descriptor = sock.fileno()
+        self._tls = is_tls(sock)
+        self.state = HANDSHAKING if self._tls else READING
         self.since = monotonic()  # when the request under way began, or the idling
-        self.proven = False  # whether a message that came over it was published
-        self.reader = RequestReader(server.limits.max_body)
-        self.delivery: Delivery | None = None
-        self._reserved = 0
-        self._advancing = self._lingering = self._input_ended = self._watched = False
-        self._tls = self._handshaking = is_tls(sock)
+        self.trusted = service.trusted  # whether a genuine message came over it
+        self.pending: PendingRequest | None = None  # in state ANSWERING
+        self.reader = RequestReader(service.max_body)
+        self.buffered = 0  # bytes of the reader that are counted
+        self.close_connection = False  # after the answer under way
+        self._input_ended = self._watched = False
+        self._queued = False  # whether a visit is to come
+        self._unread = False  # whether the next visit goes on with what has arrived already
         self._watch()
 
-    # ---- from the socket
+    # ---- visits: one step each, when the loop has time for it
 
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
-            self.site.loop.add(self.descriptor, self._handshake if self._handshaking else self._ready, READ)
+            self.service.loop.add(self.descriptor, self._ready, READ)
 
     def _unwatch(self) -> None:
         if self._watched:
             self._watched = False
-            self.site.loop.remove(self.descriptor)
+            self.service.loop.remove(self.descriptor)
 
-    def _handshake(self, _descriptor: int, _events: int) -> None:
+    def _ready(self, _descriptor: int, _events: int) -> None:
+        if not self._queued:
+            self._queue()
+
+    def _queue(self) -> None:
+        """Stand in line for a visit."""
+        self._queued = True
+        loop = self.service.loop
+        lane = loop.trusted if self.trusted else loop.handshakes if self.state is HANDSHAKING else loop.newcomers
+        lane.append(self._visit)
+
+    def _visit(self) -> None:
+        self._queued = False
+        try:
+            if self.state is HANDSHAKING:
+                self._handshake()
+                return
+            if self._unread:
+                self._unread = False
+            else:
+                self._receive()
+            if self.state is READING:
+                self._advance()
+            held = self.reader.held
+            if held != self.buffered:
+                self._count(held)
+        except BridgeError as error:
+            self.refuse(error)
+        except Exception as error:
+            self.service.requests.log.bug(error)
+            self.close()
+
+    def _handshake(self) -> None:
         """One step of TLS's handshake."""
         import ssl
 
         try:
             self.connection.do_handshake()
         except ssl.SSLWantReadError:
-            self.site.loop.update(self.descriptor, READ)
+            self.service.loop.update(self.descriptor, READ)
         except ssl.SSLWantWriteError:
-            self.site.loop.update(self.descriptor, WRITE)
+            self.service.loop.update(self.descriptor, WRITE)
         except (OSError, ValueError):
             self.close()
         else:
-            self._handshaking = False
-            self._unwatch()
-            self._watch()
-            self._readable()  # the first request may have come with the handshake's last message
+            self.state = READING
+            self.service.loop.update(self.descriptor, READ)
+            self._queue()  # the first request may have come with the handshake's last message
 
-    def _ready(self, _descriptor: int, _events: int) -> None:
-        """There is something to read; when this turn has read enough, the loop tells it again in the next."""
-        if self.site.loop.reads_left:
-            self.site.loop.reads_left -= 1
-            self._readable()
-
-    def _readable(self) -> None:
-        """Take what has come."""
+    def _receive(self) -> None:
+        """Take what has arrived."""
         try:
-            while True:
-                size = self.connection.recv_into(_received)
-                if not size:
-                    self._end_of_input()
-                elif not self._lingering:
-                    if self.delivery is None and self.reader.empty:
-                        self.since = monotonic()
-                    self.reader.buffer += _received[:size]
-                    self._advance()
-                # what waits inside the TLS layer, the loop can't see
-                if not (self._tls and self._watched and self.connection.pending()):
-                    return
+            size = self.connection.recv_into(_received)
         except would_block():
             return
         except OSError:
             self.close()
+            return
+        if not size:
+            self._end_of_input()
+            return
+        if self.state is LINGERING:
+            return
+        if self.state is READING and self.reader.empty:
+            self.since = monotonic()
+        self.reader.buffer += _received[:size]
+        if self.state is ANSWERING and len(self.reader.buffer) > MAX_AHEAD:
+            self._unwatch()
+        elif self._tls and self.connection.pending():  # what waits inside the TLS layer, the loop can't see
+            self._queue()
 
     def _end_of_input(self) -> None:
         """The client sends no more; it may still wait for an answer."""
-        if self.delivery is None:
+        if self.state is not ANSWERING:
             self.close()
-        else:
-            self._input_ended = True
-            self._unwatch()
+            return
+        self._input_ended = True
+        self._unwatch()
+
+    def _count(self, held: int) -> None:
+        """Count the bytes that are held for this connection. Raises Overloaded when no other client's can go instead."""
+        requests = self.service.requests
+        grown = held > self.buffered
+        requests.buffered += held - self.buffered
+        self.buffered = held
+        if grown and requests.buffered > requests.max_buffered:
+            requests.make_room(0)
+            if requests.buffered > requests.max_buffered and self.state is READING:
+                raise Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED)")
 
     # ---- one request after the other
 
     def _advance(self) -> None:
-        """Start one delivery after the other, as long as none waits for its answer."""
-        if self._advancing:
-            return
-        self._advancing = True
-        try:
-            while self.delivery is None and self.reader.buffer and self.descriptor >= 0 and not self._lingering:
-                item = self.reader.next()
-                if self.reader.announced > SMALL:
-                    self._reserve(self.reader.announced)
-                if item is None:
-                    if self.reader.wants_continue:
-                        self.reader.wants_continue = False
-                        self.handle_expect_100()
-                    return
-                self._begin(*item)
-            if self.delivery is not None and len(self.reader.buffer) > MAX_AHEAD:
-                self._unwatch()
-        except BridgeError as error:
-            self.site.verdict(error, client=self.client_address[0])
-            self.answer(error, False)
-        except Exception as error:
-            self.site.bug(error)
+        """Start one request, if it is whole. The next one is for another visit."""
+        item = self.reader.next()
+        if item is not None:
+            self._begin(*item)
+        elif self._input_ended:
             self.close()
-        finally:
-            self._advancing = False
+        elif self.reader.wants_continue:
+            self.reader.wants_continue = False
+            self.handle_expect_100()
 
     def _begin(self, request: Request, body: bytes) -> None:
         # the answer to HEAD would need its body left out; ending the connection does as well
-        delivery = self.delivery = Delivery(self, request.keep_alive and request.method != "HEAD")
-        try:
-            self._dispatch(request, body, delivery)
-        except Exception as error:
-            delivery.broke(error)
-
-    def _dispatch(self, request: Request, body: bytes, delivery: Delivery) -> None:
-        self.site.admit(delivery)
-        method = getattr(self, "do_" + request.method, None)
-        if method is None:
-            raise MethodNotAllowed("SNS delivers by POST")
-        method(request, body, delivery)
-
-    def do_POST(self, request: Request, body: bytes, delivery: Delivery) -> None:
-        """A delivery by SNS. Raises BridgeError."""
-        self.site.deliveries.receive(request, body, delivery)
-
-    def do_GET(self, request: Request, _body: bytes, delivery: Delivery) -> None:
-        """/healthy: the process is alive; it says nothing about the broker. Raises NotFound."""
-        if request.target != "/healthy":
-            raise NotFound("GET answers /healthy only")
-        delivery.done("healthy")
-
-    do_HEAD = do_GET
+        self.close_connection = not request.keep_alive or request.method == "HEAD"
+        service = self.service
+        if request.method == "POST" and service.post is not None:
+            if self.buffered:  # from now on the body is counted by its request
+                self._count(self.reader.held)
+            pending = self.pending = service.requests.admit(self.answer, self.client_address[0], self.since, len(body))
+            self.state = ANSWERING
+            try:
+                service.post(request, body, pending)
+            except Exception as error:
+                pending.broke(error)
+        elif request.method in ("GET", "HEAD"):
+            status, text, headers = service.get(request.target)
+            self._answered(service.responses.make(status, text, headers, self.keep_alive), self.keep_alive, False)
+        else:
+            raise MethodNotAllowed("SNS delivers by POST" if service.post else "GET and HEAD are answered here", service.post is not None)
 
     def handle_expect_100(self) -> bool:
         """RFC 9110 section 10.1.1: the client waits for a word before it sends the body."""
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
-    def _reserve(self, size: int) -> None:
-        """Count a large body against what all connections together may buffer. Raises Overloaded."""
-        self.site.buffered += size - self._reserved
-        self._reserved = size
-        if self.site.buffered > self.site.limits.max_buffered:
-            raise Overloaded("too many bytes are buffered (BRIDGE_MAX_BUFFERED)")
-
     # ---- answers
 
-    def answer_ok(self, keep_alive: bool) -> None:
-        """200, without a body."""
-        keep_alive = keep_alive and not self.site.draining
-        self._answered(self.site.answers.ok(keep_alive), keep_alive, False)
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may carry another request after this one's answer."""
+        return not self.close_connection and not self.service.requests.draining
 
-    def answer(self, error: BridgeError, keep_alive: bool) -> None:
-        """The answer that an error stands for; its reason is the body (SNS keeps it in the topic's delivery status log)."""
-        keep_alive = keep_alive and not error.close and not self.site.draining
-        answer = self.site.answers.make(error.status, error.reason + "\n", error.headers, keep_alive)
-        self._answered(answer, keep_alive, error.close)
+    def answer(self, error: BridgeError | None) -> None:
+        """Answer the request under way: 200 without a body, or what the error says; its reason is the body then."""
+        keep_alive = self.keep_alive
+        responses = self.service.responses
+        if error is None:
+            if self.pending is not None and self.pending.genuine:
+                self.trusted = True
+            self._answered(responses.ok(keep_alive), keep_alive, False)
+        else:  # SNS keeps the reason in the topic's delivery status log
+            keep_alive = keep_alive and not error.close
+            self._answered(responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 
-    def answer_text(self, status: int, text: str, headers: str, keep_alive: bool) -> None:
-        """An answer with a text and header lines of its own."""
-        self._answered(self.site.answers.make(status, text, headers, keep_alive), keep_alive, False)
+    def refuse(self, error: BridgeError) -> None:
+        """Answer with an error what did not become a PendingRequest. A connection with one loses it."""
+        if self.state is READING:
+            self.service.requests.verdicts.refused(error, self.client_address[0])
+            self.answer(error)
+        else:
+            self.close()
 
     def _answered(self, answer: bytes, keep_alive: bool, more_may_come: bool) -> None:
-        self.delivery = None
-        if self._reserved:
-            self.site.buffered -= self._reserved
-            self._reserved = 0
-        if self.descriptor < 0:
-            return
+        self.pending = None
+        self.state = READING
         self.since = monotonic()
         self._send(answer)
-        if self.descriptor < 0:
+        if self.state is CLOSED:
             return
-        if not keep_alive or self._input_ended:
+        if not keep_alive:
             self._last_answer_sent(more_may_come or not self.reader.empty)
             return
-        if not self._watched:
+        if not self._watched and not self._input_ended:
             self._watch()
-            if self._tls:
-                self._readable()
-        if self.reader.buffer:
-            self._advance()
+        if self.reader.buffer or self._input_ended:
+            self._unread = True
+        elif not (self._tls and self.connection.pending()):
+            return
+        if not self._queued:
+            self._queue()
 
     def _send(self, answer: bytes) -> None:
         """Send at once. A client that does not take even an answer's few bytes loses its connection."""
         try:
+            if len(answer) > 4096:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             if self.connection.send(answer) == len(answer):
                 return
         except OSError:
@@ -223,8 +272,8 @@ class Connection(BaseHTTPRequestHandler):
         if self._input_ended or not more_may_come:
             self.close()
             return
-        self._lingering = True
-        self.reader = RequestReader(0)
+        self.state = LINGERING
+        self._release()
         try:
             self.connection.shutdown(socket.SHUT_WR)
         except OSError:
@@ -232,29 +281,41 @@ class Connection(BaseHTTPRequestHandler):
             return
         self._watch()
 
+    def _release(self) -> None:
+        """Forget what has arrived and was not answered."""
+        self.reader = RequestReader(0)
+        self.service.requests.buffered -= self.buffered
+        self.buffered = 0
+        self._unread = False
+
     def close(self) -> None:
-        """Close the socket. A delivery under way goes on, without anybody to tell."""
-        if self.descriptor < 0:
+        """Close the socket. A genuine message under way goes on to the broker, without anybody to tell."""
+        if self.state is CLOSED:
             return
         self._unwatch()
-        self.descriptor = -1
-        self.site.buffered -= self._reserved
-        self._reserved = 0
-        self.site.connections.discard(self)
+        self.state = CLOSED
+        self._release()
+        self.service.connections.discard(self)
         self.connection.close()
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.leave()
 
     # ---- the clock
 
     @property
     def idle(self) -> bool:
         """Whether no request is under way."""
-        return self.delivery is None and self.reader.empty and not self._handshaking
+        return self.state is READING and self.reader.empty
+
+    @property
+    def expendable(self) -> bool:
+        """Whether it may be closed to make room: it has no request under way that is genuine."""
+        return self.state is not ANSWERING or self.pending is None or not self.pending.genuine
 
     def expire(self, now: float) -> None:
-        """End what has taken too long; now is monotonic seconds. A slow client's connection is closed without a status."""
-        waited = now - self.since
-        if self.delivery is not None:
-            if waited >= self.site.limits.deadline:
-                self.delivery.expired()
-        elif waited >= (LINGER_FOR if self._lingering else IDLE_FOR if self.idle else self.site.limits.deadline):
-            self.close()
+        """Close what has taken too long, without a status; now is monotonic seconds. A PendingRequest has a deadline of its own."""
+        if self.state is not ANSWERING:
+            limit = LINGER_FOR if self.state is LINGERING else IDLE_FOR if self.idle else self.service.requests.deadline
+            if now - self.since >= limit:
+                self.close()

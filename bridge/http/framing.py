@@ -156,6 +156,11 @@ class ChunkedBody:
         self._in_chunk = False
         self._limit = limit
 
+    @property
+    def held(self) -> int:
+        """How many bytes of the body are here."""
+        return len(self._body)
+
     def feed(self, buffer: bytearray) -> bytes | None:
         """Take what is whole off the front of buffer; return the body once it is all there, else None.
 

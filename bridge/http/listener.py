@@ -1,62 +1,40 @@
-"""The listening socket and its connections, on the loop: limits, deadlines, TLS that follows its files, and the drain."""
+"""The listening socket and its connections, on the loop: limits, room for newcomers, TLS that follows its files, and the drain."""
 
 import errno
-import os
 import socket
 from http.server import HTTPServer
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge.amqp.loop import READ, Loop
-from bridge.bodies.tracing import Trace
-from bridge.config import Config
-from bridge.counters import Counters
-from bridge.errors import BridgeError, Draining, Overloaded, SettingError
-from bridge.http.connection import Connection
-from bridge.http.responses import Responses
+from bridge.amqp.loop import READ
+from bridge.errors import Overloaded, SettingError
+from bridge.http.connection import Connection, Service
 from bridge.log import Log
-from bridge.pending import Delivery
-from bridge.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import ssl
 
 BACKLOG = 1024
 ACCEPTS = 64  # at most in one turn
+ACCEPT_FOR = 0.01  # seconds of a turn
 SWEEP = 0.25  # seconds between two looks at the clock
+COMPLAIN_EVERY = 10.0  # seconds between two log lines about missing descriptors
 NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-class Limits:
-    """What one server takes at most: bytes, connections, seconds."""
-
-    __slots__ = ("deadline", "max_body", "max_buffered", "max_connections", "max_in_flight")
-
-    def __init__(self, config: Config) -> None:
-        self.max_body, self.max_buffered = config.max_body, config.max_buffered
-        self.max_connections, self.max_in_flight = config.max_connections, config.max_in_flight
-        self.deadline = config.deadline - SWEEP - 0.1  # the sweep may come so much later, and the answer must not
-
-
-class Server(HTTPServer):
+class Listener(HTTPServer):
     """http.server's HTTPServer, driven by the loop instead of by serve_forever()."""
 
-    connection_class: type[Connection] = Connection
-    deliveries: Pipeline
-
-    def __init__(self, bound: socket.socket, loop: Loop, limits: Limits, counters: Counters, log: Log) -> None:
-        """bound is what `bind` returned."""
-        self.loop, self.limits, self.counters, self.log = loop, limits, counters, log
-        self.answers = Responses()
-        self.connections: set[Connection] = set()
-        self.in_flight = 0
-        self.buffered = 0  # bytes of large bodies
-        self.draining = False
+    def __init__(self, bound: socket.socket, service: Service, max_connections: int, log: Log) -> None:
+        """bound is what `bind` returned; service is what its connections share."""
+        self._service, self._max_connections, self._log = service, max_connections, log
+        self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
-        super().__init__(bound.getsockname(), self.connection_class, bind_and_activate=False)
+        self._complained = float("-inf")
+        super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
         self.socket.close()
         self.socket = bound
-        loop.add(self.fileno(), self._acceptable, READ)
+        self._loop.add(self.fileno(), self._acceptable, READ)
         self._accepting = True
         self._sweep()
 
@@ -64,24 +42,34 @@ class Server(HTTPServer):
         """Speak TLS with every connection from now on."""
         self._tls = context
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._service.connections)
+
     # ---- connections
 
     def _acceptable(self, _descriptor: int, _events: int) -> None:
+        until = monotonic() + ACCEPT_FOR
         for _ in range(ACCEPTS):
             try:
                 sock, address = self.get_request()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._cannot_accept(error)
+                if self._cannot_accept(error):
+                    continue
                 return
             self.process_request(sock, address)
+            if monotonic() >= until:
+                return
 
     def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
-        """Take a new connection, if there are too many at the cost of the one that waits longest among those that published nothing."""
-        if len(self.connections) >= self.limits.max_connections and not self._evict():
+        """Take a new connection, if there are too many at the cost of another one."""
+        connections = self._service.connections
+        if len(connections) >= self._max_connections and not self._evict():
             sock.close()
-            self.counters.add(Overloaded.reason)
+            self._service.requests.verdicts.counters.add(Overloaded.reason)
             return
         try:
             sock.setblocking(False)
@@ -91,97 +79,65 @@ class Server(HTTPServer):
         except OSError:
             sock.close()
             return
-        self.connections.add(self.connection_class(sock, address, self))
-        self.loop.turn = max(self.loop.turn, len(self.connections) // 4)  # each turn goes by all that are ready, read or not
+        connections.add(Connection(sock, address, self._service))
+        self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self) -> bool:
-        waiting = [connection for connection in self.connections if connection.delivery is None]
-        if not waiting:
+        """Close the connection that has waited longest, those that no genuine message came over first; tell whether there was one."""
+        expendable = [connection for connection in self._service.connections if connection.expendable]
+        if not expendable:
             return False
-        min(waiting, key=lambda connection: (connection.proven, connection.since)).close()
+        min(expendable, key=lambda connection: (connection.trusted, connection.since)).close()
         return True
 
-    def _cannot_accept(self, error: OSError) -> None:
-        """Out of descriptors: make room and look away for a moment, for the listening socket stays readable."""
+    def make_room(self, size: int) -> None:
+        """Refuse requests that are being received until size bytes more would fit, with a sixteenth to spare.
+
+        Those that hold most for the longest time go first. Connections that a genuine message came over stay.
+        """
+        requests = self._service.requests
+        now = monotonic()
+        receiving = [one for one in self._service.connections if one.buffered and not one.trusted and one.expendable]
+        receiving.sort(key=lambda one: one.buffered * (now - one.since))
+        while receiving and requests.buffered + size > requests.max_buffered * 15 // 16:
+            receiving.pop().refuse(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
+
+    def _cannot_accept(self, error: OSError) -> bool:
+        """Out of descriptors: make room, and tell whether that helped. Else look away for a moment, because the socket stays readable."""
         if error.errno in NO_DESCRIPTORS:
-            self.log.error("cannot_accept", explanation=f"{error.strerror}; raise the limit on open files, or lower BRIDGE_MAX_CONNECTIONS")
-            self._evict()
+            if monotonic() >= self._complained + COMPLAIN_EVERY:
+                self._complained = monotonic()
+                advice = "raise the limit on open files, or lower BRIDGE_MAX_CONNECTIONS"
+                self._log.error("cannot_accept", explanation=f"{error.strerror}; {advice}")
+            if self._evict():
+                return True
         self._stop_accepting()
-        self.loop.call_later(SWEEP, self._accept_again)
+        self._loop.call_later(SWEEP, self._accept_again)
+        return False
 
     def _stop_accepting(self) -> None:
         if self._accepting:
             self._accepting = False
-            self.loop.remove(self.fileno())
+            self._loop.remove(self.fileno())
 
     def _accept_again(self) -> None:
-        if not self._accepting and not self.draining:
+        if not self._accepting and not self._service.requests.draining:
             self._accepting = True
-            self.loop.add(self.fileno(), self._acceptable, READ)
+            self._loop.add(self.fileno(), self._acceptable, READ)
 
     def _sweep(self) -> None:
+        self._loop.call_later(SWEEP, self._sweep)
         now = monotonic()
-        for connection in list(self.connections):
+        for connection in list(self._service.connections):
             connection.expire(now)
-        self.counters.put("connections", len(self.connections))
-        self.counters.put("in_flight", self.in_flight)
-        self.counters.put("log_lines_dropped_total", self.log.dropped)
-        self.loop.call_later(SWEEP, self._sweep)
-
-    # ---- deliveries
-
-    def admit(self, delivery: Delivery) -> None:
-        """Let a delivery in. Raises Draining, Overloaded."""
-        if self.draining:
-            raise Draining("the bridge is stopping")
-        if self.in_flight >= self.limits.max_in_flight:
-            raise Overloaded("too many deliveries are in flight (BRIDGE_MAX_IN_FLIGHT)")
-        self.in_flight += 1
-        delivery.admitted = True
-
-    def leave(self, delivery: Delivery, reason: str) -> None:
-        """A delivery has its verdict; reason is that of a 200, "" for all else."""
-        if delivery.admitted:
-            self.in_flight -= 1
-        if reason:
-            if reason == "published":
-                self.counters.published.append(delivery.topic_arn)
-            else:
-                self.counters.add(reason)
-            if self.log.debugs and delivery.message_id:
-                known = {"message_id": delivery.message_id, "topic_arn": delivery.topic_arn}
-                if delivery.trace is not None:
-                    known["trace_id"] = delivery.trace.trace_id
-                self.log.debug("verdict", status=200, reason=reason, **known)
-
-    def verdict(self, error: BridgeError, message_id: str = "", topic_arn: str = "", client: str = "", trace: Trace | None = None) -> None:
-        """Log and count what was not answered with 200."""
-        self.counters.add(error.reason)
-        if not error.expected:
-            self.counters.refusals.append((time(), error.status, error.reason, str(error), topic_arn[:300], message_id, client))
-        fields = ("message_id", message_id), ("topic_arn", topic_arn), ("client", client), ("trace_id", trace and trace.trace_id)
-        known = {name: value for name, value in fields if value}
-        say = self.log.error if error.status in (413, 500) else self.log.debug if error.expected else self.log.warning
-        say("verdict", status=error.status, reason=error.reason, explanation=str(error), **known)
-
-    def bug(self, error: Exception) -> None:
-        """Log where the unexpected happened: names of modules and functions, never values."""
-        places = []
-        trace = error.__traceback__
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            places.append(f"{os.path.basename(code.co_filename)}:{code.co_name}:{trace.tb_lineno}")
-            trace = trace.tb_next
-        self.log.error("bug", explanation=type(error).__name__, place=" < ".join(reversed(places)))
 
     # ---- the end
 
     def drain(self) -> None:
-        """Take no more connections and no more requests; what is in flight gets its answer."""
-        self.draining = True
+        """Take no more connections; those without a request under way are closed."""
         self._stop_accepting()
         self.socket.close()
-        for connection in list(self.connections):
+        for connection in list(self._service.connections):
             if connection.idle:
                 connection.close()
 

@@ -7,16 +7,14 @@ from bridge.http.framing import ChunkedBody, Request, head_end, parse_head
 class RequestReader:
     """Feed `buffer`, then call `next` until it returns None.
 
-    `announced` is how many bytes the body under way will have, as far as is known; `wants_continue` tells that the client
-    waits for "100 Continue" before it sends them.
+    `wants_continue` tells that the client waits for "100 Continue" before it sends the body.
     """
 
-    __slots__ = ("_chunks", "_head", "_max_body", "announced", "buffer", "wants_continue")
+    __slots__ = ("_chunks", "_head", "_max_body", "buffer", "wants_continue")
 
     def __init__(self, max_body: int) -> None:
         """max_body is in bytes."""
         self.buffer = bytearray()
-        self.announced = 0
         self.wants_continue = False
         self._head: Request | None = None
         self._chunks: ChunkedBody | None = None
@@ -26,6 +24,11 @@ class RequestReader:
     def empty(self) -> bool:
         """Whether nothing of a request is there."""
         return not self.buffer and self._head is None
+
+    @property
+    def held(self) -> int:
+        """How many bytes of requests that are not whole are here."""
+        return len(self.buffer) if self._chunks is None else len(self.buffer) + self._chunks.held
 
     def next(self) -> tuple[Request, bytes] | None:
         """Return the next request and its body, or None when more bytes are needed. Raises BridgeError; then nothing more can be read."""
@@ -41,7 +44,6 @@ class RequestReader:
 
     def _next_head(self) -> Request | None:
         buffer = self.buffer
-        self.announced = 0
         end = head_end(buffer)
         if end < 0:
             return None
@@ -51,16 +53,13 @@ class RequestReader:
         elif head.length > self._max_body:
             raise BodyTooLarge(f"the body has {head.length} bytes, more than BRIDGE_MAX_BODY={self._max_body}")
         del buffer[: end + 4]
-        self.announced = head.length or 0
         self.wants_continue = head.expects_continue
         self._head = head
         return head
 
     def _next_body(self, head: Request) -> bytes | None:
         if self._chunks is not None:
-            body = self._chunks.feed(self.buffer)
-            self.announced = self._chunks.size
-            return body
+            return self._chunks.feed(self.buffer)
         length = head.length or 0
         if len(self.buffer) < length:
             return None

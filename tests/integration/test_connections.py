@@ -1,5 +1,6 @@
 """Connections: idle or slow ones cost no thread and delay nobody; HTTP as clients and proxies speak it."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -8,7 +9,6 @@ import time
 import pytest
 
 from bridge.simulate.post import Connection, request
-from tests.tools.ports import wait_for
 
 
 def test_500_idle_and_100_dripping_clients_delay_nobody(start_bridge, sns):
@@ -147,13 +147,23 @@ def test_a_client_that_stops_sending_still_gets_its_answer(start_bridge, sns):
         assert connection.receive().status == 200
 
 
-def test_bodies_beyond_the_buffer_limit_are_503(start_bridge, sns):
-    """Memory is bounded whatever clients announce: 503 for what does not fit, and the rest goes on."""
+def test_a_head_that_announces_much_costs_nobody_anything(start_bridge, sns):
+    """What has arrived counts, not what is announced."""
+    bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            client = stack.enter_context(bridge.connect())
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+        assert bridge.deliver(sns.notification("x" * 200_000)).status == 200
+
+
+def test_bytes_beyond_the_limit_cost_those_who_hold_most_for_longest(start_bridge, sns):
+    """The client that has proven nothing gets 503; a genuine message that is larger than what is left gets through."""
     bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
     with bridge.connect() as first, bridge.connect() as second:
-        first.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+        first.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_900_000)
         time.sleep(0.3)
-        answer = second.exchange(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+        second.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_500_000)
+        answer = first.receive()
         assert (answer.status, answer.body) == (503, b"overloaded\n")
-        assert bridge.deliver(sns.notification()).status == 200
-    wait_for("room again", lambda: bridge.deliver(sns.notification("x" * 200_000)).status == 200, 5)
+        assert bridge.deliver(sns.notification("x" * 200_000)).status == 200

@@ -1,4 +1,4 @@
-"""Which message is genuine: Amazon's own messages, and what is made of them; and a delivery's single answer."""
+"""Which message is genuine: Amazon's own messages, and what is made of them."""
 
 import base64
 import json
@@ -6,28 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from bridge import pipeline as module
-from bridge.bodies.tracing import Trace
+from bridge import authenticity as module
+from bridge.authenticity import MessageVerifier
+from bridge.bodies.routing import find_route
 from bridge.config import load
 from bridge.errors import (
     BadSignature,
     BridgeError,
     CertificateNotValid,
     CertificateUnavailable,
-    DeadlineExceeded,
     MalformedMessage,
-    Nacked,
     OutsideWindow,
     RoutingFailed,
     SigningCertURLRefused,
     TopicNotAllowed,
     UnknownSignatureVersion,
 )
-from bridge.pending import Delivery
-from bridge.pipeline import MessageVerifier
+from bridge.pipeline import Routed
 from bridge.sns.certificates import Certificates
 from bridge.sns.message import parse
 from bridge.sns.signature import Certificate
+from bridge.sns.topic import TopicArn
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors"
 GENUINE = sorted(VECTORS.glob("java2-*.json"))
@@ -256,17 +255,42 @@ def test_a_certificate_that_expires_while_it_is_kept_is_looked_for_again(tmp_pat
 # ---- what a topic remembers
 
 
-def test_a_topic_is_taken_apart_once(judge):
+class Believed:
+    """A certificate that any signature matches."""
+
+    not_before, not_after, names = 0, 1 << 40, ("sns.amazonaws.com",)
+
+    def verify(self, *_):
+        return True
+
+
+def genuine(judge, clock, arn):
+    received = parse(json.dumps(json.loads(GENUINE[0].read_text()) | {"TopicArn": arn}).encode())
+    clock.now = received.timestamp
+    topic = judge.topic(arn)
+    judge.check(topic, received, Believed())
+    return topic
+
+
+def test_a_topic_is_taken_apart_once_a_message_of_it_was_genuine(judge, clock):
     arn = "arn:aws:sns:us-west-2:123456789012:orders"
-    assert judge.topic(arn) is judge.topic(arn)
-    assert (judge.topic(arn).exchange, judge.topic(arn).routing_key, judge.topic(arn).arn.region) == ("", "orders", "us-west-2")
+    assert judge.topic(arn) is not judge.topic(arn) and not judge._topics, "a name alone costs no memory"
+    topic = genuine(judge, clock, arn)
+    assert judge.topic(arn) is topic and topic.arn.region == "us-west-2"
 
 
-def test_the_number_of_topics_is_bounded(judge, monkeypatch):
+def test_a_forged_message_leaves_no_topic_behind(judge, clock):
+    members = json.loads(GENUINE[0].read_text())
+    with pytest.raises(BadSignature):
+        judged(judge, members | {"Message": "forged"}, clock)
+    assert not judge._topics
+
+
+def test_the_number_of_topics_is_bounded(judge, clock, monkeypatch):
     monkeypatch.setattr(module, "MAX_TOPICS", 10)
     for number in range(100):
-        judge.topic(f"arn:aws:sns:us-west-2:123456789012:t{number}")
-        assert len(judge._topics) <= 10
+        genuine(judge, clock, f"arn:aws:sns:us-west-2:123456789012:t{number}")
+        assert 1 <= len(judge._topics) <= 10
 
 
 def test_a_refused_topic_is_not_remembered(clock):
@@ -277,98 +301,16 @@ def test_a_refused_topic_is_not_remembered(clock):
     assert not judge._topics
 
 
-def test_a_topic_follows_its_rule(tmp_path, clock):
+def test_a_topic_follows_its_rule(tmp_path):
     path = tmp_path / "routes.toml"
     path.write_text('[[route]]\ntopic = "arn:*:sns:*:*:a"\nexchange = "x.{region}"\nrouting_key = "{subject}"\nbody = "message"\n')
-    judge = make(clock, ROUTES=str(path), EXCHANGE="default")
-    first, second = (judge.topic(f"arn:aws:sns:us-west-2:123456789012:{name}") for name in "ab")
-    assert (first.exchange, first.routing_key, first.route.body) == ("x.us-west-2", None, "message")
-    assert (second.exchange, second.routing_key, second.route.body) == ("default", "b", "envelope")
+    config = load({"TOPICS": "arn:aws:sns:*:*:*", "ROUTES": str(path), "EXCHANGE": "default"})
+    arns = [TopicArn(f"arn:aws:sns:us-west-2:123456789012:{name}") for name in "ab"]
+    first, second = (Routed(arn, find_route(arn, config.routes)) for arn in arns)
+    assert (first.exchange, first.routing_key, first.body) == ("x.us-west-2", None, "message")
+    assert (second.exchange, second.routing_key, second.body) == ("default", "b", "envelope")
 
 
-def test_a_topics_name_that_is_too_long_for_a_routing_key_is_a_clear_503(judge):
+def test_a_topics_name_that_is_too_long_for_a_routing_key_is_a_clear_503():
     with pytest.raises(RoutingFailed, match="255"):
-        judge.topic("arn:aws:sns:us-west-2:123456789012:" + "n" * 256)
-
-
-# ---- a delivery is answered once
-
-
-class Connection:
-    """What a delivery needs of its connection and server."""
-
-    client_address = ("192.0.2.1", 7)
-    since = 5.0
-
-    def __init__(self):
-        self.site = self.counters = self
-        self.publish_times = []
-        self.answers, self.left, self.verdicts, self.bugs = [], [], [], []
-
-    def leave(self, delivery, reason):
-        self.left.append(reason)
-
-    def verdict(self, error, *known):
-        self.verdicts.append((error.reason, *known))
-
-    def bug(self, error):
-        self.bugs.append(error)
-
-    def answer_ok(self, keep_alive):
-        self.answers.append((200, keep_alive))
-
-    def answer(self, error, keep_alive):
-        self.answers.append((error.status, keep_alive))
-
-
-class TestDelivery:
-    def test_a_confirm_is_200(self):
-        connection = Connection()
-        delivery = Delivery(connection, True)
-        assert not delivery.over
-        delivery.confirmed(5.25)
-        assert delivery.over and connection.answers == [(200, True)] and connection.left == ["published"] and not connection.verdicts
-        assert connection.publish_times == [0.25]
-
-    def test_a_failure_is_answered_counted_and_logged_with_its_ids(self):
-        connection = Connection()
-        delivery = Delivery(connection, False)
-        delivery.message_id, delivery.topic_arn, delivery.trace = "id", "arn", Trace("00-a-b-01", "")
-        delivery.failed(Nacked("no"))
-        assert connection.answers == [(503, False)] and connection.left == [""]
-        assert connection.verdicts == [("nack", "id", "arn", "192.0.2.1", delivery.trace)]
-
-    @pytest.mark.parametrize("first", [lambda one: one.confirmed(5.25), lambda one: one.failed(Nacked("no")), lambda one: one.expired()])
-    def test_whoever_speaks_first_is_heard_and_nobody_after(self, first):
-        connection = Connection()
-        delivery = Delivery(connection, True)
-        first(delivery)
-        answered = list(connection.answers)
-        delivery.confirmed(5.25)
-        delivery.failed(Nacked("no"))
-        delivery.expired()
-        delivery.done("confirmed")
-        delivery.attempt(lambda: 1 / 0)
-        assert connection.answers == answered and len(answered) == len(connection.left) == 1 and not connection.bugs
-
-    def test_its_time_is_up_is_503(self):
-        connection = Connection()
-        Delivery(connection, True).expired()
-        assert connection.answers == [(503, True)] and connection.verdicts[0][0] == DeadlineExceeded.reason
-
-    def test_a_step_that_refuses_is_the_verdict(self):
-        connection = Connection()
-        delivery = Delivery(connection, True)
-
-        def step():
-            raise BadSignature("no")
-
-        delivery.attempt(step)
-        assert connection.answers == [(403, True)] and not connection.bugs
-
-    def test_a_bug_is_500_and_says_nothing_to_the_client(self):
-        connection = Connection()
-        delivery = Delivery(connection, True)
-        delivery.attempt(lambda: {}["secret"])
-        assert connection.answers == [(500, True)] and connection.verdicts[0][0] == "bug"
-        assert isinstance(connection.bugs[0], KeyError)
+        Routed(TopicArn("arn:aws:sns:us-west-2:123456789012:" + "n" * 256), load({"TOPICS": "arn:aws:sns:*:*:*"}).routes[-1])

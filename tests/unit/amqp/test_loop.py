@@ -1,36 +1,118 @@
-"""The loop's turns: how much one takes on, and that nothing is forgotten by it."""
+"""The loop's turns: each is bounded, nothing is forgotten by it, and no exception ends it."""
 
-import socket
-from types import SimpleNamespace
+import threading
+from time import monotonic, sleep
+
+import pytest
 
 from bridge.amqp.loop import TURN, Loop
-from bridge.http.connection import Connection
 
 
-def test_a_turn_reads_from_some_clients_and_the_next_turns_from_all_others():
+@pytest.fixture
+def loop():
     loop = Loop()
-    site = SimpleNamespace(loop=loop, limits=SimpleNamespace(max_body=1000))
-    read, read_by_turn = [], []
+    guard = threading.Timer(10, loop.stop)  # a loop that does not stop by itself fails the test, and does not hang it
+    guard.start()
+    yield loop
+    guard.cancel()
 
-    class Reading(Connection):
-        def _readable(self):
-            read.append(self.connection.recv(10))
 
-    class Transport:
-        def flush(self):
-            read_by_turn.append(len(read))
-            if len(read) == len(pairs):
-                loop.stop()
+class Turns:
+    """In the transport's place: told at each turn's end."""
 
-    pairs = [socket.socketpair() for _ in range(100)]
-    loop.services.transport = Transport()
-    connections = [Reading(ours, ("", 0), site) for ours, _ in pairs]
-    for number, (_, theirs) in enumerate(pairs):
-        theirs.send(b"%d" % number)
+    def __init__(self, loop, seen, wanted):
+        self.loop, self.seen, self.wanted, self.by_turn = loop, seen, wanted, []
+        loop.services.transport = self
+
+    def flush(self):
+        self.by_turn.append(len(self.seen))
+        if len(self.seen) >= self.wanted:
+            self.loop.stop()
+
+
+def test_a_turn_makes_some_visits_and_the_next_turns_all_others(loop):
+    seen = []
+    for number in range(100):
+        loop.newcomers.append(lambda number=number: seen.append(number))
+    turns = Turns(loop, seen, 100)
     loop.run()
-    assert sorted(map(int, read)) == list(range(100))
-    assert all(after - before <= TURN for before, after in zip([0, *read_by_turn], read_by_turn, strict=False))
-    assert len(connections) == 100 and len(read_by_turn) >= 100 / TURN
-    for pair in pairs:
-        for sock in pair:
-            sock.close()
+    assert seen == list(range(100))
+    assert all(after - before <= TURN for before, after in zip([0, *turns.by_turn], turns.by_turn, strict=False))
+
+
+def test_slow_visits_end_a_turn_early(loop):
+    seen = []
+    for number in range(20):
+        loop.newcomers.append(lambda number=number: (sleep(0.015), seen.append(number)))
+    turns = Turns(loop, seen, 20)
+    loop.run()
+    assert seen == list(range(20)) and max(after - before for before, after in zip([0, *turns.by_turn], turns.by_turn, strict=False)) <= 2
+
+
+def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
+    """A client that has sent a thousand requests at once gets one answer a visit."""
+    seen = []
+
+    def greedy():
+        seen.append("greedy")
+        if len(seen) < 500:
+            loop.newcomers.append(greedy)
+
+    loop.newcomers.append(greedy)
+    loop.newcomers.append(lambda: seen.append("other"))
+    loop.trusted.append(lambda: seen.append("trusted"))
+    Turns(loop, seen, 500)
+    loop.run()
+    assert seen[:3] == ["trusted", "greedy", "other"]
+
+
+def test_of_handshakes_the_newest_goes_first_and_none_is_forgotten(loop):
+    seen = []
+    for number in range(10):
+        loop.handshakes.append(lambda number=number: seen.append(number))
+    Turns(loop, seen, 10)
+    loop.run()
+    assert seen == list(reversed(range(10)))
+
+
+@pytest.mark.parametrize("where", ["visit", "timer", "soon", "descriptor"])
+def test_an_exception_of_a_callback_is_told_and_ends_nothing(loop, where):
+    bugs, seen, pair = [], [], None
+    loop.on_bug = bugs.append
+
+    def broken(*_):
+        if where == "descriptor":
+            loop.remove(pair[0].fileno())
+        raise KeyError(where)
+
+    if where == "visit":
+        loop.newcomers.append(broken)
+    elif where == "timer":
+        loop.call_later(0, broken)
+    elif where == "soon":
+        loop.call_soon(broken)
+    else:
+        import socket
+
+        pair = socket.socketpair()
+        loop.add(pair[0].fileno(), broken, 1)
+        pair[1].send(b"x")
+    loop.call_later(0.05, lambda: (seen.append(1), loop.stop()))
+    started = monotonic()
+    loop.run()
+    assert seen == [1] and [error.args for error in bugs] == [(where,)] and monotonic() - started < 5
+
+
+def test_an_exception_under_the_amqp_connection_is_told_to_its_owner(loop):
+    """pika is in an unknown state then: the publisher has to begin anew."""
+    bugs, broken = [], []
+    loop.on_bug, loop.on_amqp_bug = bugs.append, broken.append
+
+    def step():
+        raise RuntimeError("can't start new thread")
+
+    loop.services.call_later(0, step)
+    loop.services.add_callback_threadsafe(step)
+    loop.call_later(0.05, loop.stop)
+    loop.run()
+    assert len(bugs) == len(broken) == 2

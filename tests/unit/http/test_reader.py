@@ -1,4 +1,4 @@
-"""Whole requests out of pieces: what is announced, what is left, and what is too much."""
+"""Whole requests out of pieces: what is held, what is left, and what is too much."""
 
 import tracemalloc
 
@@ -115,26 +115,26 @@ class TestLimits:
         assert reader.next()[1] == b"x" * size
 
 
-class TestAnnounced:
-    """What the server reserves room by, before the bytes come."""
+class TestHeld:
+    """What counts against the limit: bytes that have arrived, not those that are announced."""
 
-    def test_it_is_the_content_length(self):
+    def test_a_head_that_announces_much_holds_nothing(self):
         reader = reading(post(length=77))
-        assert (reader.announced, reader.next(), reader.announced) == (0, None, 77)
+        assert reader.next() is None and reader.held == 0
+        reader.buffer += b"x" * 10
+        assert reader.next() is None and reader.held == 10
 
-    def test_it_grows_with_the_chunks(self):
+    def test_chunks_that_have_arrived_count(self):
         reader = reading(post(b"", b"Transfer-Encoding: chunked", length=False))
-        assert (reader.next(), reader.announced) == (None, 0)
-        reader.buffer += b"a\r\n"
-        assert (reader.next(), reader.announced) == (None, 10)
-        reader.buffer += b"x" * 10 + b"\r\n5\r\n"
-        assert (reader.next(), reader.announced) == (None, 15)
+        assert (reader.next(), reader.held) == (None, 0)
+        reader.buffer += b"a\r\n" + b"x" * 10 + b"\r\n5\r\nyy"
+        assert (reader.next(), reader.held) == (None, 12)
 
-    def test_it_is_still_there_with_the_request_and_gone_with_the_next_ones_head(self):
+    def test_nothing_is_held_of_a_request_that_was_handed_on(self):
         reader = reading(post(b"x" * 50))
-        assert reader.next() and reader.announced == 50
+        assert reader.next() and reader.held == 0
         reader.buffer += post(b"y")[:10]
-        assert reader.next() is None and reader.announced == 0
+        assert reader.next() is None and reader.held == 10
 
 
 class TestContinue:

@@ -1,0 +1,82 @@
+"""Is this message genuine, and of an allowed topic? `bridge serve` and `bridge verify` ask here.
+
+The order: topic allowed -> certificate's URL -> certificate -> signature -> Timestamp.
+"""
+
+from collections.abc import Callable
+from time import time
+
+from bridge.config import Config
+from bridge.errors import BadSignature, OutsideWindow, UnknownSignatureVersion
+from bridge.sns.certificates import Certificates, certificate_source, check_certificate
+from bridge.sns.message import Message
+from bridge.sns.signature import Certificate
+from bridge.sns.topic import TopicArn, allowed
+
+DIGESTS = {"1": "sha1", "2": "sha256"}  # SignatureVersion
+MAX_TOPICS = 4_000  # topics known at a time; only a list with * lets so many in
+MAX_URLS = 8  # certificates a topic remembers
+
+
+class Topic:
+    """An allowed topic. It is kept, with what is the same for each of its messages, once a message of it was genuine."""
+
+    __slots__ = ("arn", "certificates", "known", "routed")
+
+    def __init__(self, arn: TopicArn) -> None:
+        self.arn = arn
+        self.certificates: dict[str, Certificate] = {}  # by a SigningCertURL that was found right for this topic
+        self.known = False  # whether it is kept
+        self.routed: object = None  # the pipeline's
+
+
+class MessageVerifier:
+    """Decides whether a message is genuine."""
+
+    def __init__(self, config: Config, certificates: Certificates, now: Callable[[], float] = time) -> None:
+        """now gives Unix seconds."""
+        self._config, self._certificates, self._now = config, certificates, now
+        self._topics: dict[str, Topic] = {}
+
+    def topic(self, arn: str) -> Topic:
+        """Return the topic of a TopicArn. Raises TopicNotAllowed."""
+        return self._topics.get(arn) or Topic(allowed(arn, self._config.topics))
+
+    def forget(self) -> None:
+        """Begin anew with all topics."""
+        self._topics.clear()
+
+    def certificate(self, topic: Topic, received: Message) -> Certificate | str:
+        """Return the certificate to verify with, or the URL to fetch it from. Raises BridgeError for what is hostile, before a fetch."""
+        if received.signature_version not in DIGESTS:
+            raise UnknownSignatureVersion("SignatureVersion is neither 1 nor 2")
+        url = received.signing_cert_url
+        certificate = topic.certificates.get(url)
+        if certificate is None or self._now() > certificate.not_after:
+            source, name = certificate_source(url, topic.arn, self._config.sns_endpoint)
+            certificate = self._certificates.at_hand(source, name)
+            if certificate is None:
+                return source
+            if len(topic.certificates) >= MAX_URLS:
+                topic.certificates.clear()
+            topic.certificates[url] = certificate
+        return certificate
+
+    def check(self, topic: Topic, received: Message, certificate: Certificate, stored: bool = False) -> None:
+        """Check certificate, signature and Timestamp. Raises CertificateNotValid, BadSignature, OutsideWindow.
+
+        stored: the message has waited in a queue. BRIDGE_MAX_AGE is no limit then, and the certificate has to have been valid at the
+        Timestamp instead of now.
+        """
+        now = self._now()
+        check_certificate(certificate, topic.arn, self._config.sns_endpoint, received.timestamp if stored else now)
+        if not certificate.verify(received.signature, received.string_to_sign(), DIGESTS[received.signature_version]):
+            raise BadSignature("the signature does not match the message")
+        max_age = self._config.max_age
+        if max_age and not stored and not -max_age <= now - received.timestamp <= max_age:
+            raise OutsideWindow("Timestamp is further from this machine's clock than BRIDGE_MAX_AGE")
+        if not topic.known:
+            if len(self._topics) >= MAX_TOPICS:
+                self._topics.clear()
+            topic.known = True
+            self._topics[topic.arn.arn] = topic
