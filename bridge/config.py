@@ -11,6 +11,7 @@ from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS, without_control, without_quotes
 from bridge.sns.topic import TopicPattern, parse_patterns
+from bridge.sqs.queue_url import QueueURL, parse_queue_urls
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_FLAG = {setting.flag: setting for setting in SETTINGS}
@@ -33,7 +34,8 @@ class Config:
         self.queue: str = values["QUEUE"]
         self.trace_attribute: str = values["TRACE_ATTRIBUTE"]
         self.raw: bool = values["RAW"]
-        self.listen: tuple[str, int] = values["LISTEN"]
+        self.listens: bool = values["LISTEN"] is not None  # BRIDGE_LISTEN is not off
+        self.listen: tuple[str, int] = values["LISTEN"] or ("", 0)
         self.admin_listen: tuple[str, int] | None = values["ADMIN_LISTEN"]
         self.admin_given: bool = values["ADMIN_GIVEN"]  # whether it is not the default
         self.path: str = values["PATH"]
@@ -50,6 +52,8 @@ class Config:
         self.certificates: str = values["CERTIFICATES"]
         self.ca_file: str = values["CA_FILE"]
         self.sns_endpoint: str = values["SNS_ENDPOINT"]
+        self.sqs_queues: list[QueueURL] = values["SQS_QUEUES"]
+        self.sqs_endpoint: str = values["SQS_ENDPOINT"]
         self.processes: int = values["PROCESSES"]
         self.log_level: str = values["LOG_LEVEL"]
         self.log_format: str = values["LOG_FORMAT"]
@@ -97,6 +101,8 @@ def load(texts: dict[str, str], need_topics: bool = True) -> Config:
             raise SettingError(setting.variable, str(error)) from None
     if need_topics or values["TOPICS"]:
         _convert(values, "TOPICS", parse_patterns, "name the topics that you let in, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
+    _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, region))
     _check_files(values)
     _routes(values)
     _broker(values)
@@ -165,8 +171,8 @@ def _check_together(values: dict[str, Any]) -> None:
         raise SettingError("BRIDGE_RAW", "raw messages carry no signature: set BRIDGE_BASIC_AUTH_FILE or BRIDGE_TLS_CLIENT_CA_FILE too")
     if (values["TLS_KEY"] or values["TLS_CLIENT_CA_FILE"]) and not values["TLS_CERT"]:
         raise SettingError("BRIDGE_TLS_CERT", "is missing beside BRIDGE_TLS_KEY or BRIDGE_TLS_CLIENT_CA_FILE")
-    if values["LISTEN"] is None:
-        raise SettingError("BRIDGE_LISTEN", "is empty; the default is :3000")
+    if values["LISTEN"] is None and not values["SQS_QUEUES"]:
+        raise SettingError("BRIDGE_LISTEN", "off is for a bridge that pulls: set BRIDGE_SQS_QUEUES too")
     if values["AMQP_HEARTBEAT"] and not 1 <= values["AMQP_HEARTBEAT"] <= 65535:
         raise SettingError("BRIDGE_AMQP_HEARTBEAT", "must be from 1s to 65535s, or 0 for none")
     if values["MAX_BUFFERED"] < values["MAX_BODY"]:

@@ -10,11 +10,23 @@ from collections import Counter, deque
 from time import time
 
 OK = ("published", "confirmed", "unsubscribed", "healthy")  # the reasons of a 200
-GAUGES = ("connections", "in_flight", "started", "ready", "blocked", "draining", "pid", "turned")  # 0 once the process is gone
+GAUGES = (
+    "connections",
+    "in_flight",
+    "started",
+    "ready",
+    "blocked",
+    "draining",
+    "pid",
+    "turned",
+    "sqs_waiting",
+)  # 0 once the process is gone
 COUNTS = (
     "broker_connections_total", "blocked_milliseconds", "returns_total", "certificate_fetches_total", "certificate_fetch_failures_total",
     "log_lines_dropped_total", "attributes_left_out_total",
 )  # fmt: skip
+SQS_ERRORS = ("no-credentials", "access-denied", "no-such-queue", "clock", "throttled", "unavailable")  # kinds of a call that failed
+SQS_COUNTS = ("polls", "received", "published", "confirmed", "deleted", "delete_failures")
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds: upper bounds of the histograms
 HISTOGRAMS = ("publish", "confirm")
 MAX_REFUSALS = 12  # of the last ones that are kept
@@ -27,7 +39,8 @@ class Counters:
         """statuses maps the reasons of BridgeError's classes to their HTTP status. The memory is anonymous and inherited by fork()."""
         self.statuses = statuses
         self.main = os.getpid(), time()  # and since when
-        names = [*OK, *GAUGES, *COUNTS, *statuses]
+        names = [*OK, *GAUGES, *COUNTS, *statuses, *(f"sqs_{name}_total" for name in SQS_COUNTS)]
+        names += [*(f"sqs:{reason}" for reason in statuses), *(f"sqs_errors:{kind}" for kind in SQS_ERRORS)]
         self._at = {name: at for at, name in enumerate(names)}
         for at, name in enumerate(HISTOGRAMS):  # the buckets, the one without a bound, and the sum in microseconds
             self._at[name] = len(names) + at * (len(BOUNDS) + 2)

@@ -101,6 +101,13 @@ def address_or_off(text: str) -> tuple[str, int] | None:
     return None if text == "off" else address(text)
 
 
+def listen(text: str) -> tuple[str, int] | None:
+    """Return (host, port) as `address` does; None for "off". Raises ValueError."""
+    if not text:
+        raise ValueError("is empty; the default is :3000")
+    return address_or_off(text)
+
+
 def origin(text: str) -> str:
     """Return an http(s) origin without a slash at its end; "" for none. Raises ValueError."""
     text = text.rstrip("/")
@@ -155,7 +162,7 @@ SETTINGS = (
     Setting("BODY", "envelope", one_of("envelope", "message", "cloudevents"), "What is published: the bytes exactly as SNS sent them, the Message alone, or a CloudEvent with the Message as its data."),
     Setting("TRACE_ATTRIBUTE", "traceparent", ("NAME", name), "The message attribute that a message's W3C trace context is taken from, before the request's header `traceparent`; empty is the header alone."),
     Setting("RAW", "off", ("on|off", switch), "Accept raw message delivery, which is unsigned; needs Basic auth or TLS client certificates."),
-    Setting("LISTEN", ":3000", ("HOST:PORT", address), "Where SNS's requests come in; an empty host is every address, IPv6 and IPv4."),
+    Setting("LISTEN", ":3000", ("HOST:PORT|off", listen), "Where SNS's requests come in; an empty host is every address, IPv6 and IPv4. `off` is for a bridge that only pulls from `BRIDGE_SQS_QUEUES`."),
     Setting("PATH", "", ("/PATH", path), "The only path that is accepted; empty is any."),
     Setting("TLS_CERT", "", FILE, "The listener's certificate chain (PEM): HTTPS. Read again when the file changes."),
     Setting("TLS_KEY", "", FILE, "Its key (PEM), when it is not in the same file."),
@@ -170,6 +177,8 @@ SETTINGS = (
     Setting("CERTIFICATES", "", ("FOLDER", str), "Signing certificates by their file name, looked in before the network: for hosts without egress."),
     Setting("CA_FILE", "", FILE, "The roots (PEM) that SNS's own hosts are trusted by; else certifi's, in the image Amazon's."),
     Setting("SNS_ENDPOINT", "", ("ORIGIN", origin), "Takes the place of `https://sns.<region>.<suffix>`: a VPC endpoint, LocalStack, a test."),
+    Setting("SQS_QUEUES", "", ("URL,…", str), "URLs of SQS queues to pull from, comma separated: a subscription's dead-letter queue, or a queue that is subscribed to a topic."),
+    Setting("SQS_ENDPOINT", "", ("ORIGIN", origin), "Takes the place of the queues' own `https://sqs.<region>.<suffix>`: a VPC endpoint, LocalStack, a test."),
     Setting("ADMIN_LISTEN", "127.0.0.1:3001", ("HOST:PORT|off", address_or_off), "A second listener: a status page, `/livez`, `/readyz`, `/metrics`. The default is done without when it is taken."),
     Setting("PROCESSES", "1", COUNT, "Processes that share the port, for more than one core."),
     Setting("LOG_LEVEL", "info", one_of("debug", "info", "warning", "error"), "`debug` also logs every delivery that was answered 200."),

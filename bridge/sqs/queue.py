@@ -21,7 +21,6 @@ AT_ONCE = 10  # messages or entries of one call: SQS's limit
 CONNECT, READ, TOTAL = 3.0, 5.0, 8.0  # seconds; a long poll takes its WaitTimeSeconds more
 MAX_ANSWER = 24 << 20  # bytes: ten messages of 1 MiB, SQS's limit, escaped
 
-KINDS = ("no-credentials", "access-denied", "no-such-queue", "clock", "throttled", "unavailable")
 # What stands in __type -> its kind, and what to do about it
 _KINDS = {
     "AccessDenied": ("access-denied", "is not allowed; `bridge policy` prints the IAM policy that the bridge needs"),
@@ -46,7 +45,7 @@ _KINDS = {
 
 
 class SQSError(Exception):
-    """A call failed. `kind` is one of KINDS; `str()` says which call, which queue and what to do, without a secret."""
+    """A call failed. `kind` is one of counters.SQS_ERRORS; `str()` says which call, which queue and what to do, without a secret."""
 
     def __init__(self, kind: str, problem: str) -> None:
         super().__init__(problem)
@@ -70,11 +69,11 @@ class Queue:
     """A queue and the connections to it, for all threads."""
 
     def __init__(
-        self, queue_url: QueueURL, region: str, endpoint: str, chain: CredentialChain, ca_file: str, now: Callable[[], float] = time.time
+        self, queue_url: QueueURL, endpoint: str, chain: CredentialChain, ca_file: str, now: Callable[[], float] = time.time
     ) -> None:
-        """region is where requests are signed for; endpoint is BRIDGE_SQS_ENDPOINT, "" for the QueueUrl's own origin."""
+        """endpoint is BRIDGE_SQS_ENDPOINT, "" for the QueueUrl's own origin; ca_file (PEM) holds the roots; now gives Unix seconds."""
         self.name = queue_url.name
-        self._url, self._region, self._endpoint = queue_url.url, region, (endpoint or queue_url.origin) + "/"
+        self._url, self._region, self._endpoint = queue_url.url, queue_url.region, (endpoint or queue_url.origin) + "/"
         self._chain, self._ca_file, self._now = chain, ca_file, now
         self._sessions: list[Session] = []  # that no thread uses now
 

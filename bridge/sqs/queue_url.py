@@ -10,34 +10,36 @@ _FORM = re.compile(
 )
 _REGION = re.compile(r"[./]([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2})[./]")
 _PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc", "us-iso": "aws-iso", "us-isob": "aws-iso-b"}
-MAX_QUEUES = 100
+MAX_QUEUES = 20
 
 
 class QueueURL:
-    """A queue's URL, taken apart. `origin` is the service's; `region` is "" when the URL names none."""
+    """A queue's URL, taken apart. `origin` is the service's; `region` is the default where the URL names none."""
 
     __slots__ = ("account", "name", "origin", "region", "url")
 
-    def __init__(self, url: str) -> None:
-        """Raises ValueError with what is wrong."""
+    def __init__(self, url: str, region: str = "") -> None:
+        """region is the default, "" for none. Raises ValueError with what is wrong."""
         match = _FORM.fullmatch(url)
         if match is None:
             fifo = "; FIFO queues can't be pulled from, because FIFO topics are not supported" if url.endswith(".fifo") else ""
             raise ValueError(f"{url!r} is not a queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME){fifo}")
-        region = _REGION.search(f".{url.partition('://')[2]}")
-        self.url, self.region = url, region[1] if region else ""
+        named = _REGION.search(f".{url.partition('://')[2]}")
+        if named is None and not region:
+            raise ValueError(f"{url!r} names no region; set AWS_REGION")
+        self.url, self.region = url, named[1] if named else region
         self.origin, self.account, self.name = match.groups()
 
-    def arn(self, region: str = "") -> str:
-        """Return the queue's ARN; region is for a URL without one."""
-        region = self.region or region
-        partition = next((_PARTITIONS[start] for start in _PARTITIONS if region.startswith(start + "-")), "aws")
-        return f"arn:{partition}:sqs:{region or 'REGION'}:{self.account}:{self.name}"
+    @property
+    def arn(self) -> str:
+        """The queue's ARN."""
+        partition = next((_PARTITIONS[start] for start in _PARTITIONS if self.region.startswith(start + "-")), "aws")
+        return f"arn:{partition}:sqs:{self.region}:{self.account}:{self.name}"
 
 
-def parse_queue_urls(text: str) -> list[QueueURL]:
-    """Return the queues of a comma-separated list; none of an empty one. Raises ValueError with what is wrong."""
-    queues = [QueueURL(part.strip()) for part in text.split(",") if part.strip()]
+def parse_queue_urls(text: str, region: str = "") -> list[QueueURL]:
+    """Return the queues of a comma-separated list; region is for those that name none. Raises ValueError with what is wrong."""
+    queues = [QueueURL(part.strip(), region) for part in text.split(",") if part.strip()]
     if len({queue.url for queue in queues}) < len(queues):
         raise ValueError("names a queue twice")
     if len(queues) > MAX_QUEUES:

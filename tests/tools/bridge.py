@@ -45,7 +45,7 @@ class Bridge:
         if settings.setdefault("BRIDGE_ADMIN_LISTEN", "off") == "default":
             del settings["BRIDGE_ADMIN_LISTEN"]
         host, _, port = settings["BRIDGE_LISTEN"].rpartition(":")
-        self.host, self.port = host.strip("[]") or "127.0.0.1", int(port)
+        self.host, self.port = host.strip("[]") or "127.0.0.1", int(port) if port.isdigit() else 0  # "off"
         self.settings, self.arguments = settings, arguments
         self.log: list[dict[str, Any]] = []
         self.not_json: list[str] = []

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from bridge.counters import SQS_ERRORS
 from bridge.sns.fetch import default_ca_file
 from bridge.sqs import queue as module
 from bridge.sqs.credentials import CredentialChain
@@ -22,7 +23,7 @@ def sqs():
 def open_queue(sqs):
     def opened(name="orders", now=time.time, endpoint=None, **environment):
         chain = CredentialChain(sqs.environment | environment, REGION, None)
-        return Queue(QueueURL(sqs.url("orders").replace("orders", name)), REGION, endpoint or sqs.endpoint, chain, default_ca_file(), now)
+        return Queue(QueueURL(sqs.url("orders").replace("orders", name)), endpoint or sqs.endpoint, chain, default_ca_file(), now)
 
     return opened
 
@@ -100,7 +101,7 @@ class TestErrors:
         sqs.fault = lambda *_: (status, {"__type": code, "message": message})
         found, text = self.failed(open_queue())
         assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders")
-        assert kind in module.KINDS
+        assert kind in SQS_ERRORS
 
     def test_no_such_queue(self, open_queue):
         assert self.failed(open_queue("others"), "receive")[0] == "no-such-queue"
@@ -188,12 +189,12 @@ class TestQueueURLs:
             ("https://vpce-0a1b-2c.sqs.us-east-1.vpce.amazonaws.com/123456789012/q", "us-east-1", "arn:aws:sqs:us-east-1:123456789012:q"),
             ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/q", "us-east-1", "arn:aws:sqs:us-east-1:000000000000:q"),
             ("http://localhost:4566/queue/us-east-2/000000000000/q", "us-east-2", "arn:aws:sqs:us-east-2:000000000000:q"),
-            ("http://[::1]:9324/000000000000/q", "", "arn:aws:sqs:REGION:000000000000:q"),
+            ("http://[::1]:9324/000000000000/q", "eu-west-3", "arn:aws:sqs:eu-west-3:000000000000:q"),
         ],
     )
     def test_region_and_arn(self, url, region, arn):
-        queue = QueueURL(url)
-        assert (queue.region, queue.arn(), queue.url) == (region, arn, url)
+        queue = QueueURL(url, "eu-west-3")
+        assert (queue.region, queue.arn, queue.url) == (region, arn, url)
 
     @pytest.mark.parametrize(
         "url",
@@ -203,6 +204,10 @@ class TestQueueURLs:
     def test_what_is_no_queues_url(self, url):
         with pytest.raises(ValueError, match="is not a queue's URL"):
             QueueURL(url)
+
+    def test_a_region_is_needed(self):
+        with pytest.raises(ValueError, match="names no region; set AWS_REGION"):
+            QueueURL("http://localhost:9324/000000000000/q")
 
     def test_fifo_queues_are_explained(self):
         with pytest.raises(ValueError, match="FIFO"):

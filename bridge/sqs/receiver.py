@@ -1,0 +1,300 @@
+"""Receiving from queues, on the loop: ReceiveMessage -> the pipeline -> the broker's confirm -> DeleteMessageBatch, in this order only.
+
+Source: SQS developer guide, "Amazon SQS visibility timeout", "Amazon SQS short and long polling"; SQS API reference.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from bridge.amqp.loop import Loop
+from bridge.amqp.publisher import Publisher
+from bridge.config import Config
+from bridge.counters import Counters
+from bridge.errors import BridgeError, CertificateNotValid
+from bridge.log import Log
+from bridge.pending import PendingRequest, PendingRequests
+from bridge.pipeline import Pipeline
+from bridge.sns.fetch import Egress
+from bridge.sqs.credentials import CredentialChain, ask
+from bridge.sqs.queue import AT_ONCE, Queue, ReceivedMessage, SQSError
+
+WAIT = 20  # seconds of a long poll: SQS's limit
+VISIBILITY = 60  # seconds in which a message is published and deleted, or comes back
+POLLS = 8  # of a queue at once, while batches come back full
+CALLS = 20  # of a queue under way: polls, deletes, changes of visibility
+PATIENCE = 30.0  # seconds for a call, credentials among it; a long poll has WAIT more
+SOON = 0.05  # seconds until a batch that is not full is sent
+MAX_UNDELETED = 1000  # published messages whose deletes fail; then nothing more is received
+REFUSED, MAX_REFUSED = 3600, 39600  # seconds out of sight, for each receive up to SQS's limit of 12 h
+MAX_PUT_OFF = 900  # seconds out of sight of what the broker did not confirm
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until the next poll or delete after a failure
+LOOK = 60.0  # seconds between two looks at how many messages wait
+MAX_KNOWN = 10_000  # refused messages that are known again
+
+# What SNS sends as headers of a POST and a queue does not have. The SubscriptionArn is as unsigned there as it is here.
+_HEADERS = {"content-type": "text/plain; charset=UTF-8"}
+_SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\]*[?&]SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
+
+
+class Receiver:
+    """Receives from one queue. A message is deleted when the broker has confirmed it, and never else."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        egress: Egress,
+        loop: Loop,
+        pipeline: Pipeline,
+        requests: PendingRequests,
+        publisher: Publisher,
+        counters: Counters,
+        log: Log,
+    ) -> None:
+        self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
+        self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
+        self._polls = self._in_flight = 0  # under way; received and not answered yet
+        self._wanted = 1  # polls at once, and batches in flight
+        self._full = False  # whether the last batch was
+        self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
+        self._to_delete: list[str] = []  # MessageIds
+        self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
+        self._refused: dict[str, None] = {}  # MessageIds that were judged once
+        self._flush_soon = False
+        self._pause = self._delete_pause = FIRST_PAUSE
+        self._resume_at = 0.0  # monotonic seconds
+        self._look_at = 0.0
+        self._complaints: dict[str, str] = {}  # what was said last of an operation that fails
+        self.waiting = 0  # messages in the queue, as far as SQS knows
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing published waits for its delete."""
+        return not self._undeleted
+
+    # ---- receive
+
+    def pull(self) -> None:
+        """Receive as much as the broker and the limits let in. Called now and then, and after each batch."""
+        while (number := self._room()) > 0:
+            self._polls += 1
+            self._counters.add("sqs_polls_total")
+            self._call(
+                "ReceiveMessage",
+                lambda number=number: self._queue.receive(number, WAIT, VISIBILITY),  # type: ignore[misc]
+                WAIT + PATIENCE,
+                lambda messages, _error, number=number: self._received(messages, number),  # type: ignore[misc]
+            )
+
+    def _room(self) -> int:
+        """How many messages may be asked for now. While the broker takes nothing, none."""
+        requests, asked = self._requests, AT_ONCE * self._polls
+        if not self._publisher.ready or requests.draining or monotonic() < self._resume_at:
+            return 0
+        if asked + self._in_flight > AT_ONCE * (self._wanted - 1):
+            return 0
+        if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
+            return 0
+        return min(AT_ONCE, requests.max_in_flight - len(requests) - asked)
+
+    def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
+        """A poll of up to `number` messages has ended; None when it failed."""
+        self._polls -= 1
+        if messages is None:
+            self._slow_down()
+            return
+        self._counters.add("sqs_received_total", len(messages))
+        self._full = len(messages) == number
+        if not messages:
+            self._wanted, self._pause = 1, FIRST_PAUSE
+        for message in messages:
+            self._take(message)
+        self.pull()
+
+    def _take(self, message: ReceivedMessage) -> None:
+        if message.message_id in self._undeleted:  # it came back before it was deleted: nobody needs it twice
+            self._undeleted[message.message_id] = message.receipt
+            self._flush_later()
+            return
+        if message.message_id in self._refused:
+            self._hide(message, REFUSED * message.count, MAX_REFUSED)
+            return
+
+        def answer(error: BridgeError | None) -> None:
+            self._answered(message, pending, error)
+
+        try:
+            pending = self._requests.admit(answer, f"sqs:{self._queue.name}", monotonic(), len(message.body))
+        except BridgeError:  # draining or overloaded: as if it had not been received
+            self._hide(message, 0, 0)
+            self._slow_down()
+            return
+        self._in_flight += 1
+        subscription = _SUBSCRIPTION.search(message.body)
+        headers = {**_HEADERS, "x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else _HEADERS
+
+        def visit() -> None:
+            if not pending.over:
+                pending.attempt(lambda: self._pipeline.take(message.body, headers, pending, stored=True))
+
+        self._loop.trusted.append(visit)
+
+    def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
+        self._in_flight -= 1
+        if error is None:
+            self._counters.add("sqs_published_total" if pending.sent else "sqs_confirmed_total")
+            self._pause = FIRST_PAUSE
+            if self._full and self._wanted < POLLS:
+                self._wanted, self._full = self._wanted + 1, False
+            self._undeleted[message.message_id] = message.receipt
+            self._to_delete.append(message.message_id)
+            self._flush_later()
+        elif error.status < 500 or isinstance(error, CertificateNotValid):  # its Timestamp and its certificate stay as they are
+            self._counters.add(f"sqs:{error.reason}")
+            if len(self._refused) >= MAX_KNOWN:
+                self._refused.clear()
+            self._refused[message.message_id] = None
+            self._hide(message, REFUSED * message.count, MAX_REFUSED)
+        else:
+            self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
+            self._slow_down()
+        self.pull()
+
+    # ---- delete, or put out of sight
+
+    def _hide(self, message: ReceivedMessage, seconds: int, most: int) -> None:
+        self._to_hide.append((message.receipt, min(seconds, most)))
+        self._flush_later()
+
+    def _flush_later(self) -> None:
+        """Send full batches now, and the rest in a moment."""
+        self._flush(AT_ONCE)
+        if not self._flush_soon and (self._to_delete or self._to_hide):
+            self._flush_soon = True
+            self._loop.call_later(SOON, self._flush_rest)
+
+    def _flush_rest(self) -> None:
+        self._flush_soon = False
+        self._flush(1)
+
+    def _flush(self, least: int) -> None:
+        while len(self._to_delete) >= least:
+            ids = [one for one in self._to_delete[:AT_ONCE] if one in self._undeleted]
+            del self._to_delete[:AT_ONCE]
+            if ids:
+                self._delete(ids)
+        while len(self._to_hide) >= least:
+            batch = self._to_hide[:AT_ONCE]
+            del self._to_hide[:AT_ONCE]
+            self._change_visibility(batch)
+
+    def _change_visibility(self, batch: list[tuple[str, int]]) -> None:
+        """What fails here comes back after VISIBILITY."""
+        self._call("ChangeMessageVisibility", lambda: self._queue.change_visibility(batch), PATIENCE, lambda _failed, _error: None)
+
+    def _delete(self, ids: list[str]) -> None:
+        receipts = [self._undeleted[one] for one in ids]
+        self._call(
+            "DeleteMessage",
+            lambda: self._queue.delete(receipts),
+            PATIENCE,
+            lambda failed, error: self._deleted(ids, failed or {}, error),
+        )
+
+    def _deleted(self, ids: list[str], failed: dict[int, str], error: SQSError | None) -> None:
+        again = []
+        for number, one in enumerate(ids):
+            code = error.kind if error else failed.get(number, "")
+            if code and code != "ReceiptHandleIsInvalid":  # that one is gone, or comes back with another
+                again.append(one)
+            else:
+                self._undeleted.pop(one, None)
+            self._counters.add("sqs_delete_failures_total" if code else "sqs_deleted_total")
+        if again:
+            self._loop.call_later(self._delete_pause, lambda: self._delete_again(again))
+            self._delete_pause = min(self._delete_pause * 2, LONGEST_PAUSE)
+        else:
+            self._delete_pause = FIRST_PAUSE
+
+    def _delete_again(self, ids: list[str]) -> None:
+        self._to_delete += ids
+        self._flush_later()
+
+    # ---- calls, and their failures
+
+    def look(self) -> None:
+        """Ask now and then how many messages wait."""
+        if monotonic() >= self._look_at:
+            self._look_at = monotonic() + LOOK
+            self._call("GetQueueAttributes", self._queue.attributes, PATIENCE, self._looked)
+
+    def _looked(self, attributes: dict[str, str] | None, _error: SQSError | None) -> None:
+        text = (attributes or {}).get("ApproximateNumberOfMessages", "")
+        self.waiting = int(text) if text.isdigit() else self.waiting
+
+    def _call(self, operation: str, work: Callable[[], Any], seconds: float, then: Callable[[Any, SQSError | None], None]) -> None:
+        """Call work in a thread; then(its result, None) or then(None, the error) is called on the loop."""
+
+        def attempt() -> Any:
+            try:
+                return work()
+            except SQSError as error:
+                return error
+
+        def ended(result: Any, why: str) -> None:
+            error = result if isinstance(result, SQSError) else None
+            if why:
+                error = SQSError("unavailable", f"{operation} on queue {self._queue.name}: {why}")
+            if error is not None:
+                self._failed(operation, error)
+            elif self._complaints.pop(operation, None):
+                self._log.info("sqs_recovered", queue=self._queue.name, operation=operation)
+            then(None if error else result, error)
+
+        self._egress.run(attempt, seconds, ended)
+
+    def _failed(self, operation: str, error: SQSError) -> None:
+        self._counters.add(f"sqs_errors:{error.kind}")
+        if str(error) != self._complaints.get(operation) and not self._requests.draining:
+            self._complaints[operation] = str(error)
+            self._log.error("sqs_error", queue=self._queue.name, operation=operation, kind=error.kind, explanation=str(error))
+
+    def _slow_down(self) -> None:
+        """Poll again after a pause. It doubles until a message is confirmed or the queue is empty; jitter keeps many bridges apart."""
+        if monotonic() >= self._resume_at:
+            self._wanted = 1
+            self._resume_at = monotonic() + self._pause * (0.5 + os.urandom(1)[0] / 510)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+
+class Receivers:
+    """The receivers of BRIDGE_SQS_QUEUES. They share credentials and threads."""
+
+    def __init__(
+        self, config: Config, loop: Loop, pipeline: Pipeline, requests: PendingRequests, publisher: Publisher, counters: Counters, log: Log
+    ) -> None:
+        self._counters = counters
+        calls = CALLS * len(config.sqs_queues)
+        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, calls, 2 * calls)
+        chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
+        self._receivers = [
+            Receiver(
+                Queue(one, config.sqs_endpoint, chain, egress.ca_file),
+                egress, loop, pipeline, requests, publisher, counters, log,
+            )
+            for one in config.sqs_queues
+        ]  # fmt: skip
+
+    def tick(self) -> None:
+        """Go on with what waited: a pause, room, the broker."""
+        for receiver in self._receivers:
+            receiver.pull()
+            receiver.look()
+        self._counters.put("sqs_waiting", sum(receiver.waiting for receiver in self._receivers))
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that is published is deleted."""
+        return all(receiver.idle for receiver in self._receivers)

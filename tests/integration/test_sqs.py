@@ -1,0 +1,209 @@
+"""The second way in: from an SQS queue to RabbitMQ. A message is deleted after its confirm and never else, and nothing tells which way it came."""
+
+import contextlib
+import json
+import signal
+import time
+
+import pytest
+
+from bridge.simulate.envelope import now
+from tests.tools.ports import free_port, wait_for
+from tests.tools.sqs import SQS
+
+DAYS = 86400
+
+
+@pytest.fixture
+def sqs():
+    with SQS() as sqs:
+        yield sqs
+
+
+@pytest.fixture
+def pulling(sqs, start_bridge):
+    """with pulling(**settings) as bridge: it pulls from the queue "orders", until the block ends."""
+
+    @contextlib.contextmanager
+    def pulls(**settings):
+        own = {"BRIDGE_SQS_QUEUES": sqs.url("orders"), "BRIDGE_SQS_ENDPOINT": sqs.endpoint, **sqs.environment}
+        bridge = start_bridge(**{**own, **settings})
+        yield bridge
+        bridge.stop()
+
+    return pulls
+
+
+def text(post):
+    return post.body.decode()
+
+
+def confirmed_before_deleted(sqs, stored):
+    """Whether each message that was deleted is one of those that are in RabbitMQ."""
+    bodies = {message.body for message in stored}
+    return all(body.encode() in bodies for body in sqs.deleted())
+
+
+class TestPublished:
+    def test_messages_arrive_byte_for_byte_and_are_deleted(self, sqs, pulling, sns, broker, queue):
+        posts = [*sns.notifications(20), sns.notification("x" * 262_144), sns.notification('Größe ✓ 😀 "q" \\ \n \x01', subject="Ünï")]
+        sqs.send("orders", *map(text, posts))
+        with pulling():
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"))
+            stored = broker.take(queue)
+        assert sorted(message.body for message in stored) == sorted(post.body for post in posts)
+        assert confirmed_before_deleted(sqs, stored)
+
+    @pytest.mark.parametrize("body", ["envelope", "message", "cloudevents"])
+    def test_nothing_tells_a_consumer_which_way_it_came(self, sqs, pulling, sns, broker, queue, body):
+        attributes = {"kind": ("String", "a"), "n": ("Number", "5"), "traceparent": ("String", "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01")}
+        post = sns.notification("hello", subject="A subject", attributes=attributes)
+        with pulling(BRIDGE_BODY=body) as bridge:
+            assert bridge.deliver(post).status == 200
+            sqs.send("orders", text(post))
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"))
+        by_post, by_queue = broker.take(queue)
+        assert by_queue == by_post
+
+    def test_dead_letters_of_two_weeks_ago_whose_certificate_has_expired_since(self, sqs, pulling, sns, broker, queue):
+        sns.rotate(days=-1)
+        posts = [sns.notification("old", timestamp=now(-14 * DAYS)), sns.notification("older than the certificate", timestamp=now(-400 * DAYS))]
+        sqs.send("orders", *map(text, posts))
+        with pulling() as bridge:
+            bridge.wait_for("verdict", reason="certificate-not-valid")
+            wait_for("one message", lambda: sqs.bodies("orders") == [text(posts[1])])
+        assert [message.body for message in broker.take(queue)] == [posts[0].body]
+
+    def test_without_a_listener(self, sqs, pulling, sns, broker, queue):
+        post = sns.notification("hello")
+        sqs.send("orders", text(post))
+        with pulling(BRIDGE_LISTEN="off", BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{free_port()}") as bridge:
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"))
+            assert bridge.events("listening")[0]["address"] == "off"
+        assert [message.body for message in broker.take(queue)] == [post.body]
+
+    def test_a_subscription_from_another_account_is_confirmed(self, sqs, pulling, sns):
+        sqs.send("orders", text(sns.subscription_confirmation()))
+        with pulling():
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"))
+        assert len(sns.confirmed) == 1
+
+    def test_many_are_pulled_by_several_polls_at_once(self, sqs, pulling, sns, broker, queue):
+        sqs.send("orders", *map(text, sns.notifications(600)))
+        with pulling():
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 30)
+        assert broker.count(queue) == 600
+
+    def test_several_processes_and_queues(self, sqs, pulling, sns, broker, queue):
+        sqs.send("orders", *map(text, sns.notifications(100)))
+        sqs.url("others")
+        sqs.send("others", *map(text, sns.notifications(100)))
+        with pulling(BRIDGE_PROCESSES="2", BRIDGE_SQS_QUEUES=f"{sqs.url('orders')},{sqs.url('others')}"):
+            wait_for("empty queues", lambda: not sqs.bodies("orders") and not sqs.bodies("others"), 20)
+        assert broker.count(queue) == 200
+
+
+class TestRefused:
+    def test_what_is_refused_for_good_stays_out_of_sight(self, sqs, pulling, sns, broker, queue):
+        genuine, altered = sns.notification("genuine"), json.loads(sns.notification("altered").body)
+        altered["Message"] = "forged"
+        foreign = sns.notification("foreign", topic="arn:aws:sns:eu-central-1:999999999999:orders")
+        bodies = [json.dumps(altered), text(foreign), "raw", '{"a": 1}', "[" * 2000]
+        sqs.send("orders", *bodies, text(genuine))
+        with pulling() as bridge:
+            wait_for("refusals", lambda: len(bridge.events("verdict", client="sqs:orders")) == 5)
+            wait_for("the genuine one's end", lambda: len(sqs.bodies("orders")) == 5)
+            wait_for("what is out of sight", lambda: sum(what == "hidden" for _, what, _, _ in sqs.log) == 5)
+            assert all(message.visible - time.monotonic() > 3000 for message in sqs.messages("orders"))
+            for message in sqs.messages("orders"):
+                message.receives = 20
+            sqs.show("orders")  # an hour later they come back, and are not judged or logged again
+            wait_for("out of sight again", lambda: sum(what == "hidden" for _, what, _, _ in sqs.log) == 10)
+            assert all(30_000 < message.visible - time.monotonic() < 43_200 for message in sqs.messages("orders"))
+            assert len(bridge.events("verdict")) == 5
+        assert sqs.bodies("orders") == bodies and sqs.deleted() == [text(genuine)]
+        assert {line["reason"] for line in bridge.events("verdict")} == {"bad-signature", "topic-not-allowed", "malformed-message"}
+        assert [message.body for message in broker.take(queue)] == [genuine.body]
+
+    def test_what_the_broker_does_not_route_stays(self, sqs, pulling, sns):
+        sqs.send("orders", text(sns.notification("hello")))
+        with pulling(BRIDGE_ROUTING_KEY="nowhere") as bridge:
+            bridge.wait_for("verdict", reason="unroutable")
+        assert len(sqs.bodies("orders")) == 1 and not sqs.deleted()
+
+
+class TestTheBroker:
+    def test_nothing_is_pulled_while_the_broker_is_away(self, sqs, pulling, sns, mortal_broker):
+        mortal_broker.declare("here")
+        mortal_broker.kill()
+        sqs.send("orders", *map(text, sns.notifications(30)))
+        with pulling(connected=False, BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="here") as bridge:
+            bridge.wait_for("broker_lost")
+            time.sleep(1)
+            assert "ReceiveMessage" not in sqs.calls
+            mortal_broker.start()
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 30)
+        assert mortal_broker.count("here") == 30
+        mortal_broker.delete("here")
+
+    def test_a_message_whose_confirm_is_lost_is_published_again(self, sqs, pulling, sns, mortal_broker):
+        mortal_broker.declare("here")
+        with pulling(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="here") as bridge:
+            wait_for("a poll", lambda: "ReceiveMessage" in sqs.calls)
+            mortal_broker.freeze()
+            sqs.send("orders", *map(text, sns.notifications(5)))
+            wait_for("messages in flight", lambda: any(what == "received" for _, what, _, _ in sqs.log))
+            time.sleep(0.5)
+            assert not sqs.deleted()
+            mortal_broker.kill()
+            bridge.wait_for("broker_lost")
+            mortal_broker.start()
+            bridge.wait_for("broker_connected", more_than=1, seconds=30)
+            assert len(sqs.bodies("orders")) == 5
+            sqs.show("orders")  # a minute later
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 30)
+            stored = mortal_broker.take("here")
+        assert {message.body for message in stored} == {body.encode() for body in sqs.deleted()}
+        mortal_broker.delete("here")
+
+
+class TestSQS:
+    def test_a_delete_that_fails_is_tried_again_and_nothing_is_published_twice(self, sqs, pulling, sns, broker, queue):
+        failing = [True]
+        sqs.entry_fault = lambda operation, entry: "InternalError" if failing[0] and operation == "DeleteMessageBatch" else None
+        sqs.send("orders", *map(text, sns.notifications(15)))
+        with pulling():
+            wait_for("deletes", lambda: sqs.calls.count("DeleteMessageBatch") >= 2)
+            sqs.show("orders")  # they come back before they are deleted
+            wait_for("second receives", lambda: sum(what == "received" for _, what, _, _ in sqs.log) >= 30)
+            failing[0] = False
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 20)
+        assert broker.count(queue) == 15
+
+    def test_errors_are_told_once_and_end(self, sqs, pulling, sns, broker, queue):
+        sqs.fault = lambda *_: (400, {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "no"})
+        sqs.send("orders", *map(text, sns.notifications(3)))
+        with pulling() as bridge:
+            line = bridge.wait_for("sqs_error", kind="access-denied", queue="orders", operation="ReceiveMessage")
+            assert "queue orders is not allowed" in line["explanation"] and "bridge policy" in line["explanation"]
+            wait_for("further tries", lambda: len(sqs.calls) >= 4)
+            assert len(bridge.events("sqs_error", operation="ReceiveMessage")) == 1
+            sqs.fault = None
+            bridge.wait_for("sqs_recovered", queue="orders", operation="ReceiveMessage")
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 20)
+        assert broker.count(queue) == 3
+
+    def test_no_secret_is_logged(self, sqs, pulling):
+        sqs.fault = lambda *_: (403, {"__type": "SignatureDoesNotMatch", "message": f"…{sqs.environment['AWS_SECRET_ACCESS_KEY']}…"})
+        with pulling(AWS_SESSION_TOKEN="SESSIONTOKENEXAMPLE", BRIDGE_LOG_LEVEL="debug") as bridge:
+            bridge.wait_for("sqs_error", kind="no-credentials")
+        assert not any(secret in json.dumps(bridge.log) for secret in ("secret/key", "SESSIONTOKEN"))
+
+    def test_what_is_in_flight_is_deleted_before_the_bridge_stops(self, sqs, pulling, sns, broker, queue):
+        sqs.send("orders", *map(text, sns.notifications(200)))
+        with pulling() as bridge:
+            wait_for("a message", lambda: broker.count(queue) > 0)
+            bridge.stop(signal.SIGTERM)
+        stored = broker.take(queue)
+        assert len(stored) == len(sqs.deleted()) == 200 - len(sqs.bodies("orders"))
+        assert confirmed_before_deleted(sqs, stored)
