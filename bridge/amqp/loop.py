@@ -88,6 +88,7 @@ class Loop:
         self.services = Services(Guarded(self._ioloop, self._amqp_broken))
         self.call_soon: Callable[[Callable[[], object]], None] = guarded.add_callback_threadsafe
         self.call_later: Callable[[float, Callable[[], object]], object] = guarded.call_later
+        self.cancel: Callable[[object], None] = guarded.remove_timeout
         self.add: Callable[[int, Callable[[int, int], None], int], None] = guarded.add_handler
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler

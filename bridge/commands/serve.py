@@ -33,6 +33,10 @@ from bridge.systemd import Systemd
 from bridge.verdicts import Verdicts
 from bridge.version import VERSION
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bridge.sqs.receiver import Receivers
+
 TICK = 0.25  # seconds between two looks at files and readiness
 RESERVE = 32 + admin_listener.MAX_CONNECTIONS  # descriptors for the broker, the log, files, fetches, the admin listener
 GOODBYE = 1.0  # seconds for AMQP's own way of closing
@@ -51,20 +55,29 @@ class Process:
         certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
         self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
         shared = config.processes > 1
-        if shared and not config.listen[1]:
+        if shared and config.listens and not config.listen[1]:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
         deadline = config.deadline - SWEEP - 0.1  # the sweep may come so much later, and the answer must not
         self._requests = PendingRequests(config.max_in_flight, config.max_buffered, deadline, Verdicts(counters, log), log)
         pipeline = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
+        self._receivers: Receivers | None = None
+        if config.sqs_queues:
+            from bridge.sqs import receiver  # here, not above: most bridges have no use for it
+
+            self._receivers = receiver.Receivers(config, loop, pipeline, self._requests, self._publisher, counters, log)
         service = Service(loop, self._requests, config.max_body, self._healthy, pipeline.receive)
-        self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, max_connections(config, log), log)
-        self._requests.make_room = self._listener.make_room
-        self._tls = ListenerTLS(config, log, self._listener.use_tls) if config.tls_cert else None
+        self._listener: Listener | None = None
+        self._tls: ListenerTLS | None = None
+        if config.listens:
+            self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, max_connections(config, log), log)
+            self._requests.make_room = self._listener.make_room
+            self._tls = ListenerTLS(config, log, self._listener.use_tls) if config.tls_cert else None
         self._follow = [self._credentials.follow, follow_routes(config, pipeline.use_routes, log)]
         if self._tls is not None:
             self._follow.append(self._tls.follow)
         if admin is not None:
-            pages = admin_listener.AdminPages(counters, reports, self._listener.socket.getsockname()[1], self._tell)
+            port = self._listener.socket.getsockname()[1] if self._listener is not None else 0
+            pages = admin_listener.AdminPages(counters, reports, port, self._tell)
             admin_listener.listen(admin, loop, pages.get, deadline, counters.statuses, log)
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
@@ -82,12 +95,15 @@ class Process:
         self._counters.put("started", 1)
         self._counters.put("pid", os.getpid())
         self._tick()
-        self._log.info(
-            "listening", address=describe(self._listener.socket), version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None
-        )
+        address = describe(self._listener.socket) if self._listener is not None else "off"
+        self._log.info("listening", address=address, version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None)
         if self._config.sns_endpoint.startswith("http://"):
             self._log.warning(
                 "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
+            )
+        if self._config.sqs_endpoint.startswith("http://"):
+            self._log.warning(
+                "insecure_endpoint", explanation="BRIDGE_SQS_ENDPOINT is not https: whoever reads its network can delete messages"
             )
         self._systemd.ready()
         self._loop.run()
@@ -107,7 +123,8 @@ class Process:
             counters.add("blocked_milliseconds", int((now - self._told) * 1000))
         self._told = now
         counters.put("turned", int(now * 1000))
-        counters.put("connections", self._listener.connections)
+        if self._listener is not None:
+            counters.put("connections", self._listener.connections)
         counters.put("in_flight", len(self._requests))
         counters.put("log_lines_dropped_total", self._log.dropped)
         counters.flush()
@@ -123,6 +140,8 @@ class Process:
     def _tick(self) -> None:
         self._loop.call_later(TICK, self._tick)
         self._requests.expire(monotonic())
+        if self._receivers is not None:
+            self._receivers.tick()
         self._tell()
         self._systemd.alive()
         for follow in self._follow:
@@ -145,12 +164,14 @@ class Process:
         self._log.info("draining", in_flight=len(self._requests), signal=number)
         self._systemd.stopping()
         self._requests.draining = True
-        self._listener.drain()
+        if self._listener is not None:
+            self._listener.drain()
         self._drained()
 
     def _drained(self) -> None:
-        """Look again and again whether the last delivery has its answer; then leave the broker."""
-        if len(self._requests) and monotonic() < self._stop_by:
+        """Look again and again whether the last delivery has its answer, and its message in SQS is deleted; then leave the broker."""
+        busy = len(self._requests) > 0 or (self._receivers is not None and not self._receivers.idle)
+        if busy and monotonic() < self._stop_by:
             self._loop.call_later(0.01, self._drained)
             return
         self._publisher.close()
@@ -166,7 +187,8 @@ class Process:
 
 def max_connections(config: Config, log: Log) -> int:
     """Raise this process's limit on open files as far as BRIDGE_MAX_CONNECTIONS needs it; return how many connections fit under it."""
-    wanted = config.max_connections + RESERVE
+    reserve = RESERVE + 20 * len(config.sqs_queues)
+    wanted = config.max_connections + reserve
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -175,7 +197,7 @@ def max_connections(config: Config, log: Log) -> int:
         except (OSError, ValueError):
             soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if soft < wanted:
-            most = max(soft - RESERVE, 1)
+            most = max(soft - reserve, 1)
             advice = f"BRIDGE_MAX_CONNECTIONS={config.max_connections} needs {wanted}"
             log.warning("few_descriptors", explanation=f"the limit on open files is {soft}: {most} connections at most; {advice}")
             return most

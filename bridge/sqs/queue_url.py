@@ -22,8 +22,9 @@ class QueueURL:
         """region is the default, "" for none. Raises ValueError with what is wrong."""
         match = _FORM.fullmatch(url)
         if match is None:
+            shown = repr(url) if "@" not in url else "a URL with a password"
             fifo = "; FIFO queues can't be pulled from, because FIFO topics are not supported" if url.endswith(".fifo") else ""
-            raise ValueError(f"{url!r} is not a queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME){fifo}")
+            raise ValueError(f"{shown} is not a queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME){fifo}")
         named = _REGION.search(f".{url.partition('://')[2]}")
         if named is None and not region:
             raise ValueError(f"{url!r} names no region; set AWS_REGION")

@@ -1,4 +1,4 @@
-"""The second way in: from an SQS queue to RabbitMQ. A message is deleted after its confirm and never else, and nothing tells which way it came."""
+"""The second way in: from an SQS queue to RabbitMQ. A message is deleted after its confirm, and never else."""
 
 import contextlib
 import json
@@ -67,7 +67,7 @@ class TestPublished:
 
     def test_dead_letters_of_two_weeks_ago_whose_certificate_has_expired_since(self, sqs, pulling, sns, broker, queue):
         sns.rotate(days=-1)
-        posts = [sns.notification("old", timestamp=now(-14 * DAYS)), sns.notification("older than the certificate", timestamp=now(-400 * DAYS))]
+        posts = [sns.notification("old", timestamp=now(-14 * DAYS)), sns.notification("older than it", timestamp=now(-400 * DAYS))]
         sqs.send("orders", *map(text, posts))
         with pulling() as bridge:
             bridge.wait_for("verdict", reason="certificate-not-valid")
