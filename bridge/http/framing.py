@@ -11,6 +11,7 @@ from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
 MAX_DIGITS = 15  # of a Content-Length; what is more is no length
 MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
+MAX_EMPTY_LINES = 4  # in front of a request
 
 # RFC 9112 section 3 (request line, origin-form only) and section 5 (field lines), RFC 9110 section 5.6.2 (token).
 # Possessive repeats: no input makes this backtrack.
@@ -19,25 +20,39 @@ _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[ \t]*+([\t -~\x80-\xff]*+)
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]%-]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
-_ONCE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "expect", "connection"))
+_ONCE = frozenset(("host", "content-length", "transfer-encoding", "content-type", "authorization", "expect"))
 
 
 class Request:
     """A request's head.
 
     method and target are as sent; headers maps lower-case names to values (latin-1, stripped); length is the body's length
-    in bytes, or None when it comes in chunks; keep_alive tells whether the connection may carry another request.
+    in bytes, or None when it comes in chunks; keep_alive tells whether the connection may carry another request, and
+    expects_continue whether the client waits for a 100 before it sends the body.
     """
 
     __slots__ = ("expects_continue", "headers", "keep_alive", "length", "method", "target")
 
-    def __init__(self, method: str, target: str, headers: dict[str, str], length: int | None, keep_alive: bool) -> None:
+    def __init__(
+        self, method: str, target: str, headers: dict[str, str], length: int | None, keep_alive: bool, expects_continue: bool = False
+    ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.length = length
         self.keep_alive = keep_alive
-        self.expects_continue = "expect" in headers
+        self.expects_continue = expects_continue
+
+
+def skip_empty_lines(buffer: bytearray, skipped: int) -> int:
+    """Take the empty lines (CRLF) off the front of buffer, and return how many those are with the ones skipped before.
+
+    RFC 9112 section 2.2: some clients send one behind a body. After MAX_EMPTY_LINES they stay, and are no request line.
+    """
+    while skipped < MAX_EMPTY_LINES and buffer.startswith(b"\r\n"):
+        del buffer[:2]
+        skipped += 1
+    return skipped
 
 
 def head_end(buffer: bytes | bytearray) -> int:
@@ -94,7 +109,10 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def parse_head(head: bytes | bytearray) -> Request:
-    """Return the Request of a head (bytes, without the final CRLF CRLF). Raises MalformedRequest."""
+    """Return the Request of a head (bytes, without the final CRLF CRLF). Raises MalformedRequest.
+
+    Lines of one name are one list (RFC 9110 section 5.3), unless the name may stand only once.
+    """
     lines = iter(head.decode("latin-1").split("\r\n"))
     start = next(lines)
     method, target, version_1_1 = _starts.get(start) or _start(start)
@@ -113,9 +131,11 @@ def parse_head(head: bytes | bytearray) -> Request:
             raise MalformedRequest("there is no Host")
     elif not _HOST.fullmatch(host):
         raise MalformedRequest("Host is not a host")
-    if "expect" in headers and headers["expect"].lower() != "100-continue":
+    expects = "expect" in headers
+    if expects and headers["expect"].lower() != "100-continue":
         raise MalformedRequest("Expect is not 100-continue")
-    return Request(method, target, headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1))
+    # An HTTP/1.0 client knows no 100: RFC 9110 section 10.1.1
+    return Request(method, target, headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1), expects and version_1_1)
 
 
 def _length(headers: dict[str, str], version_1_1: bool) -> int | None:

@@ -1,7 +1,7 @@
 """Whole requests out of whatever pieces the network delivers. No sockets here: any split of the same bytes gives the same requests."""
 
 from bridge.errors import BodyTooLarge
-from bridge.http.framing import ChunkedBody, Request, head_end, parse_head
+from bridge.http.framing import ChunkedBody, Request, head_end, parse_head, skip_empty_lines
 
 
 class RequestReader:
@@ -10,7 +10,7 @@ class RequestReader:
     `wants_continue` tells that the client waits for "100 Continue" before it sends the body.
     """
 
-    __slots__ = ("_chunks", "_head", "_max_body", "buffer", "wants_continue")
+    __slots__ = ("_chunks", "_empty_lines", "_head", "_max_body", "buffer", "wants_continue")
 
     def __init__(self, max_body: int) -> None:
         """max_body is in bytes."""
@@ -18,6 +18,7 @@ class RequestReader:
         self.wants_continue = False
         self._head: Request | None = None
         self._chunks: ChunkedBody | None = None
+        self._empty_lines = 0  # in front of the next request
         self._max_body = max_body
 
     @property
@@ -44,10 +45,13 @@ class RequestReader:
 
     def _next_head(self) -> Request | None:
         buffer = self.buffer
+        if buffer.startswith(b"\r\n"):
+            self._empty_lines = skip_empty_lines(buffer, self._empty_lines)
         end = head_end(buffer)
         if end < 0:
             return None
         head = parse_head(buffer[:end])
+        self._empty_lines = 0
         if head.length is None:
             self._chunks = ChunkedBody(self._max_body)
         elif head.length > self._max_body:

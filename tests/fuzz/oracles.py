@@ -46,12 +46,20 @@ def _coding_in_lower_case(headers: dict[str, str]) -> tuple[tuple[str, str], ...
     return tuple(sorted(headers.items()))
 
 
-def by_h11(stream: bytes, count: int) -> list[Read]:
-    """The first `count` requests as h11 reads them; raises h11.RemoteProtocolError."""
+def _h11_connection(stream: bytes) -> h11.Connection:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     connection.receive_data(stream)
+    return connection
+
+
+def by_h11(stream: bytes, count: int) -> list[Read]:
+    """The first `count` requests as h11 reads them; raises h11.RemoteProtocolError."""
+    connection = _h11_connection(stream)
     found = []
     for _ in range(count):
+        rest, _ = connection.trailing_data
+        if rest.startswith(b"\r\n"):  # h11 skips none of the empty lines that RFC 9112 section 2.2 wants skipped
+            connection = _h11_connection(rest.lstrip(b"\r\n"))
         request = connection.next_event()
         assert isinstance(request, h11.Request), request
         body = b""

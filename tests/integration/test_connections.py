@@ -130,6 +130,33 @@ def test_a_client_that_waits_for_100_continue(start_bridge, sns):
         assert connection.exchange(sent.body).status == 200
 
 
+def test_a_client_of_http_1_0_gets_no_100(start_bridge, sns):
+    """RFC 9110 section 10.1.1: it would take the 100 for its answer."""
+    bridge = start_bridge()
+    sent = sns.notification()
+    with bridge.connect() as connection:
+        head = request(sent._replace(body=b""), connection.host, extra={"Expect": "100-continue"}).replace(b" HTTP/1.1", b" HTTP/1.0", 1)
+        connection.send(head.replace(b"Content-Length: 0", b"Content-Length: %d" % len(sent.body)))
+        connection.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.socket.recv(100)
+        connection.socket.settimeout(15)
+        connection.send(sent.body)
+        assert connection.receive().status == 200
+
+
+def test_an_empty_line_between_two_requests_costs_none_of_them(start_bridge, broker, queue, sns):
+    """RFC 9112 section 2.2."""
+    bridge = start_bridge()
+    first, second = sns.notifications(2)
+    with bridge.connect() as connection:
+        connection.send(b"\r\n" + request(first, connection.host) + b"\r\n" + request(second, connection.host))
+        assert [connection.receive().status for _ in range(2)] == [200, 200]
+        connection.send(b"\r\n")
+        assert connection.deliver(sns.notification()).status == 200
+    assert broker.count(queue) == 3
+
+
 def test_a_client_that_asks_for_it_has_its_connection_closed(start_bridge, sns):
     bridge = start_bridge()
     with bridge.connect() as connection:

@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from bridge.http.framing import MAX_HEAD
+from bridge.http.framing import MAX_EMPTY_LINES, MAX_HEAD, parse_head
 from tests.fuzz.oracles import MAX_BODY, check_against_oracles, read
 
 HOST = b"Host: a.test\r\n"
@@ -121,7 +121,6 @@ HEADERS = {
     "a name that is not ASCII": b"\xc3\xa4: b\r\n",
     "two x-amz-sns-topic-arn": b"x-amz-sns-topic-arn: a\r\nX-Amz-Sns-Topic-Arn: b\r\n",
     "two Authorizations": b"Authorization: Basic YTpi\r\nAuthorization: Basic Yzpk\r\n",
-    "two Connections": b"Connection: keep-alive\r\nConnection: close\r\n",
     "another expectation": b"Expect: 200-ok\r\n",
     "an obfuscated expectation": b"Expect: y 100-continue\r\n",
     "two expectations": b"Expect: 100-continue\r\nExpect: 100-continue\r\n",
@@ -154,9 +153,10 @@ LINES = {
     "a request line that ends in a bare LF": b"GET / HTTP/1.1\n" + HOST + b"\r\n",
     "a request line that ends in a bare CR": b"GET / HTTP/1.1\r" + HOST + b"\r\n",
     "only bare LFs": b"GET / HTTP/1.1\nHost: a.test\n\n",
-    "an empty line first": b"\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "five empty lines first": b"\r\n" * (MAX_EMPTY_LINES + 1) + b"GET / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a CR first": b"\rGET / HTTP/1.1\r\n" + HOST + b"\r\n",
     "an empty line with a bare LF first": b"\nGET / HTTP/1.1\r\n" + HOST + b"\r\n",
-    "an empty head": b"\r\n\r\n",
+    "an empty head": b"\r\n\r\n" * MAX_EMPTY_LINES,
     "a header before the request line": HOST + b"GET / HTTP/1.1\r\n\r\n",
     "a TLS ClientHello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40) + b"\r\n\r\n",
     "the PROXY protocol": b"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n",
@@ -306,6 +306,38 @@ def test_hosts(host):
 def test_nothing_is_read_after_connection_close(connection):
     found, end = read_all_ways(post(b"Connection: %b\r\n" % connection) + SECOND)
     assert len(found) == 1 and end == "close"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [((b"keep-alive", b"close"), False), ((b"close", b"keep-alive"), False), ((b"keep-alive", b"x"), True), ((b"", b"Keep-Alive"), True)],
+)
+def test_two_connection_lines_are_one_list(lines, kept):
+    """RFC 9110 section 5.3."""
+    found, end = read_all_ways(post(b"".join(b"Connection: %b\r\n" % line for line in lines)) + SECOND)
+    assert (len(found), end) == ((2, "") if kept else (1, "close"))
+    assert dict(found[0][2])["connection"] == ", ".join(line.decode() for line in lines)
+
+
+@pytest.mark.parametrize("number", range(MAX_EMPTY_LINES + 1))
+def test_some_empty_lines_before_a_request_are_skipped(number):
+    """RFC 9112 section 2.2."""
+    empty = b"\r\n" * number
+    found, end = read_all_ways(empty + post(b"Content-Length: 2\r\n", b"hi") + empty + SECOND + empty)
+    assert ([(target, body) for _, target, _, body in found], end) == ([("/", b"hi"), ("/smuggled", b"")], "")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_more_empty_lines_are_no_request(number):
+    found, end = read_all_ways(post(b"Content-Length: 2\r\n", b"hi") + b"\r\n" * (MAX_EMPTY_LINES + number) + SECOND)
+    assert (len(found), end) == (1, "MalformedRequest")
+
+
+@pytest.mark.parametrize(("version", "expected"), [(b"1.1", True), (b"1.0", False)])
+def test_only_a_client_of_http_1_1_expects_a_100(version, expected):
+    """RFC 9110 section 10.1.1."""
+    head = parse_head(post(b"Expect: 100-Continue\r\nContent-Length: 2\r\n", version=b"HTTP/" + version)[:-4])
+    assert head.expects_continue is expected
 
 
 def test_nothing_is_read_after_http_1_0():
