@@ -17,6 +17,7 @@ from bridge.pending import PendingRequest, PendingRequests
 MAX_AHEAD = 65536  # bytes read ahead while a request waits for its answer
 IDLE_FOR = 75.0  # seconds that a connection may wait between two requests
 LINGER_FOR = 2.0  # seconds to read on after the last answer: closing over unread bytes would reset it away
+HANDSHAKE_BYTES, TLS_BYTES = 61440, 16384  # what TLS itself holds for a client during the handshake and after it, as measured
 SEND_BUFFER = 1 << 18  # bytes that the kernel should take of a long answer at once
 # One for all connections: nothing stays in it between two events. Its pages take memory when something came that long.
 _received = memoryview(mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
@@ -65,7 +66,9 @@ class Connection(BaseHTTPRequestHandler):
         self.trusted = service.trusted  # whether a genuine message came over it
         self.pending: PendingRequest | None = None  # in state ANSWERING
         self.reader = RequestReader(service.max_body)
-        self.buffered = 0  # bytes of the reader that are counted
+        self._tls_bytes = HANDSHAKE_BYTES if self._tls else 0
+        self.buffered = self._tls_bytes  # bytes that are counted: the reader's and TLS's
+        service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
         self._input_ended = self._watched = False
         self._queued = False  # whether a visit is to come
@@ -107,7 +110,7 @@ class Connection(BaseHTTPRequestHandler):
                 self._receive()
             if self.state is READING:
                 self._advance()
-            held = self.reader.held
+            held = self.reader.held + self._tls_bytes
             if held != self.buffered:
                 self._count(held)
         except BridgeError as error:
@@ -130,6 +133,7 @@ class Connection(BaseHTTPRequestHandler):
             self.close()
         else:
             self.state = READING
+            self._tls_bytes = TLS_BYTES
             self.service.loop.update(self.descriptor, READ)
             self._queue()  # the first request may have come with the handshake's last message
 
@@ -181,6 +185,10 @@ class Connection(BaseHTTPRequestHandler):
         item = self.reader.next()
         if item is not None:
             self._begin(*item)
+        elif self.reader.unfinished:
+            self._unread = True
+            if not self._queued:
+                self._queue()
         elif self._input_ended:
             self.close()
         elif self.reader.wants_continue:
@@ -192,8 +200,8 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = not request.keep_alive or request.method == "HEAD"
         service = self.service
         if request.method == "POST" and service.post is not None:
-            if self.buffered:  # from now on the body is counted by its request
-                self._count(self.reader.held)
+            if self.buffered != self._tls_bytes:  # from now on the body is counted by its request
+                self._count(self.reader.held + self._tls_bytes)
             pending = self.pending = service.requests.admit(self.answer, self.client_address[0], self.since, len(body))
             self.state = ANSWERING
             try:
@@ -237,6 +245,13 @@ class Connection(BaseHTTPRequestHandler):
             self.answer(error)
         else:
             self.close()
+
+    def evict(self, error: BridgeError) -> None:
+        """Make room: answer with the error what is being received, and close."""
+        if self.reader.empty:
+            self.close()
+        else:
+            self.refuse(error)
 
     def _answered(self, answer: bytes, keep_alive: bool, more_may_come: bool) -> None:
         self.pending = None
@@ -284,9 +299,10 @@ class Connection(BaseHTTPRequestHandler):
     def _release(self) -> None:
         """Forget what has arrived and was not answered."""
         self.reader = RequestReader(0)
-        self.service.requests.buffered -= self.buffered
-        self.buffered = 0
         self._unread = False
+        held = 0 if self.state is CLOSED else self._tls_bytes
+        self.service.requests.buffered -= self.buffered - held
+        self.buffered = held
 
     def close(self) -> None:
         """Close the socket. A genuine message under way goes on to the broker, without anybody to tell."""

@@ -10,6 +10,7 @@ from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
 MAX_DIGITS = 15  # of a Content-Length; what is more is no length
+CHUNKS_AT_ONCE = 1000  # a read may bring 40,000 chunks of one byte; other clients do not wait for them
 MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
 MAX_EMPTY_LINES = 4  # in front of a request
 
@@ -167,7 +168,7 @@ def _keeps_alive(headers: dict[str, str], version_1_1: bool) -> bool:
 class ChunkedBody:
     """A body in chunks (RFC 9112 section 7.1), without chunk extensions and trailers: nobody in front of us needs them."""
 
-    __slots__ = ("_body", "_in_chunk", "_left", "_limit", "size")
+    __slots__ = ("_body", "_in_chunk", "_left", "_limit", "size", "unfinished")
 
     def __init__(self, limit: int) -> None:
         self._body = bytearray()  # not a list of chunks: of one byte each, they would take fifty times the room
@@ -175,6 +176,7 @@ class ChunkedBody:
         self._left = 0  # bytes of the chunk under way
         self._in_chunk = False
         self._limit = limit
+        self.unfinished = False  # whether the last feed() has left whole chunks for the next one
 
     @property
     def held(self) -> int:
@@ -182,11 +184,12 @@ class ChunkedBody:
         return len(self._body)
 
     def feed(self, buffer: bytearray) -> bytes | None:
-        """Take what is whole off the front of buffer; return the body once it is all there, else None.
+        """Take what is whole off the front of buffer, CHUNKS_AT_ONCE at most; return the body once it is all there, else None.
 
         Raises MalformedRequest, or BodyTooLarge when more than limit bytes are announced.
         """
-        while True:
+        self.unfinished = False
+        for _ in range(CHUNKS_AT_ONCE):
             if self._in_chunk:
                 if len(buffer) < self._left + 2:
                     return None
@@ -204,6 +207,8 @@ class ChunkedBody:
             if self.size > self._limit:
                 raise BodyTooLarge(f"the body is longer than {self._limit} bytes (BRIDGE_MAX_BODY)")
             self._left, self._in_chunk = size, True
+        self.unfinished = True
+        return None
 
     @staticmethod
     def _next_size(buffer: bytearray) -> int | None:

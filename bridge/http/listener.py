@@ -80,6 +80,8 @@ class Listener(HTTPServer):
             sock.close()
             return
         connections.add(Connection(sock, address, self._service))
+        if self._service.requests.buffered > self._service.requests.max_buffered:  # TLS's own bytes
+            self._service.requests.make_room(0)
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self) -> bool:
@@ -91,7 +93,7 @@ class Listener(HTTPServer):
         return True
 
     def make_room(self, size: int) -> None:
-        """Refuse requests that are being received until size bytes more would fit, with a sixteenth to spare.
+        """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.
 
         Those that hold most for the longest time go first. Connections that a genuine message came over stay.
         """
@@ -100,7 +102,7 @@ class Listener(HTTPServer):
         receiving = [one for one in self._service.connections if one.buffered and not one.trusted and one.expendable]
         receiving.sort(key=lambda one: one.buffered * (now - one.since))
         while receiving and requests.buffered + size > requests.max_buffered * 15 // 16:
-            receiving.pop().refuse(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
+            receiving.pop().evict(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
 
     def _cannot_accept(self, error: OSError) -> bool:
         """Out of descriptors: make room, and tell whether that helped. Else look away for a moment, because the socket stays readable."""

@@ -5,7 +5,7 @@ from bridge.http.framing import ChunkedBody, Request, head_end, parse_head, skip
 
 
 class RequestReader:
-    """Feed `buffer`, then call `next` until it returns None.
+    """Feed `buffer`, then call `next` until it returns None while `unfinished` is False.
 
     `wants_continue` tells that the client waits for "100 Continue" before it sends the body.
     """
@@ -25,6 +25,11 @@ class RequestReader:
     def empty(self) -> bool:
         """Whether nothing of a request is there."""
         return not self.buffer and self._head is None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether `next` has returned None because it has done enough, and should be called again without more bytes."""
+        return self._chunks is not None and self._chunks.unfinished
 
     @property
     def held(self) -> int:

@@ -20,7 +20,9 @@ def read(pieces: Iterable[bytes]) -> tuple[list[Read], str]:
     for piece in pieces:
         reader.buffer += piece
         try:
-            while (request := reader.next()) is not None:
+            while (request := reader.next()) is not None or reader.unfinished:
+                if request is None:
+                    continue
                 head, body = request
                 found.append((head.method, head.target, tuple(sorted(head.headers.items())), body))
                 if not head.keep_alive:

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
-from bridge.http.framing import MAX_HEAD
+from bridge.http.framing import CHUNKS_AT_ONCE, MAX_HEAD
 from bridge.http.reader import RequestReader
 
 LIMIT = 100
@@ -107,6 +107,8 @@ class TestLimits:
             for _ in range(size // 1024):
                 reader.buffer += b"1\r\nx\r\n" * 1024
                 assert reader.next() is None
+                while reader.unfinished:
+                    assert reader.next() is None
             held, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -156,3 +158,13 @@ class TestContinue:
     def test_too_long_a_body_is_refused_instead(self):
         with pytest.raises(BodyTooLarge):
             reading(post(b"", b"Expect: 100-continue", length=LIMIT + 1)).next()
+
+
+class TestOneByteChunks:
+    def test_a_call_takes_a_part_and_the_next_ones_the_rest(self):
+        """A read may bring 40,000 of them; between two calls others have their turn."""
+        reader = reading(post(b"", b"Transfer-Encoding: chunked", length=False), 4 * CHUNKS_AT_ONCE)
+        reader.buffer += b"1\r\nx\r\n" * (2 * CHUNKS_AT_ONCE) + b"0\r\n\r\n"
+        assert reader.next() is None and reader.unfinished and reader.held >= CHUNKS_AT_ONCE
+        assert reader.next() is None and reader.unfinished
+        assert reader.next()[1] == b"x" * (2 * CHUNKS_AT_ONCE) and not reader.unfinished
