@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pack
+import sums
 from recipe import DIST, BuildError, main, say
 
 TOO_FEW_FILES = 1024
@@ -28,6 +29,7 @@ def place() -> Path:
         shutil.copy(packed / name, new)
         new.replace(DIST / name)  # at once: a program that runs is not written over, nor by two builds together
         say(f"dist/{name}", f"{(DIST / name).stat().st_size} bytes")
+    sums.write()
     return DIST / "bridge"
 
 

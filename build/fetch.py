@@ -49,8 +49,9 @@ def apt(suite: str = "") -> Path:
         f"deb {signed} {plain} {backports} main",
         f"deb {signed} {plain} {backports.removesuffix('-backports')} main",
     ]
-    if suite:
-        lines = [f"deb-src {signed} {plain} {suite} main"]
+    more = 'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Retries "3";\n'
+    if suite:  # what is only looked at may come from lists that have expired, as those of a mirror that is seldom updated have
+        lines, more = [f"deb-src {signed} {plain} {suite} main"], more + 'Acquire::Check-Valid-Until "false";\n'
 
     def make(work: Path) -> None:
         # apt wants absolute paths, and they are written for the folder's final name.
@@ -59,10 +60,9 @@ def apt(suite: str = "") -> Path:
             (work / folder).mkdir(parents=True)
         (work / "etc/sources.list").write_text("\n".join(lines) + "\n")
         options = f'Dir::Etc "{home}/etc";\nDir::State::Lists "{home}/lists";\nDir::Cache "{home}/cache";\n'
-        more = 'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Retries "3";\n'
         (work / "apt.conf").write_text(options + more)
 
-    home = cached("apt", digest(*lines), make)
+    home = cached("apt", digest(*lines, more), make)
     return home / "apt.conf"
 
 

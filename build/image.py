@@ -17,6 +17,7 @@ import fetch
 import freeze
 import init
 import pack
+import sums
 from attribution import groups
 from components import components, notice
 from recipe import ARCH, DIST, EPOCH, ROOT, BuildError, main, say
@@ -180,9 +181,7 @@ def report(files: dict[str, bytes], layer: int) -> None:
     parts = {name: round(size * share) for name, size in inside.items()} | {k: v for k, v in sizes.items() if k != "/bin/bridge"}
     title = f"{told['sum']:,} bytes in {len(sizes)} files; inside /bin/bridge, shares of the unpacked {sum(inside.values()):,}"
     (DIST / "size.svg").write_text(svg(title, parts))
-    names = ("bridge", "bridge.unpacked", "image.tar", "sbom.spdx.json", "size.json", "size.svg")
-    lines = [f"{hashlib.sha256((DIST / name).read_bytes()).hexdigest()}  {name}" for name in names if (DIST / name).exists()]
-    (DIST / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    sums.write()
 
 
 def build() -> Path:

@@ -5,6 +5,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import sums
 from image import NAME, archive, descriptor
 from recipe import DIST, SOURCES, BuildError, main, say
 
@@ -42,12 +43,11 @@ def layout(images: list[dict[str, bytes]]) -> dict[str, tuple[int, bytes]]:
 
 
 def build() -> Path:
-    """Write dist/image-index.tar and its line in SHA256SUMS; return its path."""
+    """Write dist/image-index.tar; return its path."""
     images = [members(DIST / ("" if arch == "amd64" else arch) / "image.tar") for arch in SOURCES["target"]]
     whole = archive(layout(images))
     (DIST / "image-index.tar").write_bytes(whole)
-    with (DIST / "SHA256SUMS").open("a") as out:
-        out.write(f"{hashlib.sha256(whole).hexdigest()}  image-index.tar\n")
+    sums.write()
     say("image-index", f"{NAME} for {', '.join(SOURCES['target'])}: {len(whole)} bytes")
     return DIST / "image-index.tar"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import freeze
 import link
 import pack
+import sums
 from recipe import ARCH, DIST, HERE, BuildError, cached, digest, main, say
 
 
@@ -31,6 +32,7 @@ def build() -> Path:
     made = cached(f"onefile-{ARCH}", digest(freeze.key("onefile"), program.parent.name, HERE / "onefile.py"), make)
     DIST.mkdir(exist_ok=True)
     shutil.copy(made / "bridge.onefile", DIST / "bridge.onefile")
+    sums.write()
     say("dist/bridge.onefile", f"{(DIST / 'bridge.onefile').stat().st_size} bytes")
     return DIST / "bridge.onefile"
 

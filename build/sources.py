@@ -11,6 +11,7 @@ from pathlib import Path
 import fetch
 import freeze
 import image
+import sums
 from recipe import DIST, EPOCH, ROOT, SOURCES, BuildError, main, say
 
 
@@ -53,6 +54,7 @@ def pack() -> Path:
         revision = f"{freeze.revision()}\n".encode()
         add("sources/REVISION", len(revision), io.BytesIO(revision))
     new.replace(DIST / "sources.tar")
+    sums.write()
     say("dist/sources.tar", f"{(DIST / 'sources.tar').stat().st_size} bytes")
     return DIST / "sources.tar"
 

@@ -83,9 +83,9 @@ def newer_debian(pin: Pin, shown: str) -> list[Pin]:
     return sorted(set(found), key=cmp_to_key(lambda one, other: news.newer(other.version, one.version) or -1))
 
 
-def apt_cache(*words: str) -> str:
-    """Return what apt-cache prints with the build's own configuration."""
-    more = os.environ | {"APT_CONFIG": str(fetch.apt()), "LC_ALL": "C.UTF-8"}
+def apt_cache(suite: str, *words: str) -> str:
+    """Return what apt-cache prints with the build's own configuration, or the one for another suite."""
+    more = os.environ | {"APT_CONFIG": str(fetch.apt(suite)), "LC_ALL": "C.UTF-8"}
     return subprocess.run(["apt-cache", *words], capture_output=True, text=True, env=more).stdout
 
 
@@ -101,12 +101,14 @@ def newest_pypi(pin: Pin) -> Pin:
     return pin._replace(version=one["metadata"]["version"], sha256=one["download_info"]["archive_info"]["hashes"]["sha256"])
 
 
-def newest(pin: Pin) -> Pin:
-    """Return the newest version of a pinned thing whose files can be had: a mirror's lists can be ahead of its files."""
+def newest(pin: Pin, suite: str = "") -> Pin:
+    """Return the newest version of a pinned thing whose files can be had: a mirror's lists can be ahead of its files.
+
+    `suite` names another one of Debian's than those of sources.toml."""
     if pin.kind == "pypi":
         return newest_pypi(pin)
     words = ["show", pin.name] if pin.kind == "package" else ["showsrc", "--only-source", SOURCES["source"][pin.name]["package"]]
-    for new in newer_debian(pin, apt_cache(*words)):
+    for new in newer_debian(pin, apt_cache(suite, *words)):
         try:
             unpacked(new)
             return new

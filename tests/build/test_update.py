@@ -174,7 +174,7 @@ def project(monkeypatch, tmp_path):
     monkeypatch.setattr(update, "DIST", tmp_path / "dist")
     monkeypatch.setattr(update, "REQUIREMENTS", tmp_path / "build/requirements.txt")
     monkeypatch.setattr(update, "run", lambda *_, **__: None)
-    monkeypatch.setattr(update.fetch, "apt", lambda: "apt.conf")
+    monkeypatch.setattr(update.fetch, "apt", lambda suite="": "apt.conf")
     monkeypatch.setattr(update.news, "advisories", lambda *_: {})
     ran: list[str] = []
     broken: set[str] = set()
