@@ -45,7 +45,7 @@ def floods() -> list[Any]:
     made = []
     for name, attack in FLOODS.items():
         for word, times in STRENGTHS.items():
-            made.append(pytest.param(name + word, attack.doubled() if times == 2 else attack))
+            made.append(pytest.param(name + word, attack.doubled() if times == 2 else attack, id=name + word))
     return made
 
 

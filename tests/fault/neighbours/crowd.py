@@ -9,6 +9,7 @@ import json
 import resource
 import selectors
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -29,7 +30,8 @@ class Attack(NamedTuple):
 
     then: sit (until the bridge closes), again (the stream once more after an answer), reset, close, half (no more is sent, all is read).
     back: whether a connection that has ended is replaced. rate: new connections a second at most. throughput: bytes a second at most,
-    of all together. read: whether answers are read. size, every: the Scene's.
+    of all together. read: whether answers are read. tls: after a handshake (of any certificate). size, every: the
+    Scene's.
     """
 
     stream: str
@@ -41,6 +43,7 @@ class Attack(NamedTuple):
     throughput: float = 0
     read: bool = True
     size: int = 0
+    tls: bool = False
     every: float = 0.2
 
     def doubled(self) -> "Attack":
@@ -49,11 +52,17 @@ class Attack(NamedTuple):
 
 
 class _Client:
-    def __init__(self, port: int, stream: Stream) -> None:
+    def __init__(self, port: int, stream: Stream, tls: "ssl.SSLContext | None") -> None:
         self.stream, self.piece, self.until = stream, memoryview(b""), 0.0
         self.sent_all = False
         self.socket = socket.socket()
         self.socket.setblocking(False)
+        if tls is not None:
+            self.socket.settimeout(5)
+            self.socket.connect(("127.0.0.1", port))
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+            self.socket.setblocking(False)
+            return
         self.socket.connect_ex(("127.0.0.1", port))
 
     def next_piece(self, now: float) -> bool:
@@ -77,6 +86,10 @@ class _Attacker:
         self._doomed: list[tuple[float, _Client]] = []
         self._begun = time.monotonic()
         self.seen: Counter[str] = Counter()
+        self._tls: ssl.SSLContext | None = None
+        if attack.tls:
+            self._tls = ssl.create_default_context()
+            self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
 
     def run(self) -> Counter[str]:
         while (now := time.monotonic()) < self._begun + self._attack.seconds:
@@ -102,7 +115,7 @@ class _Attacker:
             if not self._attack.back and self.seen["connections"] >= self._attack.connections:
                 return
             try:
-                client = _Client(self._port, STREAMS[self._attack.stream](self._scene))
+                client = _Client(self._port, STREAMS[self._attack.stream](self._scene), self._tls)
             except OSError as error:  # no descriptor, no port
                 self.seen[type(error).__name__] += 1
                 return
@@ -121,7 +134,7 @@ class _Attacker:
                 size = client.socket.send(client.piece[: 4096 if self._attack.throughput else None])
                 self.seen["bytes"] += size
                 client.piece = client.piece[size:]
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
             self._drop(client, type(error).__name__)
@@ -147,7 +160,7 @@ class _Attacker:
             return
         try:
             received = client.socket.recv(1 << 18)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
             self._drop(client, type(error).__name__)

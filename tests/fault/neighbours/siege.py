@@ -171,8 +171,10 @@ def besiege(
     rate: float = 30,
     seconds: float = 8,
     beside: "AbstractContextManager[object] | None" = None,
+    port: int = 0,
 ) -> Seen:
     """Play the attack (None: none, for so many seconds) and return what was seen. beside: what else goes on meanwhile.
+    port: where the attack goes, if not where SNS's messages do.
 
     Asserts that nothing was lost, that the process is still the same, and that nothing is in flight in the end.
     """
@@ -190,7 +192,7 @@ def besiege(
         time.sleep(BEFORE)
         forget_highest(pid)
         begin, waits = time.monotonic(), core_waits(pid)
-        crowd = stack.enter_context(Crowd(attack, scene_of(sns), bridge.port)) if attack else None
+        crowd = stack.enter_context(Crowd(attack, scene_of(sns), port or bridge.port)) if attack else None
         if beside is not None:
             stack.enter_context(beside)
         if crowd is not None:

@@ -74,6 +74,34 @@ def gets(_scene: Scene) -> Stream:
     return repeated(b"GET /healthy HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
+def metrics(_scene: Scene) -> Stream:
+    return repeated(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def status(_scene: Scene) -> Stream:
+    return repeated(b"GET /status.json HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def new_headers(_scene: Scene) -> Stream:
+    """No two lines are the same: nothing that is remembered of one helps with another."""
+    while True:
+        lines = b"".join(b"x%x: y\r\n" % secrets.randbits(64) for _ in range(40))
+        yield b"GET /%x HTTP/1.1\r\nHost: a\r\n" % secrets.randbits(64) + lines + b"\r\n"
+
+
+def http_1_0(_scene: Scene) -> Stream:
+    yield b"GET /healthy HTTP/1.0\r\n\r\n"
+
+
+def expect_again(_scene: Scene) -> Stream:
+    return repeated(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n{}")
+
+
+def replayed(scene: Scene) -> Stream:
+    """One genuine message, which somebody saw on its way, again and again."""
+    return repeated(posted(scene.genuine.encode()))
+
+
 def tiny_posts(_scene: Scene) -> Stream:
     return repeated(posted(b"{}"))
 
@@ -278,6 +306,7 @@ STREAMS: dict[str, Callable[[Scene], Stream]] = {
     function.__name__: function
     for function in (
         *(tiny_once, tiny, gets, tiny_posts, huge_heads, empty_lines, one_byte_chunks, garbage, wrong_credentials),
+        *(metrics, status, new_headers, http_1_0, expect_again, replayed),
         *(forged_known, wrong_url, long_topic, forged_unknown, forged_one_unknown, forged_unknown_then_more),
         *(deep_json, escaped_json, many_members, many_attributes, new_topics, announced, part_of_body, part_of_small_body, part_of_head),
         *(dripped_body, chunks_that_stop, expect_no_body, one_byte, nothing, dripped_head, whole_forged, cut_anywhere),
