@@ -122,8 +122,10 @@ class Pipeline:
             routing_key = routed.route.routing_key.fill(topic.arn, received)
         subscription_arn = headers.get("x-amz-sns-subscription-arn")
         fields = routed.fields + frames.header_fields(received.message_id, received.subject, subscription_arn, pending.trace)
-        if received.attributes:
-            fields += frames.attribute_fields(received)
+        if received.attributes or received.left_out:
+            attributes, left_out = frames.attribute_fields(received)
+            fields += attributes
+            self._publisher.left_out(left_out)
         if routed.body == "cloudevents":
             published, content_type = cloudevents.of_notification(received, pending.trace), cloudevents.CONTENT_TYPE
         else:

@@ -12,7 +12,7 @@ import struct
 from pika import frame, spec
 
 from bridge.bodies.tracing import Trace
-from bridge.errors import MalformedMessage, RoutingFailed
+from bridge.errors import RoutingFailed
 from bridge.sns.message import Notification
 
 APP_ID = "sns-to-rabbitmq"
@@ -21,7 +21,8 @@ DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless th
 # Unsigned attributes must not take on a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's
 # own (and ours); the trace's two are checked first (tracing.py). Message attributes of these names stay in the envelope only.
 _RESERVED = re.compile(r"CC|BCC|x-.*|trace(?:parent|state)", re.IGNORECASE | re.DOTALL)
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_MIN_INT64, _MAX_INT64 = -(1 << 63), (1 << 63) - 1
 MAX_NAMES = 1000
 MAX_SUBSCRIPTION = 1024  # characters of a subscription's ARN; SNS's own have fewer than 400
 _known_names: dict[str, bytes] = {}
@@ -78,12 +79,12 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
     return fields
 
 
-def attribute_fields(message: Notification) -> bytes:
-    """Return the MessageAttributes (unsigned) as header fields: a Number that is whole as int64, Binary as bytes, all else as text.
-
-    Raises MalformedMessage when one of them is not text or not base64.
+def attribute_fields(message: Notification) -> tuple[bytes, int]:
+    """Return the MessageAttributes (unsigned) as header fields, and how many of them can't be: those that are not text, not base64, or
+    whose name is longer than 255 bytes. A Number that is whole and fits becomes int64, Binary becomes bytes, all else text.
     """
-    fields = b""
+    fields = []
+    left_out = message.left_out
     for name, (kind, value) in message.attributes.items():
         try:
             key = _known_names.get(name)
@@ -91,27 +92,29 @@ def attribute_fields(message: Notification) -> bytes:
                 key = _field_name(name)
             if not key:
                 continue
-            if kind == "Number" and _INTEGER.fullmatch(value):
-                fields += key + b"l" + _INT64.pack(int(value))
+            number = int(value) if kind == "Number" and _INTEGER.fullmatch(value) else None
+            if number is not None and _MIN_INT64 <= number <= _MAX_INT64:
+                fields.append(key + b"l" + _INT64.pack(number))
             elif kind == "Binary":
                 raw = base64.b64decode(value, validate=True)
-                fields += key + b"x" + _U32.pack(len(raw)) + raw
+                fields.append(key + b"x" + _U32.pack(len(raw)) + raw)
             else:
                 text = value.encode()
-                fields += key + b"S" + _U32.pack(len(text)) + text
+                fields.append(key + b"S" + _U32.pack(len(text)) + text)
         except ValueError:
-            raise MalformedMessage("a message attribute is neither text nor base64") from None
-    return fields
+            left_out += 1
+    return b"".join(fields), left_out
 
 
 def _field_name(name: str) -> bytes:
-    """Return an attribute's name as a table field begins with it, or b"" when it must not be one. Raises ValueError."""
+    """Return an attribute's name as a table field begins with it, or b"" when it is reserved. Raises ValueError when it can't be one."""
     key = name.encode()
-    field = b"" if len(key) > 255 or _RESERVED.fullmatch(name) else bytes((len(key),)) + key
+    if len(key) > 255:
+        raise ValueError("a name of more than 255 bytes")
+    field = b"" if _RESERVED.fullmatch(name) else bytes((len(key),)) + key
     if len(_known_names) >= MAX_NAMES:
         _known_names.clear()
-    if len(name) <= 255:
-        _known_names[name] = field
+    _known_names[name] = field
     return field
 
 

@@ -187,7 +187,7 @@ class Publisher:
         message_id = delivery.message_id.encode()
         if envelope and len(fields) > (room := frames.room_for_fields(self._frame_max, content_type, message_id)):
             fields, left_out = frames.fitting(fields, room)
-            self._counters.add("attributes_left_out_total", left_out)
+            self.left_out(left_out)
         content = frames.content_frames(self._number, body, content_type, message_id, timestamp, fields, self._frame_max)
         transport.write(method)
         transport.write(content)
@@ -203,6 +203,11 @@ class Publisher:
         """A request is over, whatever its confirm will say."""
         if self._pending.get(delivery.tag) is delivery:
             del self._pending[delivery.tag]
+
+    def left_out(self, number: int) -> None:
+        """Count headers that stay in the envelope alone."""
+        if number:
+            self._counters.add("attributes_left_out_total", number)
 
     def _on_confirm(self, frame: "pika.frame.Method[spec.Basic.Ack | spec.Basic.Nack]") -> None:
         method = frame.method

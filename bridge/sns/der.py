@@ -6,10 +6,11 @@ takes one or refuses, so bytes cannot mean one thing here and another elsewhere.
 
 from __future__ import annotations
 
+from bridge.sns.calendar import days_since_epoch
+
 # Tags of X.690.
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTC_TIME, GENERALIZED_TIME = 0x01, 0x02, 0x03, 0x04, 0x06, 0x17, 0x18
 SEQUENCE, SET = 0x30, 0x31
-DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 
 class BadCertificate(ValueError):
@@ -101,14 +102,11 @@ class Reader:
             raise BadCertificate("time")
         if short:
             digits = (b"19" if digits >= b"5" else b"20") + digits
-        year = int(digits[:4])
         month, day, hour, minute, second = (int(digits[i : i + 2]) for i in (4, 6, 8, 10, 12))
-        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-        if year == 0 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
+        if hour > 23 or minute > 59 or second > 59:
             raise BadCertificate("time")
-        if not 1 <= day <= DAYS_BEFORE[month] - DAYS_BEFORE[month - 1] + (leap and month == 2):
-            raise BadCertificate("time")
-        past = year - 1
-        days = past * 365 + past // 4 - past // 100 + past // 400 - 719162  # from 0001-01-01 to 1970-01-01
-        days += DAYS_BEFORE[month - 1] + (leap and month > 2) + day - 1
+        try:
+            days = days_since_epoch(int(digits[:4]), month, day)
+        except ValueError:
+            raise BadCertificate("time") from None
         return ((days * 24 + hour) * 60 + minute) * 60 + second

@@ -9,19 +9,24 @@ import re
 from operator import itemgetter
 
 from bridge.errors import HeadersDisagree, MalformedMessage
+from bridge.sns.timestamp import FORM as TIMESTAMP
 from bridge.sns.timestamp import unix_seconds
 
 # The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
 # A strict grammar for every field but Message closes that.
-_UUID_AND_TIMESTAMP = re.compile(
-    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\n[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
-)
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUID = re.compile(UUID)
+_UUID_AND_TIMESTAMP = re.compile(rf"{UUID}\n{TIMESTAMP}")
 _TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
-MAX_ATTRIBUTES = 256
 MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
+# Of a body: its strings, brackets and commas, each of which becomes objects of up to 300 bytes. SNS's own JSON has some forty, and eight
+# more for each message attribute. What is inside a string does not count: the Message is often JSON itself.
+MAX_PARTS = 40_000
+# A body with fewer brackets, those inside strings included, and fewer bytes than this is not counted: it never costs 12 MiB.
+MAX_BRACKETS = 10_000
+MAX_UNCOUNTED = 280_000  # above 256 KiB, SNS's own limit, in an envelope
 
 _common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "SignatureVersion", "SigningCertURL", "Signature")
 
@@ -56,9 +61,12 @@ class Message:
 
 
 class Notification(Message):
-    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value)."""
+    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value).
 
-    __slots__ = ("attributes", "subject")
+    `left_out`: how many further attributes are there that are not of this form. They are optional, so they cost a message nothing.
+    """
+
+    __slots__ = ("attributes", "left_out", "subject")
     type = "Notification"
 
     def __init__(self, members: dict[str, object]) -> None:
@@ -70,14 +78,15 @@ class Notification(Message):
             if len(self.subject) > MAX_SUBJECT or _CONTROL.search(self.subject):
                 raise MalformedMessage("Subject is too long or holds a control character")
         self.attributes: dict[str, tuple[str, str]] = {}
+        self.left_out = 0
         if "MessageAttributes" in members:
-            self.attributes = _attributes(members["MessageAttributes"])
+            self.attributes, self.left_out = _attributes(members["MessageAttributes"])
 
     def string_to_sign(self) -> bytes:
         subject = "" if self.subject is None else f"Subject\n{self.subject}\n"
-        return _encode(
-            f"Message\n{self.message}\nMessageId\n{self.message_id}\n{subject}"
-            f"Timestamp\n{self.timestamp_text}\nTopicArn\n{self.topic_arn}\nType\nNotification\n"
+        return _signed(
+            self.message,
+            f"\nMessageId\n{self.message_id}\n{subject}Timestamp\n{self.timestamp_text}\nTopicArn\n{self.topic_arn}\nType\nNotification\n",
         )
 
 
@@ -97,9 +106,10 @@ class _Confirmation(Message):
             raise MalformedMessage("SubscribeURL holds a control character")
 
     def string_to_sign(self) -> bytes:
-        return _encode(
-            f"Message\n{self.message}\nMessageId\n{self.message_id}\nSubscribeURL\n{self.subscribe_url}\n"
-            f"Timestamp\n{self.timestamp_text}\nToken\n{self.token}\nTopicArn\n{self.topic_arn}\nType\n{self.type}\n"
+        return _signed(
+            self.message,
+            f"\nMessageId\n{self.message_id}\nSubscribeURL\n{self.subscribe_url}\n"
+            f"Timestamp\n{self.timestamp_text}\nToken\n{self.token}\nTopicArn\n{self.topic_arn}\nType\n{self.type}\n",
         )
 
 
@@ -129,6 +139,9 @@ def parse(body: bytes) -> Message:
 
     Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
     """
+    brackets = _brackets(body)
+    if (brackets > MAX_BRACKETS or len(body) > MAX_UNCOUNTED) and _too_many_parts(body):
+        raise MalformedMessage(f"the body has more than {MAX_PARTS} strings, brackets and commas")
     try:
         text = body.decode()
         members, end = _scan(text, 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE)))
@@ -136,9 +149,10 @@ def parse(body: bytes) -> Message:
         raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
     if end != len(text) and text[end:].strip(_SPACE):
         raise MalformedMessage("there is more in the body than one JSON value")
+    del text  # one of 2 MiB with an emoji in it takes 8
     if type(members) is not dict:
         raise MalformedMessage("the body is not a JSON object")
-    if _brackets(body) >= MAX_DEPTH and _nested_too_deeply(members):
+    if brackets >= MAX_DEPTH and _nested_too_deeply(members):
         raise MalformedMessage(f"the body is nested deeper than {MAX_DEPTH} levels")
     kind = members.get("Type")
     cls = _TYPES.get(kind) if type(kind) is str else None
@@ -174,6 +188,20 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _brackets(body: bytes) -> int:
     """How many brackets open, those inside strings too. replace() finds them by memchr; count() looks at byte by byte, 3 us a message."""
     return 2 * len(body) - len(body.replace(b"[", b"")) - len(body.replace(b"{", b""))
+
+
+def _too_many_parts(body: bytes) -> bool:
+    """Tell whether a body has more than MAX_PARTS strings, brackets and commas, without one object for each."""
+    if _structural(body) <= MAX_PARTS:
+        return False
+    # without escapes, every second piece between quotation marks is inside a string
+    pieces = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_PARTS)
+    return len(pieces) // 2 + _structural(b"".join(pieces[::2])) > MAX_PARTS
+
+
+def _structural(text: bytes) -> int:
+    """How many quotation marks, opening brackets and commas a text has."""
+    return len(text) - len(text.translate(None, b'"[{,'))
 
 
 def _nested_too_deeply(value: object) -> bool:
@@ -215,22 +243,22 @@ def _text(members: dict[str, object], name: str) -> str:
     return value
 
 
-def _encode(text: str) -> bytes:
+def _signed(message: str, rest: str) -> bytes:
+    """Return the string to sign. The Message is encoded by itself: a str with an emoji in it takes 4 bytes a character."""
     try:
-        return text.encode()
+        return b"Message\n%b%b" % (message.encode(), rest.encode())
     except UnicodeEncodeError:
         raise MalformedMessage("a lone surrogate is not text") from None
 
 
-def _attributes(value: object) -> dict[str, tuple[str, str]]:
-    if type(value) is not dict or len(value) > MAX_ATTRIBUTES:
-        raise MalformedMessage("MessageAttributes is not an object of attributes")
+def _attributes(value: object) -> tuple[dict[str, tuple[str, str]], int]:
+    """Return the attributes of a JSON value, and how many are odd."""
+    if type(value) is not dict:
+        return {}, 1
     attributes = {}
     for name, attribute in value.items():
-        if type(attribute) is not dict:
-            raise MalformedMessage("a message attribute is not an object")
-        kind, text = attribute.get("Type"), attribute.get("Value")
-        if type(kind) is not str or type(text) is not str:
-            raise MalformedMessage("a message attribute's Type or Value is missing or not a string")
-        attributes[name] = kind, text
-    return attributes
+        if type(attribute) is dict:
+            kind, text = attribute.get("Type"), attribute.get("Value")
+            if type(kind) is str and type(text) is str:
+                attributes[name] = kind, text
+    return attributes, len(value) - len(attributes)

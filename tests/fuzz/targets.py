@@ -52,11 +52,11 @@ def message(data: bytes) -> None:
     check_headers({}, found)
     if isinstance(found, Notification):
         header_fields(found.message_id, found.subject, None)
-        for step in (lambda: attribute_fields(found), lambda: TEMPLATE.fill(TOPIC, found)):
-            try:
-                step()
-            except (RoutingFailed, MalformedMessage):
-                pass
+        attribute_fields(found)
+        try:
+            TEMPLATE.fill(TOPIC, found)
+        except RoutingFailed:
+            pass
 
 
 def certificate(data: bytes) -> None:

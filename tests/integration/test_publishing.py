@@ -187,6 +187,64 @@ def test_attributes_that_do_not_fit_in_a_frame_stay_in_the_envelope_and_are_coun
     assert b"\nbridge_attributes_left_out_total 2\n" in text
 
 
+ODD = {
+    "no object": "text",
+    "no value": {"Type": "String"},
+    "number": {"Type": "Number", "Value": 1},
+    "not base64": {"Type": "Binary", "Value": "@@"},
+    "surrogate": {"Type": "String", "Value": "\ud800"},
+    "n" * 256: {"Type": "String", "Value": "a long name"},
+}
+
+
+def with_attributes(sns, attributes):
+    """A genuine message: attributes are not signed."""
+    fields = sns.signer.notification(sns.topic, "hello")
+    return post(fields)._replace(body=json.dumps(fields | {"MessageAttributes": attributes}).encode())
+
+
+@pytest.mark.parametrize("body", ["envelope", "message", "cloudevents"])
+def test_odd_attributes_never_cost_a_message_its_200(start_bridge, broker, queue, sns, body):
+    admin = free_port()
+    bridge = start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{admin}", BRIDGE_BODY=body)
+    sent = [with_attributes(sns, one) for one in (ODD | {"good": {"Type": "String", "Value": "v"}}, None, [], "text")]
+    assert [bridge.deliver(one).status for one in sent] == [200] * 4
+    stored = broker.take(queue)
+    if body == "envelope":
+        assert [one.body for one in stored] == [one.body for one in sent]
+    assert stored[0].properties.headers["good"] == "v"
+    assert not set(ODD) & set(stored[0].properties.headers)
+    with Connection("127.0.0.1", admin) as connection:
+        text = connection.exchange(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").body
+    assert b"\nbridge_attributes_left_out_total %d\n" % (len(ODD) + 3) in text
+
+
+def test_an_odd_attribute_is_none_to_route_by(start_bridge, broker, queue, sns):
+    bridge = start_bridge(BRIDGE_ROUTING_KEY="{attribute.tenant}")
+    for odd in ({"Type": "String"}, {"Type": "String", "Value": 7}, "text", {"Type": "String", "Value": "\ud800"}):
+        answer = bridge.deliver(with_attributes(sns, {"tenant": odd}))
+        assert (answer.status, answer.body) == (503, b"routing\n")
+    assert broker.count(queue) == 0
+
+
+def test_257_attributes_and_a_thousand_are_headers(shared, broker):
+    bridge, sns, queue = shared
+    for number in (257, 1000):
+        assert bridge.deliver(sns.notification(attributes={f"k{at}": ("String", "v") for at in range(number)})).status == 200
+        (stored,) = broker.take(queue)
+        assert sum(name.startswith("k") for name in stored.properties.headers) == number
+
+
+def test_numbers_as_sns_sends_them(shared, broker):
+    bridge, sns, queue = shared
+    whole = {"a": 999999999999999999, "b": 1234567890123456789, "c": 9223372036854775807, "d": -9223372036854775808}
+    text = {"e": "9223372036854775808", "f": "-9223372036854775809", "g": "1.0", "h": "1" + "0" * 38}
+    attributes = {name: ("Number", str(value)) for name, value in (whole | text).items()}
+    assert bridge.deliver(sns.notification(attributes=attributes)).status == 200
+    (stored,) = broker.take(queue)
+    assert {name: stored.properties.headers[name] for name in whole | text} == whole | text
+
+
 def test_the_bound_of_headers_is_the_frame_max_that_was_agreed(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_AMQP_URL=f"{broker.url}?frame_max=8192")
     sent = sns.notification(subject="Größe", attributes={"large": ("String", "x" * 10_000), "small": ("String", "y")})

@@ -48,7 +48,7 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
     members["MessageAttributes"] = {name: {"Type": kind, "Value": text} for name, (kind, text, _) in attributes.items()}
     message = Notification(json.loads(json.dumps(members)))
     fields = (
-        frames.topic_fields("arn:aws:sns:a:b:c") + frames.header_fields(ID, subject, subscription) + frames.attribute_fields(message)
+        frames.topic_fields("arn:aws:sns:a:b:c") + frames.header_fields(ID, subject, subscription) + frames.attribute_fields(message)[0]
     )
 
     header, *bodies = decoded(frames.content_frames(3, body, content_type.encode(), ID.encode(), timestamp, fields, frame_max))

@@ -25,7 +25,7 @@ MAX_LINES = 350
 # Without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
 PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
-    *("sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.tracing", "settings", "version"),
+    *("sns.calendar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.tracing", "settings", "version"),
     *("sqs.signing", "sqs.queue_url"),
 }
 MODULES_OF_THE_NETWORK = {
@@ -46,7 +46,7 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
-    {"sns._rsa", "_revision"},  # the extension module, and what a build writes
+    {"sns._rsa", "_revision", "sns.calendar"},  # the extension module, what a build writes, arithmetic
     {"errors", "version", "settings", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"files"},

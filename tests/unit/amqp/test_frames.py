@@ -3,13 +3,14 @@
 import base64
 import json
 import struct
+import time
 
 import pika
 import pytest
 from pika import frame, spec
 
 from bridge.amqp import frames
-from bridge.errors import MalformedMessage, RoutingFailed
+from bridge.errors import RoutingFailed
 from bridge.sns.message import Notification
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
@@ -22,6 +23,13 @@ def notification(attributes=None):
     members |= {"SignatureVersion": "2", "Signature": "", "SigningCertURL": ""}
     members["MessageAttributes"] = {name: {"Type": kind, "Value": value} for name, (kind, value) in (attributes or {}).items()}
     return Notification(json.loads(json.dumps(members)))
+
+
+def of_attributes(attributes):
+    """The header fields of attributes of which none is left out."""
+    fields, left_out = frames.attribute_fields(notification(attributes))
+    assert not left_out
+    return fields
 
 
 def read_frames(encoded):
@@ -79,7 +87,7 @@ def test_the_properties_are_those_that_are_promised_and_no_others():
 
 def test_pikas_encoder_makes_the_same_bytes():
     fields = frames.topic_fields(ARN) + frames.header_fields(ID, "Hällo", "arn:aws:sns:s")
-    fields += frames.attribute_fields(notification({"text": ("String", "ß"), "big": ("Number", str(10**17)), "raw": ("Binary", "AAH/")}))
+    fields += of_attributes({"text": ("String", "ß"), "big": ("Number", str(10**17)), "raw": ("Binary", "AAH/")})
     made = frames.content_frames(1, b"body", b"text/plain", ID.encode(), 5, fields, FRAME_MAX)
     properties = pika.BasicProperties(
         content_type="text/plain",
@@ -152,7 +160,17 @@ def test_the_content_type_is_the_requests_if_every_consumer_can_read_it(header, 
         ("Number", "007", 7),
         ("Number", "9" * 18, 10**18 - 1),
         ("Number", "-" + "9" * 18, 1 - 10**18),
+        ("Number", "1234567890123456789", 1234567890123456789),
+        ("Number", str((1 << 63) - 1), (1 << 63) - 1),
+        ("Number", str(-(1 << 63)), -(1 << 63)),
+        ("Number", str(1 << 63), str(1 << 63)),
+        ("Number", str(-(1 << 63) - 1), str(-(1 << 63) - 1)),
         ("Number", "9" * 19, "9" * 19),
+        ("Number", "1" + "0" * 38, "1" + "0" * 38),
+        ("Number", "0" * 19, 0),
+        ("Number", "-0", 0),
+        ("Number", "1.0", "1.0"),
+        ("Number", "1E+2", "1E+2"),
         ("Number", "1.5", "1.5"),
         ("Number", "1e3", "1e3"),
         ("Number", "+1", "+1"),
@@ -166,7 +184,7 @@ def test_the_content_type_is_the_requests_if_every_consumer_can_read_it(header, 
     ],
 )
 def test_an_attribute_keeps_its_type(kind, value, header):
-    found = headers(frames.attribute_fields(notification({"name": (kind, value)})))["name"]
+    found = headers(of_attributes({"name": (kind, value)}))["name"]
     assert found == header and isinstance(found, type(header))  # pika has an int of its own
 
 
@@ -190,17 +208,18 @@ def test_an_attribute_keeps_its_type(kind, value, header):
     ],
 )
 def test_a_reserved_name_stays_in_the_envelope(name):
-    assert headers(frames.attribute_fields(notification({name: ("String", "evil"), "good": ("String", "a")}))) == {"good": "a"}
+    assert headers(of_attributes({name: ("String", "evil"), "good": ("String", "a")})) == {"good": "a"}
 
 
 @pytest.mark.parametrize("name", ["CCC", "xcc", "CC ", "x", "max-x-y", "count", "ß"])
 def test_a_name_that_is_only_similar_is_a_header(name):
-    assert headers(frames.attribute_fields(notification({name: ("String", "a")}))) == {name: "a"}
+    assert headers(of_attributes({name: ("String", "a")})) == {name: "a"}
 
 
 def test_a_name_of_255_bytes_is_a_header_and_a_longer_one_stays_in_the_envelope():
     attributes = {"n" * 255: ("String", "a"), "n" * 256: ("String", "b"), "ä" * 128: ("String", "c")}
-    assert headers(frames.attribute_fields(notification(attributes))) == {"n" * 255: "a"}
+    fields, left_out = frames.attribute_fields(notification(attributes))
+    assert headers(fields) == {"n" * 255: "a"} and left_out == 2
 
 
 @pytest.mark.parametrize(
@@ -214,10 +233,24 @@ def test_a_name_of_255_bytes_is_a_header_and_a_longer_one_stays_in_the_envelope(
         ("a", "Binary", "AA==\n"),
     ],
 )
-def test_an_attribute_that_is_neither_text_nor_base64_is_refused(name, kind, value):
-    with pytest.raises(MalformedMessage, match="attribute") as caught:
-        frames.attribute_fields(notification({name: (kind, value)}))
-    assert caught.value.status == 400
+def test_an_attribute_that_is_neither_text_nor_base64_stays_in_the_envelope(name, kind, value):
+    """It is not signed and not needed: it must not cost the message its 200."""
+    fields, left_out = frames.attribute_fields(notification({name: (kind, value), "good": ("String", "v")}))
+    assert headers(fields) == {"good": "v"} and left_out == 1
+
+
+def test_odd_attributes_of_the_message_are_counted_too():
+    message = notification({"good": ("String", "v"), "bad": ("Binary", "!")})
+    message.left_out = 2
+    assert frames.attribute_fields(message)[1] == 3
+
+
+def test_thousands_of_attributes_take_no_time():
+    message = notification({f"attribute{number}": ("String", "v") for number in range(10_000)})
+    began = time.process_time()
+    fields, left_out = frames.attribute_fields(message)
+    assert len(fields) > 150_000 and not left_out
+    assert time.process_time() - began < 0.5
 
 
 # ---- frames
@@ -258,7 +291,7 @@ def test_headers_that_fill_one_frame_fit_and_one_byte_more_is_a_clear_503():
 def test_a_large_attribute_that_the_broker_could_not_take_is_a_clear_503():
     value = base64.b64encode(bytes(FRAME_MAX)).decode()
     with pytest.raises(RoutingFailed, match=r"frame.*BRIDGE_BODY=envelope"):
-        published(fields=frames.attribute_fields(notification({"name": ("Binary", value)})))
+        published(fields=of_attributes({"name": ("Binary", value)}))
 
 
 NEEDED = frames.topic_fields(ARN) + frames.header_fields(ID, None, None)
@@ -268,7 +301,7 @@ LARGE = {"first": ("String", "a"), "large": ("String", "v" * 10000), "count": ("
 @pytest.mark.parametrize("content_type", [b"", b"x" * 255])
 @pytest.mark.parametrize("frame_max", [4096, 8192])
 def test_what_does_not_fit_beside_an_envelope_is_left_out_and_the_rest_is_there(frame_max, content_type):
-    fields = NEEDED + frames.attribute_fields(notification(LARGE))
+    fields = NEEDED + of_attributes(LARGE)
     kept, left_out = frames.fitting(fields, frames.room_for_fields(frame_max, content_type, ID.encode()))
     assert left_out == 1
     found = published(fields=kept, content_type=content_type, frame_max=frame_max)[0].headers
@@ -291,5 +324,5 @@ def test_the_room_is_what_one_frame_has(more):
 
 
 def test_nothing_is_left_out_of_what_fits():
-    fields = NEEDED + frames.attribute_fields(notification({f"n{at}": ("Number", str(at)) for at in range(256)}))
+    fields = NEEDED + of_attributes({f"n{at}": ("Number", str(at)) for at in range(256)})
     assert frames.fitting(fields, len(fields)) == (fields, 0) and frames.fitting(b"", 0) == (b"", 0)

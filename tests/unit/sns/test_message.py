@@ -17,6 +17,7 @@ from bridge.errors import (
     UnknownSignatureVersion,
 )
 from bridge.pipeline import MessageVerifier
+from bridge.sns import message
 from bridge.sns.certificates import Certificates
 from bridge.sns.message import Notification, check_headers, is_uuid, parse
 from bridge.sns.timestamp import MAX_KNOWN, _known_minutes, is_timestamp, unix_seconds
@@ -95,6 +96,39 @@ def test_the_order_of_members_and_white_space_do_not_matter():
 def test_unknown_members_and_attributes_are_allowed():
     received = judge(changed(PLAIN, New="x", MessageAttributes={"a": {"Type": "String", "Value": "ü"}}))
     assert received.attributes == {"a": ("String", "ü")}
+
+
+GOOD = {"Type": "String", "Value": "v"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "left_out"),
+    [
+        pytest.param(None, 1, id="null"),
+        pytest.param([], 1, id="a list"),
+        pytest.param("text", 1, id="a string"),
+        pytest.param(7, 1, id="a number"),
+        pytest.param({"a": "b", "good": GOOD}, 1, id="one is no object"),
+        pytest.param({"a": None, "b": [GOOD], "good": GOOD}, 2, id="two are no objects"),
+        pytest.param({"a": {"Type": "String"}, "good": GOOD}, 1, id="no Value"),
+        pytest.param({"a": {"Value": "x"}, "good": GOOD}, 1, id="no Type"),
+        pytest.param({"a": {"Type": "Number", "Value": 1}, "good": GOOD}, 1, id="a number as Value"),
+        pytest.param({"a": {"Type": ["String"], "Value": "x"}, "good": GOOD}, 1, id="a list as Type"),
+        pytest.param({"a": {}, "good": GOOD}, 1, id="an empty object"),
+        pytest.param({"good": GOOD | {"More": {"deep": [1]}}}, 0, id="a further member"),
+        pytest.param({"good": {"Type": "", "Value": ""}}, 0, id="empty strings"),
+    ],
+)
+def test_odd_attributes_cost_a_genuine_message_nothing(attributes, left_out):
+    received = judge(changed(PLAIN, MessageAttributes=attributes))
+    good = {"good"} if isinstance(attributes, dict) else set()
+    assert received.left_out == left_out and set(received.attributes) == good
+
+
+@pytest.mark.parametrize("count", [256, 257, 1000, 4000])
+def test_the_number_of_attributes_is_limited_by_their_size_only(count):
+    received = judge(changed(PLAIN, MessageAttributes={f"k{number}": GOOD for number in range(count)}))
+    assert len(received.attributes) == count and not received.left_out
 
 
 def test_text_outside_ascii_is_signed_as_utf_8():
@@ -237,12 +271,6 @@ FIELDS = {
     "Type with a newline": (changed(PLAIN, Type="Notification\n"), MalformedMessage),
     "Type as a list": (changed(PLAIN, Type=["Notification"]), MalformedMessage),
     "no Type": (changed(PLAIN, Type=REMOVED), MalformedMessage),
-    "attributes as a list": (changed(PLAIN, MessageAttributes=[]), MalformedMessage),
-    "attributes: null": (changed(PLAIN, MessageAttributes=None), MalformedMessage),
-    "an attribute that is no object": (changed(PLAIN, MessageAttributes={"a": "b"}), MalformedMessage),
-    "an attribute without a value": (changed(PLAIN, MessageAttributes={"a": {"Type": "String"}}), MalformedMessage),
-    "an attribute with a number": (changed(PLAIN, MessageAttributes={"a": {"Type": "Number", "Value": 1}}), MalformedMessage),
-    "300 attributes": (changed(PLAIN, MessageAttributes={str(i): {"Type": "String", "Value": ""} for i in range(300)}), MalformedMessage),
 }
 URLS = {
     "no SigningCertURL": (changed(PLAIN, SigningCertURL=REMOVED), MalformedMessage),
@@ -322,13 +350,37 @@ JSON = {
     "XML": b"<Notification/>",
 }
 
+def listed(unit, size):
+    """The genuine text with a list of one unit after the other, size bytes in all."""
+    return spliced(b'"a": [' + b",".join([unit] * ((size - len(PLAIN)) // (len(unit) + 1))) + b"]")
+
+
+TWO_MIB = 2 << 20
+MANY = {
+    "2 MiB of empty lists": listed(b"[]", TWO_MIB),
+    "2 MiB of empty objects": listed(b"{}", TWO_MIB),
+    "2 MiB of objects": listed(b'{"":0}', TWO_MIB),
+    "2 MiB of lists": listed(b"[0]", TWO_MIB),
+    "2 MiB of lists of lists": listed(b"[[]]", TWO_MIB),
+    "2 MiB of objects and an emoji": spliced('"b": "\U0001f600"'.encode() + b"," + listed(b"{}", TWO_MIB)[len(PLAIN.rstrip()) :]),
+    "2 MiB of short strings": listed(b'"ab"', TWO_MIB),
+    "2 MiB of empty strings": listed(b'""', TWO_MIB),
+    "2 MiB of small numbers": listed(b"7", TWO_MIB),
+    "2 MiB of fractions": listed(b"1.5", TWO_MIB),
+    "2 MiB of quotation marks": b'"' * TWO_MIB,
+    "2 MiB of commas": b"," * TWO_MIB,
+    "2 MiB of escaped quotation marks after escaped backslashes": listed(rb'"\\\\","\\\""', TWO_MIB),
+    "many members": spliced(b",".join(b'"%x":0' % number for number in range(200_000))),
+    "30,000 brackets in 90 kB": listed(b"[]", 90_000),
+}
+
 VARIANTS = (
     WITHOUT_SIGNATURE
     | DOWNGRADES
     | OTHER_FIELDS_SAME_STRING
     | FIELDS
     | URLS
-    | {name: (body, MalformedMessage) for name, body in JSON.items()}
+    | {name: (body, MalformedMessage) for name, body in (JSON | MANY).items()}
 )
 
 
@@ -357,6 +409,22 @@ def test_those_variants_would_have_verified(name):
     if name == "Type moved into TopicArn":
         text = text.removesuffix("Type\nNotification\n")
     assert text.encode() == parse(genuine).string_to_sign()
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_many_values_are_refused_before_an_object_is_built(name, monkeypatch):
+    monkeypatch.setattr(message, "_scan", lambda *_: pytest.fail("the body was read"))
+    with pytest.raises(MalformedMessage, match="more than 40000 strings, brackets and commas"):
+        parse(MANY[name])
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_what_is_inside_a_string_does_not_count(levels):
+    """The Message is often JSON itself, which may hold JSON in its turn."""
+    text = json.dumps([{"key": f"a,b[{number}]", "list": [[], {}, "\\"]} for number in range(12_000 // levels)])
+    for _ in range(levels - 1):
+        text = json.dumps(text)
+    assert parse(changed(PLAIN, Message=text)).message == text
 
 
 def test_a_foreign_topic_with_a_valid_signature():
