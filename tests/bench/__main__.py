@@ -1,11 +1,13 @@
 """make bench: the bridge, from source and as the binary when it was built, beside a Go and a FastAPI bridge on this machine.
 
-Starts a RabbitMQ of its own and stops what it started. Traffic goes to 127.0.0.1 only. A full run takes about 20 minutes and
-writes docs/benchmark.md and docs/bench.svg; a quick one takes two and writes to .cache/bench.
+Starts a RabbitMQ of its own and stops what it started: 4.3 with a quorum queue, and for the part `older` 3.10 with a classic one.
+BROKER names another for all parts, `older` left out. Traffic goes to 127.0.0.1 only. A full run takes about 45 minutes and writes
+docs/benchmark.md and docs/bench.svg; a quick one takes three and writes to .cache/bench.
 """
 
 import argparse
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -13,9 +15,9 @@ from typing import Any
 
 from tests.bench import chart, contract, messages, prepare, report
 from tests.bench.measure import Bench
-from tests.bench.parts import PARTS, QUICK, Effort, started
+from tests.bench.parts import ON, PARTS, QUICK, Effort, On, started
 from tests.bench.prepare import CACHE, ROOT, say
-from tests.bench.servers import FASTAPI, GO, QUEUE, ours
+from tests.bench.servers import FASTAPI, GO, ours
 from tests.tools.broker import Broker
 
 
@@ -23,25 +25,33 @@ def numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def arguments() -> argparse.Namespace:
+def parts(text: str) -> list[str]:
+    """Raises argparse.ArgumentTypeError for a name that is no part's."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: no such part; there are {', '.join(PARTS)}")
+    return names
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="less of everything, 512 B only")
-    parser.add_argument("--only", default="", help=f"comma list of parts: {', '.join(PARTS)}")
+    parser.add_argument("--only", type=parts, help=f"comma list of parts: {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement")
     parser.add_argument("--sizes", type=numbers, help="comma list of message sizes in the grid")
     parser.add_argument("--connections", type=numbers, help="comma list of numbers of connections in the grid")
-    parser.add_argument("--queue", choices=["classic", "quorum"], default="classic")
+    parser.add_argument("--queue", choices=["classic", "quorum"], help="another kind of queue than the broker's in the parts")
     parser.add_argument("--add", type=Path, help="add what is measured now to these raw figures of an earlier run")
     parser.add_argument("--again", type=Path, help="measure nothing: write table and chart of these raw figures")
     parser.add_argument("--out", type=Path, help="the folder for table, chart and raw figures")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def check(bench: Bench) -> None:
     """End the run when a candidate does not do the job."""
     with started(bench, [*ours(), GO, FASTAPI]) as running:
         for server in running:
-            wrong = contract.check(server, bench.broker, bench.load)
+            wrong = contract.check(server, bench.broker, bench.load, bench.kind)
             say(f"contract: {server.name} {'does the job' if not wrong else 'FAILS: ' + '; '.join(wrong)}")
             if wrong:
                 raise SystemExit(1)
@@ -54,16 +64,26 @@ def measured(wanted: argparse.Namespace) -> dict[str, Any]:
     effort = QUICK if wanted.quick else Effort()
     asked = {"rounds": wanted.rounds, "sizes": wanted.sizes, "connections": wanted.connections}
     effort = effort._replace(**{name: value for name, value in asked.items() if value})
-    rows = []
-    say("starting RabbitMQ")
-    with Broker() as broker:
-        broker.declare(QUEUE, kind=wanted.queue)
-        bench = Bench(broker, load)
-        check(bench)
-        for name in wanted.only.split(",") if wanted.only else PARTS:
-            rows += PARTS[name](bench, effort)
-    about = {"date": time.strftime("%Y-%m-%d"), "queue": wanted.queue, "seconds": effort.seconds}
+    rows: list[dict[str, Any]] = []
+    about: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "seconds": effort.seconds, "on": {}}
+    for on, names in plan(wanted.only, os.environ.get("BROKER", "")):
+        say(f"starting RabbitMQ {on.version}")
+        with Broker(version=on.version) as broker:
+            bench = Bench(broker, load, wanted.queue or on.kind)
+            check(bench)
+            for name in names:
+                rows += PARTS[name](bench, effort)
+                about["on"][name] = bench.on
     return {"about": about | report.machine() | prepare.versions(), "rows": rows}
+
+
+def plan(only: list[str] | None, broker: str) -> list[tuple[On, list[str]]]:
+    """Which parts are measured on which broker. broker: what BROKER says."""
+    if broker:
+        return [(On(broker, ON[0].kind), only or [name for name in PARTS if name != "older"])]
+    names = only or list(PARTS)
+    split = (ON[0], [name for name in names if name != "older"]), (ON[1], [name for name in names if name == "older"])
+    return [(on, some) for on, some in split if some]
 
 
 def added(earlier: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

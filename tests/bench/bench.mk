@@ -9,7 +9,7 @@ $(BENCH_VENV)/.ready: tests/bench/requirements.txt
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-bench: $(BENCH_VENV)/.ready ## measure the bridge beside a Go and a FastAPI bridge; QUICK=1: in 2 minutes; BENCH="--help": choices
+bench: $(BENCH_VENV)/.ready ## measure the bridge beside a Go and a FastAPI bridge; QUICK=1: in 3 minutes; BROKER=3.10: on that alone; BENCH="--help": choices
 	$(BENCH_VENV)/bin/python -m tests.bench $(if $(QUICK),--quick) $(BENCH)
 
 bench-requirements: venv

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from tests.bench.report import median, names_of, rounds, rows_of
+from tests.bench.report import BARE, median, names_of, rounds, rows_of
 
 SIZE = 512
 PANELS = (
@@ -17,13 +17,15 @@ STYLE = """
   svg { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
   .card { fill: #ffffff; stroke: #d0d7de; } text { fill: #1f2328; } .dim { fill: #59636e; }
   .ours { fill: #0969da; } .ours2 { fill: #54a0f0; } .ours3 { fill: #9ccbff; } .go { fill: #8a6d3b; } .fastapi { fill: #8c959f; }
+  .bare { fill: #57a773; }
   .title { font-weight: 600; }
   @media (prefers-color-scheme: dark) {
     .card { fill: #0d1117; stroke: #3d444d; } text { fill: #f0f6fc; } .dim { fill: #9198a1; }
     .ours { fill: #4493f8; } .ours2 { fill: #316dca; } .ours3 { fill: #23507f; } .go { fill: #c69026; } .fastapi { fill: #656c76; }
+    .bare { fill: #3f8f5f; }
   }
 """
-COLOURS = {"bridge": "ours", "bridge, binary": "ours2", "bridge, unpacked": "ours3", "Go": "go", "FastAPI": "fastapi"}
+COLOURS = {"bridge": "ours", "bridge, binary": "ours2", "bridge, unpacked": "ours3", "Go": "go", "FastAPI": "fastapi", BARE: "bare"}
 
 
 def draw(found: dict[str, Any]) -> str:
@@ -38,7 +40,7 @@ def draw(found: dict[str, Any]) -> str:
     title = "An SNS Notification verified, published to RabbitMQ, confirmed, answered"
     under = (
         f"Message of {SIZE} B; {about['cores']} cores shared by load, broker and bridge; medians of {rounds(found)} rounds; "
-        f"Python {about['Python']}, Go {about['Go']}"
+        f"{about['on']['grid']}; Python {about['Python']}, Go {about['Go']}"
     )
     box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [

@@ -35,8 +35,8 @@ HOSTILE: dict[str, Callable[[dict[str, str]], None]] = {
 }
 
 
-def check(server: Server, broker: Broker, load: Load) -> list[str]:
-    """Return what this server does otherwise than it should."""
+def check(server: Server, broker: Broker, load: Load, kind: str = "classic") -> list[str]:
+    """Return what this server does otherwise than it should. kind: of the queue, which is deleted and declared again."""
     wrong: list[str] = []
 
     def want(what: str, request: bytes, low: int, high: int) -> None:
@@ -62,7 +62,7 @@ def check(server: Server, broker: Broker, load: Load) -> list[str]:
         wrong.append("a stored message is not as it was sent, or not persistent")
     broker.delete(QUEUE)
     want("no queue", posts[0][1], 503, 503)
-    broker.declare(QUEUE)
+    broker.declare(QUEUE, kind=kind)
     wait_for(f"{server.name}'s 200 after the queue came back", lambda: server.post(posts[0][1]) == 200)
     broker.purge(QUEUE)
     return wrong

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.messages import Load
-from tests.bench.prepare import LOAD
-from tests.bench.servers import QUEUE, Server
+from tests.bench.servers import QUEUE, Bare, Server
 from tests.tools.broker import Broker
 from tests.tools.ports import wait_for
 
@@ -46,23 +45,28 @@ def busy() -> float:
 class Bench:
     """The broker, the load, and one measurement after another."""
 
-    def __init__(self, broker: Broker, load: Load) -> None:
-        self.broker, self.load = broker, load
+    def __init__(self, broker: Broker, load: Load, kind: str = "classic") -> None:
+        """kind: of the queue, which is declared here."""
+        self.broker, self.load, self.kind = broker, load, kind
+        self.on = f"RabbitMQ {broker.rabbitmq.release}, {kind} queue"
+        broker.declare(QUEUE, kind=kind)
         self._first = 0
         assert broker.process is not None
         self._broker_pid = broker.process.pid
 
-    def run(self, server: Server, size: int, connections: int, count: int, seconds: float) -> dict[str, Any]:
-        """What load.c measured."""
+    def run(self, server: Server | Bare, size: int, connections: int, count: int, seconds: float) -> dict[str, Any]:
+        """What load.c (or publish.c) measured."""
         self._first += 997  # other messages each time, in an order that repeats from run to run
-        words = [LOAD, server.port, self.load.requests(size), connections, count, seconds, self._first]
+        words = server.load(self.load.requests(size), connections, count, seconds, self._first)
         done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=seconds + 90)
         if done.returncode:
             raise SystemExit(f"load on {server.name}: {done.stderr}")
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def measure(self, server: Server, size: int, connections: int, count: int, seconds: float, warm: float = 0.25) -> dict[str, Any]:
+    def measure(
+        self, server: Server | Bare, size: int, connections: int, count: int, seconds: float, warm: float = 0.25
+    ) -> dict[str, Any]:
         """One row of the raw figures. us: CPU a message in microseconds; others: cores taken by anything else on the machine."""
         if warm:
             self.run(server, size, connections, count, warm)
@@ -72,6 +76,8 @@ class Bench:
         load = self.run(server, size, connections, count, seconds)
         after = cpu(pids), cpu([self._broker_pid]), busy(), time.perf_counter()
         own, broker, machine, elapsed = (b - a for a, b in zip(before, after, strict=True))
+        if isinstance(server, Bare):
+            own, load["cpu"] = load["cpu"], 0.0
         answered = max(load["answered"], 1)
         lost = self._lost(load["ok"])
         self.broker.purge(QUEUE)

@@ -1,4 +1,7 @@
-"""The parts of the benchmark, each a list of rows: the grid, the starts, two processes, many connections, a million messages."""
+"""The parts of the benchmark, each a list of rows: the grid, the starts, two processes, many connections, a million messages.
+
+All are measured on ON's first broker but `older`, which is the grid's smallest messages on the second.
+"""
 
 import random
 import statistics
@@ -10,16 +13,26 @@ from typing import Any, NamedTuple
 from tests.bench import servers
 from tests.bench.measure import Bench, pss
 from tests.bench.prepare import say
-from tests.bench.servers import FASTAPI, GO, SOURCE, Candidate, Server
+from tests.bench.servers import FASTAPI, GO, SOURCE, Bare, Candidate, Server
 
 Row = dict[str, Any]
+
+
+class On(NamedTuple):
+    """A broker (tests/tools/rabbitmq.py has the versions) and the kind of its queue."""
+
+    version: str
+    kind: str
+
+
+ON = On("4.3", "quorum"), On("3.10", "classic")
 
 
 class Effort(NamedTuple):
     """How much is measured."""
 
     sizes: Sequence[int] = (512, 4096, 65536)
-    connections: Sequence[int] = (1, 8, 64)
+    connections: Sequence[int] = (1, 8, 64, 256)
     rounds: int = 5
     seconds: float = 1.5
     starts: int = 5
@@ -27,7 +40,7 @@ class Effort(NamedTuple):
     many: Sequence[int] = (64, 250, 1000)
 
 
-QUICK = Effort(sizes=(512,), connections=(8, 64), rounds=3, seconds=1.0, starts=2, endurance=20_000, many=(64, 1000))
+QUICK = Effort(sizes=(512,), connections=(8, 64), rounds=2, seconds=1.0, starts=2, endurance=20_000, many=(64, 1000))
 
 
 def at_most(size: int) -> int:
@@ -46,7 +59,7 @@ def started(bench: Bench, candidates: Sequence[Candidate]) -> Iterator[list[Serv
         yield running
 
 
-def interleaved(bench: Bench, part: str, running: Sequence[Server], cells: Sequence[tuple[int, int]], effort: Effort) -> list[Row]:
+def interleaved(bench: Bench, part: str, running: Sequence[Server | Bare], cells: Sequence[tuple[int, int]], effort: Effort) -> list[Row]:
     """Rounds over all cells; in each, every server once, in an order drawn anew: what disturbs the machine disturbs all alike."""
     rows: list[Row] = []
     total = effort.rounds * len(cells)
@@ -60,11 +73,16 @@ def interleaved(bench: Bench, part: str, running: Sequence[Server], cells: Seque
     return rows
 
 
-def grid(bench: Bench, effort: Effort) -> list[Row]:
-    """Every candidate at every size and number of connections."""
+def grid(bench: Bench, effort: Effort, part: str = "grid") -> list[Row]:
+    """Every candidate and the bare publisher at every size and number of connections."""
     with started(bench, [*servers.ours(), GO, FASTAPI]) as running:
         cells = [(size, connections) for size in effort.sizes for connections in effort.connections]
-        return interleaved(bench, "grid", running, cells, effort)
+        return interleaved(bench, part, [*running, Bare(bench.broker.port)], cells, effort)
+
+
+def older(bench: Bench, effort: Effort) -> list[Row]:
+    """The grid's smallest messages on the second broker."""
+    return grid(bench, effort._replace(sizes=effort.sizes[:1]), "older")
 
 
 def processes(bench: Bench, effort: Effort) -> list[Row]:
@@ -125,4 +143,4 @@ def endurance(bench: Bench, effort: Effort) -> list[Row]:
     return rows
 
 
-PARTS = {"starts": starts, "grid": grid, "processes": processes, "connections": connections, "endurance": endurance}
+PARTS = {"starts": starts, "grid": grid, "processes": processes, "connections": connections, "endurance": endurance, "older": older}

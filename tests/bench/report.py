@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+BARE = "broker alone"
 Row = dict[str, Any]
 Found = dict[str, Any]
 
@@ -25,8 +26,9 @@ def rows_of(found: Found, part: str, **wanted: object) -> list[Row]:
 
 
 def names_of(rows: Iterable[Row]) -> list[str]:
-    """The candidates in the order of the table: ours first."""
-    return sorted({row["name"] for row in rows}, key=lambda name: (not name.startswith("bridge"), name.startswith("FastAPI"), name))
+    """The candidates in the order of the table: ours first, the bare publisher last."""
+    names = {row["name"] for row in rows}
+    return sorted(names, key=lambda name: (name == BARE, not name.startswith("bridge"), name.startswith("FastAPI"), name))
 
 
 def median(rows: Iterable[Row], what: str) -> float:
@@ -59,11 +61,12 @@ def comparison(rows: list[Row]) -> str:
         own = [row for row in rows if row["name"] == name]
         figures = [number(median(own, "rate")), number(median(own, "p50"), 2), number(median(own, "p99"), 2), number(median(own, "us"))]
         ratios = [number(ratio(rows, name, other, what), 2) for other in ("Go", "FastAPI") for what in ("rate", "us")]
+        ratios.append(number(ratio(rows, name, BARE, "rate"), 2))
         lines.append(
             [name, *figures, *ratios, number(median(own, "broker_us")), number(median(own, "load_us")), number(median(own, "others"), 1)]
         )
     return table("bridge | messages/s | p50 ms | p99 ms | CPU us a message | rate / Go's | CPU / Go's | rate / FastAPI's | CPU / FastAPI's"
-                 " | broker us | load us | others' cores", lines)  # fmt: skip
+                 " | rate / the broker's | broker us | load us | others' cores", lines)  # fmt: skip
 
 
 def cells(found: Found, part: str) -> str:
@@ -182,6 +185,10 @@ Load, broker and bridge share the machine, so compare CPU a message first: rates
 medians over rounds of the figures of one round. Before anything is measured each bridge is shown to refuse forged messages and to
 answer 503 where there is no queue; after each measurement the queue's count was held against the number of 200s.
 
+*broker alone* is no bridge: a publisher in C (`tests/bench/publish.c`) without HTTP and verification, which keeps as many of the same
+messages under way over one connection as the load has connections. It bounds the rate that any bridge can have on this broker and
+machine; the load generator's and the bridge's own work come on top.
+
 """
 
 
@@ -193,6 +200,15 @@ def rounds(found: Found) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
+def brokers(found: Found) -> str:
+    """The brokers and queues that were measured on, each with its parts when there are several."""
+    on: dict[str, str] = found["about"]["on"]
+    names = list(dict.fromkeys(on.values()))
+    if len(names) == 1:
+        return names[0]
+    return "; ".join(f"{name} ({', '.join(part for part in on if on[part] == name)})" for name in names)
+
+
 def text(found: Found) -> str:
     """The whole report."""
     about, rows = found["about"], found["rows"]
@@ -201,12 +217,13 @@ def text(found: Found) -> str:
         ("Targets", targets),
         ("Start and memory", starts),
         ("One process", lambda found: cells(found, "grid")),
+        ("One process, the older broker", lambda found: cells(found, "older")),
         ("Two processes", lambda found: cells(found, "processes")),
         ("Many connections", lambda found: cells(found, "connections")),
         ("Many messages", endurance),
     )
     on = f"{about['date']}; {about['cores']} cores of {about['processor']}; {about['system']}"
-    broker = f"RabbitMQ {about['RabbitMQ']}, {about['queue']} queue; {rounds(found)} rounds of {about['seconds']} s"
-    using = f"{broker}; Python {about['Python']}; Go {about['Go']}; FastAPI {about['FastAPI']}"
+    how = f"{brokers(found)}; {rounds(found)} rounds of {about['seconds']} s"
+    using = f"{how}; Python {about['Python']}; Go {about['Go']}; FastAPI {about['FastAPI']}"
     said = [f"{on}; {using}.\n", f"{sent:,} messages, {bad:,} bad answers, {lost:,} lost.\n"]
     return INTRODUCTION + "\n".join([*said, *(f"## {title}\n\n{write(found)}" for title, write in parts)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench import messages
-from tests.bench.prepare import CACHE, GO_BRIDGE, HERE, ROOT
+from tests.bench.prepare import CACHE, GO_BRIDGE, HERE, LOAD, PUBLISH, ROOT
 from tests.tools.ports import free_port
 
 QUEUE = "bench"
@@ -82,6 +82,10 @@ class Server:
             raise
         self.to_first_200 = time.perf_counter() - begun
 
+    def load(self, requests: Path, connections: int, count: int, seconds: float, first: int) -> list[object]:
+        """The command that puts load on it and prints what it saw."""
+        return [LOAD, self.port, requests, connections, count, seconds, first]
+
     def _wait_for_200(self, request: bytes, end: float) -> None:
         while self.post(request) != 200:
             if time.perf_counter() > end or self.process.poll() is not None:
@@ -126,3 +130,18 @@ class Server:
             except ProcessLookupError:
                 continue
         self.process.wait()
+
+
+class Bare:
+    """No bridge at all: the load is a bare publisher with as many messages under way as there would be connections. It is the broker's
+    own bound on the rate, and its CPU is what AMQP alone costs."""
+
+    name = "broker alone"
+    pids: tuple[int, ...] = ()
+
+    def __init__(self, port: int) -> None:
+        self.port = port  # the broker's
+
+    def load(self, requests: Path, connections: int, count: int, seconds: float, first: int) -> list[object]:
+        """As Server.load."""
+        return [PUBLISH, self.port, requests, connections, count, seconds, first, QUEUE]

@@ -16,7 +16,7 @@ from tests.bench import contract, messages, prepare
 from tests.bench.measure import Bench
 from tests.bench.parts import started
 from tests.bench.prepare import CACHE, ROOT, say
-from tests.bench.servers import OURS, QUEUE, Candidate
+from tests.bench.servers import OURS, Candidate
 from tests.tools.broker import Broker
 
 sys.path.insert(0, str(ROOT / "build"))
@@ -73,7 +73,6 @@ def main() -> None:
     prepare.everything()
     load, program = messages.make(), build()
     with Broker() as broker:
-        broker.declare(QUEUE)
         bench = Bench(broker, load)
         with started(bench, [Candidate("counting", [str(program)], OURS)]) as (server,):
             if wrong := contract.check(server, broker, load):
