@@ -16,9 +16,9 @@ from bridge.version import REVISION, VERSION
 COMMANDS = {
     "serve": "run the bridge (the default)",
     "verify": "tell whether messages in files are genuine: verify [--at TIME|message] FILE...",
-    "check": "try the settings and the broker, and tell what is wrong",
+    "check": "try the settings, the broker and the queues, and tell what is wrong",
     "healthcheck": "ask the bridge that runs here whether it is ready",
-    "policy": "print the delivery and redrive policies to set at SNS, and how",
+    "policy": "print the policies to set at SNS, SQS and IAM, and how",
     "simulate": "send what SNS would send, to try a bridge: simulate --help (not in the image)",
 }
 
@@ -51,10 +51,6 @@ def run(arguments: list[str]) -> int:
     if command and command not in COMMANDS:
         raise SettingError(command, f"is not a command; there are {', '.join(COMMANDS)}")
     arguments = arguments[1:] if command else arguments
-    if command == "policy":
-        from bridge.commands.policy import policy
-
-        return policy(arguments)
     if command == "verify":
         from bridge.commands.verify import verify
 
@@ -62,6 +58,10 @@ def run(arguments: list[str]) -> int:
     texts, rest = given(os.environ, arguments)
     if rest:
         raise SettingError(rest[0], "is one argument too many")
+    if command == "policy":
+        from bridge.commands.policy import policy
+
+        return policy(texts.get("TOPICS", ""), texts.get("SQS_QUEUES", ""))
     if command == "healthcheck":
         from bridge.commands.healthcheck import healthcheck
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bridge.counters import BOUNDS, OK, Counters
+from bridge.counters import BOUNDS, OK, SQS_ERRORS, Counters
 from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
@@ -25,6 +25,14 @@ _NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, i
     ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
     ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
 )  # fmt: skip
+_SQS = (  # name without bridge_sqs_, meaning
+    ("polls_total", "ReceiveMessage calls on the queues of BRIDGE_SQS_QUEUES."),
+    ("received_total", "Messages that SQS handed out, those among them that came again."),
+    ("published_total", "Messages of queues that the broker has confirmed."),
+    ("confirmed_total", "Subscriptions of queues that were confirmed."),
+    ("deleted_total", "Messages that were deleted from their queue, after the confirm."),
+    ("delete_failures_total", "Messages whose delete failed; it is tried again."),
+)
 _DURATIONS = {
     "publish": "From a request's first byte until the broker's confirm of its message, which is when it is answered.",
     "confirm": "From a message's way to the broker until the confirm.",
@@ -41,10 +49,27 @@ def metrics(counters: Counters) -> str:
     for name, kind, meaning, counted, parts in _NUMBERS:
         value = counters.total(counted)
         lines += [*_family("bridge_" + name, kind, meaning), f"bridge_{name} {value / parts if parts > 1 else value}"]
+    lines += _sqs(counters)
     lines += _family("bridge_build_info", "gauge", "1, with what is running in the labels.")
     python = sys.version.split()[0]
     lines.append(f'bridge_build_info{{version="{VERSION}",revision="{REVISION}",python="{python}",verifier="{RSA_ENGINE}"}} 1')
     return "\n".join([*lines, *_processes(counters), ""])
+
+
+def _sqs(counters: Counters) -> list[str]:
+    """What is pulled. The reasons are those that keep a message in its queue for good."""
+    lines = []
+    for name, meaning in _SQS:
+        lines += [*_family("bridge_sqs_" + name, "counter", meaning), f"bridge_sqs_{name} {counters.total('sqs_' + name)}"]
+    lines += _family("bridge_sqs_refused_total", "counter", "Messages of queues that were refused for good; they stay in the queue.")
+    for reason, status in counters.statuses.items():
+        if status < 500 or reason == "certificate-not-valid":
+            lines.append(f'bridge_sqs_refused_total{{reason="{reason}"}} {counters.total("sqs:" + reason)}')
+    lines += _family("bridge_sqs_errors_total", "counter", "Calls to SQS that failed.")
+    lines += [f'bridge_sqs_errors_total{{kind="{kind}"}} {counters.total("sqs_errors:" + kind)}' for kind in SQS_ERRORS]
+    waiting = max(counters.of(process, "sqs_waiting") for process in range(counters.processes))  # each process asks for itself
+    lines += _family("bridge_sqs_messages_waiting", "gauge", "Messages that can be received from the queues, as SQS estimates it.")
+    return [*lines, f"bridge_sqs_messages_waiting {waiting}"]
 
 
 def _family(name: str, kind: str, meaning: str) -> list[str]:

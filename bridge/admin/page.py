@@ -93,7 +93,9 @@ tiles([["Published",count(published),"since the start"],["Refused",count(of(400,
 ["Put off",count(of(500,600)),"SNS tries again"],
 ["In flight",count(s.in_flight),count(s.connections)+" connection"+(s.connections===1?"":"s")],
 ["Answered within",ms(s.answer[1]),"99 % within "+ms(s.answer[2])],
-["Broker came back",count(again)+"\\u00d7","blocked for "+span(s.blocked_milliseconds/1e3)]]);
+["Broker came back",count(again)+"\\u00d7","blocked for "+span(s.blocked_milliseconds/1e3)],
+...(s.sqs?[["From SQS",count(s.sqs[0]),count(s.sqs[2])+" wait, "+count(s.sqs[1])+" refused"+
+(s.sqs[3]?", "+count(s.sqs[3])+" errors":"")]]:[])]);
 const r=s.rates,per=k=>r.map(x=>x[k]/s.step),each=n=>rate(n)+"/s";
 draw("published",[per(0)],each,"Published a second");
 draw("refused",[per(1),per(2)],each,"Refused for good and put off a second");
@@ -115,7 +117,7 @@ turn();
 
 # The SHA-256 of the two as a browser sees them: nothing else on the page is style or script, whatever a message says.
 _STYLE_HASH = "ukK9HW5KRuZE783batMVbNjEPfJ7egEWmI1RZBqTKjE="
-_SCRIPT_HASH = "NRa90qqLQcwx5qXWbqcmquN6OLAhDR3z/rwd56qzx/g="
+_SCRIPT_HASH = "mlTKr/ldVvVX5djDnJfGFHX2PMWQaF4scQwJ7rjuMoY="
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; script-src 'sha256-{_SCRIPT_HASH}'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

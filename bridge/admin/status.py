@@ -5,7 +5,7 @@ from time import monotonic, time
 from typing import Any
 
 from bridge.admin.reports import STEP, STEPS, Reports
-from bridge.counters import BOUNDS, OK, Counters
+from bridge.counters import BOUNDS, OK, SQS_ERRORS, Counters
 from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
@@ -63,6 +63,11 @@ def status(counters: Counters, activity: Reports) -> str:
         "step": STEP,
         "rates": _rates(accounts, int(time()) // STEP),
     }
+    if counters.total("sqs_polls_total") or any(counters.total(f"sqs_errors:{kind}") for kind in SQS_ERRORS):
+        refused = sum(counters.total("sqs:" + reason) for reason in counters.statuses)
+        waiting = max(counters.of(process, "sqs_waiting") for process in range(counters.processes))
+        errors = sum(counters.total(f"sqs_errors:{kind}") for kind in SQS_ERRORS)
+        shown["sqs"] = [counters.total("sqs_published_total"), refused, waiting, errors]
     for name in ("connections", "in_flight", "broker_connections_total", "returns_total", "blocked_milliseconds"):
         shown[name] = counters.total(name)
     return json.dumps(shown, separators=(",", ":"))

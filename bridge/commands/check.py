@@ -1,4 +1,4 @@
-"""`bridge check`: try what the settings say against the broker, before SNS does."""
+"""`bridge check`: try what the settings say against the broker and the queues, before SNS does."""
 
 from collections.abc import Callable
 
@@ -24,6 +24,10 @@ def check(config: Config) -> int:
     for route in config.routes:
         if not (route.exchange.of_topic_only and "{" not in route.exchange.text):
             print(f"exchange {route.exchange.text!r}: depends on the message, not looked at")
+    if config.sqs_queues:
+        from bridge.sqs.check import check_queues
+
+        results.append(check_queues(config))
     return 0 if all(results) else 1
 
 

@@ -1,11 +1,13 @@
-"""`bridge policy`: what to set at SNS so that an outage loses nothing.
+"""`bridge policy`: what to set at SNS, SQS and IAM so that an outage loses nothing.
 
-Source: SNS developer guide, "HTTP/S delivery policy" and "Dead-letter queues".
+Source: SNS developer guide, "HTTP/S delivery policy", "Dead-letter queues", "Fanout to Amazon SQS queues".
 """
 
 import json
+import os
 
 from bridge.errors import SettingError
+from bridge.sqs.queue_url import QueueURL, parse_queue_urls
 
 # A policy may last 3,600 s at most, all of its delays together. These sum to 3,570 s.
 DELIVERY_POLICY = {
@@ -31,17 +33,58 @@ def seconds(policy: dict[str, int | str]) -> float:
     return int(policy["numMinDelayRetries"]) * shortest + steps + int(policy["numMaxDelayRetries"]) * longest
 
 
-def policy(arguments: list[str]) -> int:
-    """Print both policies and the commands that set them; return 0. Raises SettingError."""
-    if arguments:
-        raise SettingError(arguments[0], "policy takes no arguments")
+def policy(topics: str, queues: str) -> int:
+    """Print the policies and the commands that set them; return 0. Raises SettingError.
+
+    topics is BRIDGE_TOPICS, queues is BRIDGE_SQS_QUEUES; both may be empty, and placeholders are printed then.
+    """
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "REGION"
+    try:
+        urls = parse_queue_urls(queues, region)
+    except ValueError as error:
+        raise SettingError("BRIDGE_SQS_QUEUES", str(error)) from None
     retry = DELIVERY_POLICY["healthyRetryPolicy"]
+    redrive = {"deadLetterTargetArn": urls[0].arn} if urls else REDRIVE_POLICY
     print(f"# SNS then goes on for {seconds(retry) / 60:.0f} minutes before the message goes to the dead-letter queue.")  # type: ignore[arg-type]
     print("# DeliveryPolicy")
     print(json.dumps(DELIVERY_POLICY, indent=2))
     print("# RedrivePolicy (make the SQS queue first, and let sns.amazonaws.com send to it)")
-    print(json.dumps(REDRIVE_POLICY, indent=2))
-    for name, value in (("DeliveryPolicy", DELIVERY_POLICY), ("RedrivePolicy", REDRIVE_POLICY)):
+    print(json.dumps(redrive, indent=2))
+    for name, value in (("DeliveryPolicy", DELIVERY_POLICY), ("RedrivePolicy", redrive)):
         print(f"aws sns set-subscription-attributes --subscription-arn SUBSCRIPTION_ARN --attribute-name {name} \\")
         print(f"  --attribute-value '{json.dumps(value)}'")
+    if not urls:
+        print("# BRIDGE_SQS_QUEUES names the queue: then this prints its policy and the IAM policy that the bridge needs, too.")
+        return 0
+    sources = [topic.strip() for topic in topics.split(",") if topic.strip()] or ["arn:aws:sns:REGION:ACCOUNT:TOPIC"]
+    for url in urls:
+        attributes = json.dumps({"Policy": json.dumps(queue_policy(url, sources))})
+        print(f"# The policy of queue {url.name}: SNS may send to it, for these topics alone")
+        print(f"aws sqs set-queue-attributes --queue-url {url.url} \\")
+        print(f"  --attributes '{attributes}'")
+    print("# The IAM policy of the bridge's role or user")
+    print("aws iam put-role-policy --role-name ROLE --policy-name sns-to-rabbitmq-bridge \\")
+    print(f"  --policy-document '{json.dumps(iam_policy(urls))}'")
     return 0
+
+
+def queue_policy(queue: QueueURL, topics: list[str]) -> dict[str, object]:
+    """Return the policy by which SNS may send to a queue for these TopicArns, in which * may stand for a part."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue.arn,
+                "Condition": {"ArnLike": {"aws:SourceArn": topics}},
+            }
+        ],
+    }
+
+
+def iam_policy(queues: list[QueueURL]) -> dict[str, object]:
+    """Return the policy that lets the bridge receive from queues."""
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": [queue.arn for queue in queues]}]}

@@ -70,6 +70,8 @@ CALLS = {
     "BridgeFull": {"bridge_in_flight": "900x60"},
     "BridgeCertificateUnavailable": {"bridge_certificate_fetch_failures_total": "0+1x60"},
     "BridgeSubscriptionNotConfirmed": {"bridge_subscription_confirmation_failures_total": "0x30 1x30"},
+    "BridgeSQSErrors": {'bridge_sqs_errors_total{kind="access-denied"}': "0+1x60"},
+    "BridgeSQSNotPulled": {"bridge_sqs_messages_waiting": "7x60", "bridge_sqs_published_total": "5x60"},
     "BridgeDescriptorsShort": {"process_open_fds": "1900x60"},
     "BridgeLogLost": {"bridge_log_lines_dropped_total": "0x30 1x30"},
 }  # fmt: skip
@@ -87,6 +89,9 @@ WELL = {
     'bridge_confirm_duration_seconds_bucket{le="5.0"}': "0+600x60",
     'bridge_confirm_duration_seconds_bucket{le="+Inf"}': "0+600x60",
     "bridge_in_flight": "64x60",
+    'bridge_sqs_errors_total{kind="throttled"}': "0x30 1x30",
+    "bridge_sqs_messages_waiting": "100x60",
+    "bridge_sqs_published_total": "0+600x60",
     "process_open_fds": "1000x60",
     "process_max_fds": "1024x60",
 }

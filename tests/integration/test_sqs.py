@@ -4,10 +4,13 @@ import contextlib
 import json
 import signal
 import time
+import urllib.request
 
 import pytest
 
 from bridge.simulate.envelope import now
+from bridge.simulate.sns import TOPIC
+from tests.tools.bridge import run
 from tests.tools.ports import free_port, wait_for
 from tests.tools.sqs import SQS
 
@@ -207,3 +210,57 @@ class TestSQS:
         stored = broker.take(queue)
         assert len(stored) == len(sqs.deleted()) == 200 - len(sqs.bodies("orders"))
         assert confirmed_before_deleted(sqs, stored)
+
+
+class TestCheck:
+    """`bridge check` sees what can be seen without a receive, which would count."""
+
+    @pytest.fixture
+    def check(self, sqs, broker, queue):
+        own = {"BRIDGE_SQS_QUEUES": sqs.url("orders"), "BRIDGE_SQS_ENDPOINT": sqs.endpoint, **sqs.environment}
+        own |= {"BRIDGE_TOPICS": TOPIC, "BRIDGE_AMQP_URL": broker.url, "BRIDGE_ROUTING_KEY": queue}
+        return lambda **settings: run("check", **{**own, **settings})
+
+    def test_all_is_well(self, sqs, check):
+        sqs.send("orders", "a", "b")
+        done = check()
+        assert done.returncode == 0 and not done.stderr
+        assert f"queue {sqs.url('orders')}: 2 messages wait, 0 are out of sight; messages are kept for 14 days" in done.stdout
+        assert "deleting is allowed" in done.stdout and "ReceiveMessage" not in sqs.calls and len(sqs.bodies("orders")) == 2
+
+    def test_there_is_no_such_queue(self, sqs, check):
+        done = check(BRIDGE_SQS_QUEUES=sqs.url("orders") + "x")
+        assert done.returncode == 1 and "GetQueueAttributes on queue ordersx found no such queue" in done.stdout
+
+    def test_deleting_is_not_allowed(self, sqs, check):
+        denied = 400, {"__type": "com.amazon.coral.service#AccessDeniedException", "message": ""}
+        sqs.fault = lambda operation, _: denied if operation == "DeleteMessageBatch" else None
+        done = check()
+        assert done.returncode == 1 and "DeleteMessageBatch on queue orders is not allowed" in done.stdout
+
+    def test_no_credentials(self, check):
+        done = check(AWS_ACCESS_KEY_ID="", AWS_EC2_METADATA_DISABLED="true")
+        assert done.returncode == 1 and "no AWS credentials: set AWS_ACCESS_KEY_ID" in done.stdout
+
+
+class TestWhatIsShown:
+    def test_metrics_and_the_status_page(self, sqs, pulling, sns):
+        sqs.send("orders", text(sns.notification("hello")), "raw")
+        port = free_port()
+        with pulling(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}", BRIDGE_LISTEN="off"):
+            wait_for("the one that stays", lambda: sqs.bodies("orders") == ["raw"])
+
+            def shown(path):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                    return answer.read().decode()
+
+            wait_for("metrics", lambda: "bridge_sqs_deleted_total 1\n" in shown("/metrics"))
+            metrics = shown("/metrics")
+            status = json.loads(shown("/status.json"))
+            own = {"BRIDGE_LISTEN": "off", "BRIDGE_SQS_QUEUES": sqs.url("orders")}
+            assert run("healthcheck", BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}", **own).returncode == 0
+            assert "nobody can be asked" in run("healthcheck", BRIDGE_ADMIN_LISTEN="off", **own).stdout
+        lines = "received_total 2", "published_total 1", 'refused_total{reason="malformed-message"} 1', 'errors_total{kind="clock"} 0'
+        for line in lines:
+            assert f"\nbridge_sqs_{line}\n" in metrics
+        assert status["sqs"][:2] == [1, 1] and status["refusals"][0][-1] == "sqs:orders"

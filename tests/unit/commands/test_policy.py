@@ -43,12 +43,13 @@ def test_a_short_outage_costs_seconds():
 
 
 def test_it_prints_json_and_commands_that_carry_the_same_json(capsys):
-    assert policy([]) == 0
+    assert policy("", "") == 0
     text = capsys.readouterr().out
     delivery, redrive = text.split("# DeliveryPolicy\n")[1].split("# RedrivePolicy")
     assert json.loads(delivery) == DELIVERY_POLICY
     assert json.loads(redrive.partition("\n")[2].partition("aws ")[0]) == REDRIVE_POLICY
-    commands = [shlex.split(command) for command in text[text.index("aws sns") :].replace("\\\n", " ").splitlines()]
+    commands = [shlex.split(command, comments=True) for command in text[text.index("aws sns") :].replace("\\\n", " ").splitlines()]
+    assert commands.pop() == []  # what to set so that it prints more
     assert [command[:3] for command in commands] == [["aws", "sns", "set-subscription-attributes"]] * 2
     found = {
         command[command.index("--attribute-name") + 1]: json.loads(command[command.index("--attribute-value") + 1]) for command in commands
@@ -57,6 +58,28 @@ def test_it_prints_json_and_commands_that_carry_the_same_json(capsys):
     assert "59 minutes" in text or "60 minutes" in text
 
 
-def test_it_takes_no_arguments():
-    with pytest.raises(SettingError, match="--topics"):
-        policy(["--topics"])
+def test_with_queues_it_prints_their_policies_and_the_bridges_own(capsys):
+    queues = ["https://sqs.eu-central-1.amazonaws.com/123456789012/letters", "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders"]
+    arns = ["arn:aws:sqs:eu-central-1:123456789012:letters", "arn:aws-cn:sqs:cn-north-1:123456789012:orders"]
+    topics = ["arn:aws:sns:eu-central-1:123456789012:orders", "arn:aws:sns:*:123456789012:*"]
+    assert policy(", ".join(topics), ",".join(queues)) == 0
+    text = capsys.readouterr().out
+    commands = [shlex.split(command, comments=True) for command in text[text.index("aws sns") :].replace("\\\n", " ").splitlines()]
+    values = {}
+    for command in filter(None, commands):
+        values.setdefault(command[2], []).append((command[-3], json.loads(command[-1])))
+    assert values["set-subscription-attributes"][1][1] == {"deadLetterTargetArn": arns[0]}
+    for (url, attributes), queue, arn in zip(values["set-queue-attributes"], queues, arns, strict=True):
+        [statement] = json.loads(attributes["Policy"])["Statement"]
+        assert url == queue and statement["Resource"] == arn and statement["Action"] == "sqs:SendMessage"
+        assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+        assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": topics}}
+    [(_, document)] = values["put-role-policy"]
+    assert document["Statement"][0]["Resource"] == arns
+    operations = {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"}
+    assert set(document["Statement"][0]["Action"]) == {f"sqs:{operation}" for operation in operations}
+
+
+def test_what_is_no_queue_is_told():
+    with pytest.raises(SettingError, match="BRIDGE_SQS_QUEUES: 'orders' is not a queue's URL"):
+        policy("", "orders")

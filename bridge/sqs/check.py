@@ -1,0 +1,41 @@
+"""What `bridge check` says about queues."""
+
+import os
+
+from bridge.config import Config
+from bridge.sns.fetch import default_ca_file
+from bridge.sqs.credentials import CredentialChain, ask
+from bridge.sqs.queue import Queue, SQSError
+from bridge.sqs.queue_url import QueueURL
+
+NO_RECEIPT = "bridge-check"  # belongs to no message: SQS says so to whoever may delete, and AccessDenied to all others
+
+
+def check_queues(config: Config) -> bool:
+    """Print what can be seen of each queue of BRIDGE_SQS_QUEUES without receiving from it; return whether all is well."""
+    if not config.sqs_queues:
+        return True
+    ca_file = config.ca_file or default_ca_file()
+    chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(ca_file))
+    results = [_check_queue(one, Queue(one, config.sqs_endpoint, chain, ca_file)) for one in config.sqs_queues]
+    return all(results)
+
+
+def _check_queue(url: QueueURL, queue: Queue) -> bool:
+    try:
+        attributes = queue.attributes()
+    except SQSError as error:
+        print(f"queue {url.url}: {error}")
+        return False
+    numbers = [attributes.get("ApproximateNumberOfMessages" + kind, "?") for kind in ("", "NotVisible")]
+    days = int(attributes.get("MessageRetentionPeriod", "0")) / 86400
+    print(f"queue {url.url}: {numbers[0]} messages wait, {numbers[1]} are out of sight; messages are kept for {days:g} days")
+    try:
+        queue.delete([NO_RECEIPT])
+        queue.change_visibility([(NO_RECEIPT, 0)])
+    except SQSError as error:
+        if error.kind == "access-denied":
+            print(f"queue {url.url}: {error}")
+            return False
+    print(f"queue {url.url}: deleting is allowed; receiving is not tried, because each receive counts (maxReceiveCount)")
+    return True
