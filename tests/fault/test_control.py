@@ -8,6 +8,7 @@ from tests.conftest import settings_for
 from tests.fault.load import Load
 from tests.fault.wrapped import Wrapped
 from tests.tools.fault_proxy import FaultProxy
+from tests.tools.ports import wait_for
 
 pytestmark = pytest.mark.quick
 CONTROL = (sys.executable, "-m", "tests.fault.control")
@@ -50,4 +51,5 @@ def test_without_a_fault_the_control_passes_too(control, broker, queue, sns):
     bridge, _proxy = control
     with Load(sns, bridge.endpoint(), least=200) as load:
         load.wait_for_sent(100)
+    wait_for("what was answered before it was in the queue", lambda: broker.count(queue) >= 200, 30)
     assert not load.verdict(broker.take(queue)).faults
