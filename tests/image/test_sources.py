@@ -25,7 +25,7 @@ def test_the_archive_alone_without_a_network_gives_the_same_image(folder: Path) 
     home.mkdir()
     alone = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
     routes = subprocess.run([*alone, "cat", "/proc/net/route"], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(routes) == 1, "nothing but the table's heading: there is no way out"
+    assert len(routes) <= 1, "beside the heading of the table nothing: there is no way out"
     settings = {"PATH": os.environ["PATH"], "HOME": str(home)}
     done = subprocess.run([*alone, "make", "image"], cwd=tree, env=settings, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
