@@ -37,11 +37,16 @@ def entries(changelog: str, since: str) -> list[Entry]:
     return found
 
 
-def word(found: list[Entry]) -> str:
-    """Return one line about the entries: security, by which sign, or not."""
-    cves = sorted(set(re.findall(r"CVE-\d{4}-\d{4,}", "\n".join(entry.text for entry in found))), key=lambda name: name.split("-")[1:])
-    if cves:
-        return f"**security**: {', '.join(cves)}"
+def cves(text: str) -> set[str]:
+    """Return the CVE numbers that a text names."""
+    return set(re.findall(r"CVE-\d{4}-\d{4,}", text))
+
+
+def word(found: list[Entry], before: str = "") -> str:
+    """Return one line about the entries: security, by which sign, or not. CVEs that the changelog before names were fixed already."""
+    new = cves("\n".join(entry.text for entry in found)) - cves(before)
+    if new:
+        return f"**security**: {', '.join(sorted(new, key=lambda name: [int(part) for part in name.split('-')[1:]]))}"
     if any("-security" in entry.distributions for entry in found):
         return "**security**: published by Debian's security team"
     urgent = next((entry.urgency for entry in found if entry.urgency in URGENT), "")

@@ -125,17 +125,24 @@ def unpacked(pin: Pin) -> Path:
     return fetch.package(pin.name, table | {"amd64": pin.sha256})
 
 
+def changelog(pin: Pin) -> str:
+    """Return the changelog of a Debian package of this version."""
+    tree = unpacked(pin)
+    if pin.kind == "package":
+        return news.of_package(tree, pin.name)
+    return (tree / "debian/changelog").read_text(encoding="utf-8", errors="replace")
+
+
 def change(old: Pin, new: Pin, advisories: dict[str, str]) -> Change:
     """Return the change with what is known about it."""
     if old.kind == "pypi":
         return Change(old, new, advisories.get(old.name, "PyPI's advisories could not be asked"))
-    tree = unpacked(new)
-    if old.kind == "source":
-        changelog = (tree / "debian/changelog").read_text(encoding="utf-8", errors="replace")
-    else:
-        changelog = news.of_package(tree, old.name)
-    entries = news.entries(changelog, old.version)
-    return Change(old, new, news.word(entries), "\n\n".join(entry.text for entry in entries))
+    entries = news.entries(changelog(new), old.version)
+    try:
+        before = changelog(old)
+    except BuildError:
+        before = ""  # a version that is gone
+    return Change(old, new, news.word(entries, before), "\n\n".join(entry.text for entry in entries))
 
 
 def table(changes: list[Change]) -> list[str]:

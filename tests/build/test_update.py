@@ -100,6 +100,11 @@ class TestWhatChanged:
         more = "    - CVE-2026-31790 (a heap overflow)\n    - CVE-2026-2 is none\n    - CVE-2026-31789, CVE-2026-31790\n"
         assert says(CHANGELOG.format(more=more)) == "**security**: CVE-2026-31789, CVE-2026-31790"
 
+    def test_what_the_version_before_had_fixed_is_not_new(self):
+        entries = news.entries(CHANGELOG.format(more="    - CVE-2026-31790, CVE-2026-11111\n"), "3.5.7-1~deb13u2")
+        assert news.word(entries, "the pinned one: CVE-2026-11111") == "**security**: CVE-2026-31790"
+        assert news.word(entries, "CVE-2026-11111, CVE-2026-31790") == "not security, as far as the changelog says"
+
     def test_the_security_teams_suite_is_a_sign(self):
         assert "security team" in says(CHANGELOG.format(more="").replace(") trixie;", ") trixie-security;", 1))
 
