@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import time
 
 from bridge.config import Config
-from bridge.errors import BadSignature, OutsideWindow, UnknownSignatureVersion
+from bridge.errors import BadSignature, CertificateUnavailable, OutsideWindow, UnknownSignatureVersion
 from bridge.sns.certificates import Certificates, certificate_source, check_certificate
 from bridge.sns.message import Message
 from bridge.sns.signature import Certificate
@@ -16,6 +16,14 @@ from bridge.sns.topic import TopicArn, allowed
 DIGESTS = {"1": "sha1", "2": "sha256"}  # SignatureVersion
 MAX_TOPICS = 4_000  # topics known at a time; only a list with * lets so many in
 MAX_URLS = 8  # certificates a topic remembers
+
+
+class StaleCertificate(CertificateUnavailable):
+    """The signature does not match, and SNS may have renewed the key since the certificate was fetched: `url` has to be fetched again."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("the signature does not match the certificate that is kept, and a fresh one has not been fetched yet")
+        self.url = url
 
 
 class Topic:
@@ -63,7 +71,8 @@ class MessageVerifier:
         return certificate
 
     def check(self, topic: Topic, received: Message, certificate: Certificate, stored: bool = False) -> None:
-        """Check certificate, signature and Timestamp. Raises CertificateNotValid, BadSignature, OutsideWindow.
+        """Check certificate, signature and Timestamp. Raises CertificateNotValid, BadSignature, OutsideWindow, and StaleCertificate when
+        nobody can tell before the certificate is fetched again.
 
         stored: the message has waited in a queue. BRIDGE_MAX_AGE is no limit then, and the certificate has to have been valid at the
         Timestamp instead of now.
@@ -71,7 +80,8 @@ class MessageVerifier:
         now = self._now()
         check_certificate(certificate, topic.arn, self._config.sns_endpoint, received.timestamp if stored else now)
         if not certificate.verify(received.signature, received.string_to_sign(), DIGESTS[received.signature_version]):
-            raise BadSignature("the signature does not match the message")
+            self.check(topic, received, self._fresh(topic, received, certificate), stored)
+            return
         max_age = self._config.max_age
         if max_age and not stored and not -max_age <= now - received.timestamp <= max_age:
             raise OutsideWindow("Timestamp is further from this machine's clock than BRIDGE_MAX_AGE")
@@ -80,3 +90,16 @@ class MessageVerifier:
                 self._topics.clear()
             topic.known = True
             self._topics[topic.arn.arn] = topic
+
+    def _fresh(self, topic: Topic, received: Message, used: Certificate) -> Certificate:
+        """Return another certificate of the same URL than `used`, whose key did not make the signature.
+
+        Raises BadSignature if there is none, StaleCertificate if it has to be fetched, CertificateUnavailable if that has just failed.
+        """
+        source, name = certificate_source(received.signing_cert_url, topic.arn, self._config.sns_endpoint)
+        certificate = self._certificates.refresh(source, name, used)
+        if certificate is None:
+            raise StaleCertificate(source)
+        if certificate is used:
+            raise BadSignature("the signature does not match the message")
+        return certificate

@@ -7,7 +7,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from bridge.amqp import frames
-from bridge.authenticity import MessageVerifier, Topic
+from bridge.authenticity import MessageVerifier, StaleCertificate, Topic
 from bridge.bodies import cloudevents, tracing
 from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
@@ -83,7 +83,11 @@ class Pipeline:
         if isinstance(found, str):
             self._wait(found, body, headers, pending, stored)
             return
-        self._verifier.check(topic, received, found, stored)
+        try:
+            self._verifier.check(topic, received, found, stored)
+        except StaleCertificate as stale:
+            self._wait(stale.url, body, headers, pending, stored)
+            return
         pending.genuine = True
         if isinstance(received, Notification):
             self._publish(topic, received, headers, body, pending)

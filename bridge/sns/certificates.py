@@ -170,6 +170,9 @@ class Certificates:
 
     def _keep(self, url: str, encoded: bytes) -> Certificate:
         certificate = load_certificate(encoded)
+        former = self._kept.pop(url, None)
+        if former is not None:
+            former[0].not_after = 0  # all who hold it look for this one
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[url] = certificate, self._now()
