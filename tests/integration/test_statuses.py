@@ -64,7 +64,6 @@ def test_a_duplicate_member_is_400(shared, broker):
         ("Subject", None),
         ("Timestamp", "yesterday"),
         ("MessageId", "not-a-uuid"),
-        ("MessageAttributes", []),
         ("Signature", "not base64!"),
         ("Subject", "two\nlines"),
     ],
