@@ -129,24 +129,3 @@ def test_the_parent_of_several_killed(broker, queue, sns, record):
     bridge.stop()
     record("bridge: the parent of two processes killed, five times", load, broker.take(queue))
     assert load.statuses() <= {0, 200, 403, 503}
-
-
-def test_one_of_two_processes_hangs(broker, queue, start_bridge, sns, record):
-    """SIGSTOP, for good: half of the connections get no answer until the parent has replaced it, 30 s later."""
-    bridge = start_bridge(BRIDGE_PROCESSES="2")
-    bridge.wait_for("broker_connected", more_than=1)
-    with open(f"/proc/{bridge.pid()}/task/{bridge.pid()}/children") as file:
-        victim, other = map(int, file.read().split())
-    with Load(sns, bridge.endpoint(), rate=20, connections=16) as load:
-        load.wait_for_sent(50)
-        os.kill(victim, signal.SIGSTOP)
-        bridge.wait_for("process_hung", 45)
-        bridge.wait_for("process_died", status=-9)
-        bridge.wait_for("broker_connected", more_than=2, seconds=20)
-        load.over()
-    assert not bridge.events("process_hung", process=1) or not bridge.events("process_hung", process=0)
-    os.kill(other, 0)
-    record("bridge: one of two processes hangs", load, broker.take(queue))
-    assert load.statuses() <= {0, 200, 403, 503}
-    for _ in range(20):
-        assert bridge.deliver(sns.notification()).status == 200
