@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bridge.amqp import frames
 from bridge.authenticity import MessageVerifier, StaleCertificate, Topic
-from bridge.bodies import cloudevents, tracing
+from bridge.bodies import tracing
+from bridge.bodies.formats import FORMATS
 from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
 from bridge.errors import BridgeError, HeadersDisagree, MalformedMessage, NotFound, RawDeliveryRefused, RoutingFailed
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 class Routed:
     """Where a topic's messages go: all that is the same for each of them."""
 
-    __slots__ = ("body", "exchange", "fields", "route", "routing_key")
+    __slots__ = ("exchange", "fields", "format", "route", "routing_key")
 
     def __init__(self, arn: TopicArn, route: Route) -> None:
         """exchange and routing_key are None when they depend on the message. Raises RoutingFailed."""
-        self.route, self.body = route, route.body
+        self.route, self.format = route, FORMATS[route.body]
         self.fields = frames.topic_fields(arn.arn)
         self.exchange = route.exchange.fill(arn, None) if route.exchange.of_topic_only else None
         self.routing_key = route.routing_key.fill(arn, None) if route.routing_key.of_topic_only else None
@@ -130,13 +131,10 @@ class Pipeline:
             attributes, left_out = frames.attribute_fields(received)
             fields += attributes
             self._publisher.left_out(left_out)
-        if routed.body == "cloudevents":
-            published, content_type = cloudevents.of_notification(received, pending.trace), cloudevents.CONTENT_TYPE
-        else:
-            published = received.message.encode() if routed.body == "message" else body
-            content_type = frames.content_type(headers.get("content-type"))
-        envelope = routed.body == "envelope"
-        self._publisher.publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, envelope)
+        form = routed.format
+        published = form.of_notification(received, body, pending.trace)
+        content_type = form.content_type or frames.content_type(headers.get("content-type"))
+        self._publisher.publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, form.has_attributes)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, pending: PendingRequest) -> None:
         def then(error: BridgeError | None) -> None:
@@ -165,8 +163,6 @@ class Pipeline:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
         self._publisher.check()
         fields = routed.fields + frames.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), pending.trace)
-        if routed.body == "cloudevents":
-            body, content_type = cloudevents.of_raw(message_id, arn, body, pending.trace), cloudevents.CONTENT_TYPE
-        else:
-            content_type = frames.content_type(headers.get("content-type"))
+        body = routed.format.of_raw(message_id, arn, body, pending.trace)
+        content_type = routed.format.content_type or frames.content_type(headers.get("content-type"))
         self._publisher.publish(pending, routed.exchange, routed.routing_key, body, content_type, int(time()), fields, False)

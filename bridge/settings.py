@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from bridge.bodies.formats import FORMATS, MEANINGS
+
 
 class Setting:
     """One setting: BRIDGE_<NAME> in the environment, --<name> on the command line (dashes for underscores)."""
@@ -159,7 +161,7 @@ SETTINGS = (
     Setting("ROUTING_KEY", "", TEXT, "With which key; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`."),
     Setting("ROUTES", "", FILE, "A TOML file of rules per topic, see Routing; read again when it changes."),
     Setting("QUEUE", "", ("NAME", name), "Declare this durable quorum queue, and bind it when an exchange is set. Without it nothing is declared."),
-    Setting("BODY", "envelope", one_of("envelope", "message", "cloudevents"), "What is published: the bytes exactly as SNS sent them, the Message alone, or a CloudEvent with the Message as its data."),
+    Setting("BODY", "envelope", one_of(*FORMATS), f"What is published: {MEANINGS}."),
     Setting("TRACE_ATTRIBUTE", "traceparent", ("NAME", name), "The message attribute that a message's W3C trace context is taken from, before the request's header `traceparent`; empty is the header alone."),
     Setting("RAW", "off", ("on|off", switch), "Accept raw message delivery, which is unsigned; needs Basic auth or TLS client certificates."),
     Setting("LISTEN", ":3000", ("HOST:PORT|off", listen), "Where SNS's requests come in; an empty host is every address, IPv6 and IPv4. `off` is for a bridge that only pulls from `BRIDGE_SQS_QUEUES`."),

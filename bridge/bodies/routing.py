@@ -2,12 +2,12 @@
 
 import re
 
+from bridge.bodies.formats import FORMATS
 from bridge.errors import RoutingFailed
 from bridge.settings import without_control
 from bridge.sns.message import Notification
 from bridge.sns.topic import TopicArn, TopicPattern
 
-BODIES = ("envelope", "message", "cloudevents")
 MAX_SHORT_STRING = 255  # bytes of an exchange's or routing key's name (AMQP 0-9-1 section 4.2.5.3)
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -68,14 +68,14 @@ def _field(name: str, topic: TopicArn, message: Notification | None) -> str:
 
 
 class Route:
-    """One rule: the topics that it is for (None: all), the two templates, and which of BODIES is published."""
+    """One rule: the topics that it is for (None: all), the two templates, and the name of the format (formats.py) that is published."""
 
     __slots__ = ("body", "exchange", "pattern", "routing_key")
 
     def __init__(self, pattern: TopicPattern | None, exchange: str, routing_key: str, body: str) -> None:
         """Raises ValueError with what is wrong."""
-        if body not in BODIES:
-            raise ValueError(f"body {body!r} is none of {', '.join(BODIES)}")
+        if body not in FORMATS:
+            raise ValueError(f"body {body!r} is none of {', '.join(FORMATS)}")
         self.pattern = pattern
         self.exchange = Template(exchange)
         self.routing_key = Template(routing_key)

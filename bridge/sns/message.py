@@ -9,14 +9,11 @@ import re
 from operator import itemgetter
 
 from bridge.errors import HeadersDisagree, MalformedMessage
-from bridge.sns.timestamp import FORM as TIMESTAMP
+from bridge.sns.grammar import UUID, UUID_AND_TIMESTAMP
 from bridge.sns.timestamp import unix_seconds
 
 # The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
 # A strict grammar for every field but Message closes that.
-UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_UUID = re.compile(UUID)
-_UUID_AND_TIMESTAMP = re.compile(rf"{UUID}\n{TIMESTAMP}")
 _TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
@@ -47,7 +44,7 @@ class Message:
             raise MalformedMessage("a member that must be a string is not one")
         message_id, timestamp, self.message, self.topic_arn, self.signature_version, self.signing_cert_url, signature = values
         self.message_id, self.timestamp_text = message_id, timestamp
-        if not _UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
+        if not UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
             raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
         self.timestamp = unix_seconds(timestamp)
         try:
@@ -174,7 +171,7 @@ def check_headers(headers: dict[str, str], message: Message) -> None:
 
 def is_uuid(text: str) -> bool:
     """Tell whether a text is a UUID, as every MessageId is."""
-    return _UUID.fullmatch(text) is not None
+    return UUID.fullmatch(text) is not None
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,12 +1,9 @@
 """Timestamp: its form, and the Unix seconds that it stands for. No sockets here."""
 
-import re
-
 from bridge.errors import MalformedMessage
 from bridge.sns.calendar import days_since_epoch
+from bridge.sns.grammar import TIMESTAMP
 
-FORM = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
-_FORM = re.compile(FORM)
 MAX_KNOWN = 1000
 
 _known_minutes: dict[str, int] = {}
@@ -14,7 +11,7 @@ _known_minutes: dict[str, int] = {}
 
 def is_timestamp(text: str) -> bool:
     """Tell whether a text has a Timestamp's form."""
-    return _FORM.fullmatch(text) is not None
+    return TIMESTAMP.fullmatch(text) is not None
 
 
 def unix_seconds(timestamp: str) -> int:

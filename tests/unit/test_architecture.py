@@ -25,7 +25,8 @@ MAX_LINES = 350
 # Without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
 PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
-    *("sns.calendar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.tracing", "settings", "version"),
+    *("sns.calendar", "sns.grammar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.formats"),
+    *("bodies.tracing", "settings", "version"),
     *("sqs.signing", "sqs.queue_url"),
 }
 MODULES_OF_THE_NETWORK = {
@@ -46,15 +47,19 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
-    {"sns._rsa", "_revision", "sns.calendar"},  # the extension module, what a build writes, arithmetic
-    {"errors", "version", "settings", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
+    {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, what has no parts
+    {"errors", "version", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"admin.reports", "sqs.queue_url"},
     {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "commands.policy"},
-    {"sns.certificates", "bodies.routing", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
-    {"amqp.frames", "bodies.cloudevents", "config", "verdicts", "sqs.credentials"},
+    {"sns.certificates", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
+    {"bodies.cloudevents", "amqp.frames", "verdicts"},
+    {"bodies.formats"},
+    {"settings"},
+    {"bodies.routing"},
+    {"config", "sqs.credentials"},
     {"pending", "authenticity", "http.tls", "commands.healthcheck", "sqs.queue"},
     {"amqp.publisher", "commands.verify"},
     {"pipeline", "http.connection", "sqs.check"},

@@ -307,8 +307,8 @@ def test_a_topic_follows_its_rule(tmp_path):
     config = load({"TOPICS": "arn:aws:sns:*:*:*", "ROUTES": str(path), "EXCHANGE": "default"})
     arns = [TopicArn(f"arn:aws:sns:us-west-2:123456789012:{name}") for name in "ab"]
     first, second = (Routed(arn, find_route(arn, config.routes)) for arn in arns)
-    assert (first.exchange, first.routing_key, first.body) == ("x.us-west-2", None, "message")
-    assert (second.exchange, second.routing_key, second.body) == ("default", "b", "envelope")
+    assert (first.exchange, first.routing_key, first.format.name) == ("x.us-west-2", None, "message")
+    assert (second.exchange, second.routing_key, second.format.name) == ("default", "b", "envelope")
 
 
 def test_a_topics_name_that_is_too_long_for_a_routing_key_is_a_clear_503():
