@@ -19,7 +19,7 @@ class PendingRequest:
     """A request that is answered exactly once. Later outcomes (a confirm after the deadline) are ignored."""
 
     __slots__ = (
-        *("_requests", "answer", "began", "client", "genuine", "held", "message_id", "over", "sent", "size", "tag", "topic_arn", "trace"),
+        *("_requests", "answer", "began", "client", "genuine", "held", "message_id", "over", "sent", "size", "topic_arn", "trace"),
         "waiting",
     )
 
@@ -32,7 +32,6 @@ class PendingRequest:
         self.client, self.began, self.size = client, began, size
         self.over = self.genuine = self.waiting = False
         self.message_id, self.topic_arn, self.sent = "", "", 0.0  # sent to the broker, in monotonic seconds
-        self.tag = 0  # the publish's delivery tag
         self.trace: Trace | None = None
         self.held: Callable[[PendingRequest], None] | None = None  # takes it out of the table that holds it
 

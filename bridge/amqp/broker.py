@@ -40,13 +40,21 @@ class BrokerSettings:
         if not self.password_file:
             return ""
         with open(self.password_file, "rb") as file:
-            content = file.read(MAX_SECRET + 1).strip(b"\r\n")
-        if not content or len(content) > MAX_SECRET:
-            raise ValueError(f"BRIDGE_AMQP_PASSWORD_FILE is empty or longer than {MAX_SECRET} bytes")
-        try:
-            return content.decode()
-        except UnicodeDecodeError:  # whose own words would show a byte of it
-            raise ValueError("BRIDGE_AMQP_PASSWORD_FILE is not UTF-8") from None
+            return secret_of(file.read(MAX_SECRET + 3))
+
+
+def secret_of(content: bytes) -> str:
+    """Return the password or token that a file's content is, without the line's end.
+
+    Raises ValueError when it is empty, too long or not UTF-8.
+    """
+    content = content.strip(b"\r\n")
+    if not content or len(content) > MAX_SECRET:
+        raise ValueError(f"BRIDGE_AMQP_PASSWORD_FILE is empty or holds more than {MAX_SECRET} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:  # whose own words would show a byte of it
+        raise ValueError("BRIDGE_AMQP_PASSWORD_FILE is not UTF-8") from None
 
 
 def expiry(secret: str) -> float:

@@ -221,9 +221,11 @@ class _Answer(AbstractIOReference):
 
 
 class Services(SelectorIOServicesAdapter):
-    """pika's I/O services, with our transport in place of pika's. There is one AMQP connection at a time."""
+    """pika's I/O services, with our transport in place of pika's; there is more than one while a connection replaces another."""
 
-    transport: Transport | None = None
+    def __init__(self, native_loop: Any) -> None:
+        super().__init__(native_loop)
+        self.transports: list[Transport] = []
 
     def getaddrinfo(
         self, host: str, port: int, on_done: Callable[[Any], None], family: int = 0, socktype: int = 0, proto: int = 0, flags: int = 0
@@ -254,16 +256,17 @@ class Services(SelectorIOServicesAdapter):
         return _Connecting(self, protocol_factory, sock, on_done, ssl_context, server_hostname)
 
     def adopt(self, sock: socket.socket, protocol: AbstractStreamProtocol) -> Transport:
-        """Make the transport that `flush` sends for from now on."""
-        self.transport = Transport(sock, protocol, self)
-        return self.transport
+        """Make a transport that `flush` sends for from now on."""
+        transport = Transport(sock, protocol, self)
+        self.transports.append(transport)
+        return transport
 
     def forget(self, transport: Transport) -> None:
         """The transport has ended."""
-        if self.transport is transport:
-            self.transport = None
+        if transport in self.transports:
+            self.transports.remove(transport)
 
     def flush(self) -> None:
         """Send what this turn of the loop has written."""
-        if self.transport is not None:
-            self.transport.flush()
+        for transport in self.transports[:]:
+            transport.flush()

@@ -54,6 +54,7 @@ class Process:
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
         certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
         self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
+        loop.on_amqp_bug = self._publisher.broken
         shared = config.processes > 1
         if shared and config.listens and not config.listen[1]:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
@@ -72,7 +73,7 @@ class Process:
             self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, max_connections(config, log), log)
             self._requests.make_room = self._listener.make_room
             self._tls = ListenerTLS(config, log, self._listener.use_tls) if config.tls_cert else None
-        self._follow = [self._credentials.follow, follow_routes(config, pipeline.use_routes, log)]
+        self._follow = [self._credentials.follow, self._publisher.follow, follow_routes(config, pipeline.use_routes, log)]
         if self._tls is not None:
             self._follow.append(self._tls.follow)
         if admin is not None:

@@ -77,7 +77,7 @@ def unbound(scene: Scene) -> None:
 def exchange_deleted(scene: Scene) -> None:
     with scene.broker.channel() as channel:
         channel.exchange_delete(EXCHANGE)
-        scene.refused("broker-lost")
+        scene.refused("routing")
         time.sleep(2)
         scene.broker.declare(QUEUE, exchange=EXCHANGE)
     scene.load.over()
@@ -88,7 +88,7 @@ def permission_taken(scene: Scene) -> None:
     scene.broker.ctl("close_all_connections", "permissions have changed")  # a busy channel keeps the permissions it began with
     try:
         scene.bridge.wait_for("channel_closed")
-        scene.refused("broker-lost")
+        scene.refused("routing")
         time.sleep(2)
     finally:
         scene.broker.ctl("set_permissions", "-p", "/", "guest", ".*", ".*", ".*")

@@ -27,7 +27,7 @@ PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
     *("sns.calendar", "sns.grammar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.formats"),
     *("bodies.tracing", "settings", "version"),
-    *("sqs.signing", "sqs.queue_url"),
+    *("sqs.signing", "sqs.queue_url", "amqp.exchanges"),
 }
 MODULES_OF_THE_NETWORK = {
     "socket",
@@ -53,7 +53,7 @@ LAYERS = [
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"admin.reports", "sqs.queue_url"},
-    {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "commands.policy"},
+    {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "commands.policy"} | {"amqp.exchanges", "amqp.queue"},
     {"sns.certificates", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
     {"bodies.cloudevents", "amqp.frames", "verdicts"},
     {"bodies.formats"},
@@ -61,7 +61,10 @@ LAYERS = [
     {"bodies.routing"},
     {"config", "sqs.credentials"},
     {"pending", "authenticity", "http.tls", "commands.healthcheck", "sqs.queue"},
-    {"amqp.publisher", "commands.verify"},
+    {"amqp.channel", "commands.verify"},
+    {"amqp.connection"},
+    {"amqp.links"},
+    {"amqp.publisher"},
     {"pipeline", "http.connection", "sqs.check"},
     {"http.listener", "sqs.receiver", "commands.check"},
     {"admin.listener"},

@@ -22,7 +22,7 @@ class Turns:
 
     def __init__(self, loop, seen, wanted):
         self.loop, self.seen, self.wanted, self.by_turn = loop, seen, wanted, []
-        loop.services.transport = self
+        loop.services.transports.append(self)
 
     def flush(self):
         self.by_turn.append(len(self.seen))

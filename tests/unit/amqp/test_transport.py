@@ -133,7 +133,7 @@ def test_an_end_is_told_once_in_a_later_turn(loop, stream, how):
     turn(loop, lambda: protocol.ends)
     assert len(protocol.ends) == 1 and protocol.eofs == (how == "closed")
     assert (type(protocol.ends[0]) is ValueError) is (how == "breach")
-    assert loop.services.transport is None
+    assert not loop.services.transports
     transport.abort()
     transport.write(b"late")
     transport.flush()

@@ -1,0 +1,176 @@
+"""A channel in confirm mode: publishes go out with mandatory set, and each waits for its confirm, its return or the channel's end.
+
+Source: RabbitMQ guides "Consumer Acknowledgements and Publisher Confirms" and "Publishers" (mandatory); AMQP 0-9-1 section 1.8.3.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from itertools import takewhile
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pika import frame as pika_frame
+from pika import spec
+
+from bridge.amqp import frames
+from bridge.amqp.transport import Transport
+from bridge.counters import Counters
+from bridge.errors import Nacked, Unroutable
+
+if TYPE_CHECKING:
+    import pika
+
+    from bridge.pending import PendingRequest
+
+MAX_METHODS = 1000  # encoded Basic.Publish methods that are kept
+
+
+class Publish:
+    """A message on its way: all that is needed to send it, once more too, and the request that waits for its end.
+
+    Until the broker has taken it, it is *suspect* when a channel closed while it was in flight, because it may be the cause;
+    *accepted* says that exchange, permission and size were right when it was sent.
+    """
+
+    __slots__ = (
+        *("accepted", "body", "content_type", "envelope", "exchange", "fields", "key", "request", "routing_key", "sends"),
+        *("suspect", "table", "timestamp"),
+    )
+
+    def __init__(
+        self,
+        request: "PendingRequest",
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        content_type: bytes,
+        timestamp: int,
+        fields: bytes,
+        envelope: bool,
+    ) -> None:
+        """The arguments are Publisher.publish's."""
+        self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
+        self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
+        self.sends, self.suspect, self.accepted = 0, False, False
+        self.table: dict[int, Publish] = {}  # where it waits, and under which key
+        self.key = 0
+
+    def wait_in(self, table: "dict[int, Publish]", key: int) -> None:
+        """Wait in a table until the request is over or somebody takes it out."""
+        self.table, self.key = table, key
+        table[key] = self
+
+    def leave(self, _request: "PendingRequest") -> None:
+        """The request is over: nothing is kept for it."""
+        if self.table.get(self.key) is self:
+            del self.table[self.key]
+        self.body = self.fields = b""
+
+
+class ConfirmChannel:
+    """One channel with its publishes by delivery tag.
+
+    With a fence behind each publish the broker's answers tell, in their order, which ones it has accepted: a wrong exchange closes
+    the channel, so the first without an answer is the one to blame. (Basic.Qos, without consumers, changes nothing.)
+    """
+
+    def __init__(
+        self, channel: "pika.channel.Channel", transport: Transport, frame_max: int, counters: Counters, on_nack: Callable[[], None]
+    ) -> None:
+        """channel is open; frame_max in bytes; on_nack() is called after a nack was told to those concerned."""
+        self.channel, self._transport, self._frame_max, self._counters, self._on_nack = channel, transport, frame_max, counters, on_nack
+        self._number = channel.channel_number
+        self.pending: dict[int, Publish] = {}
+        self.fenced: deque[Publish] = deque()  # sent with a fence that has no answer yet
+        self.on_accepted: Callable[[Publish], None] = lambda _publish: None
+        self._last_tag = 0
+        self._now = 0.0  # monotonic seconds
+        self._methods: dict[tuple[str, str], bytes] = {}
+        self._fence = bytes(pika_frame.Method(self._number, spec.Basic.Qos()).marshal())
+        channel.add_on_return_callback(self._on_return)
+        channel.add_callback(self._on_fence, [spec.Basic.QosOk], one_shot=False)
+
+    def select_confirms(self, then: Callable[[], None]) -> None:
+        """Ask for confirm mode; then() is called when the channel can be used."""
+        self.channel.confirm_delivery(self._on_confirm, callback=lambda _frame: then())
+
+    def send(self, publish: Publish, fence: bool = False) -> None:
+        """Send a message; its request hears of its confirm, return or nack. Raises RoutingFailed when its headers fit in no frame."""
+        request = publish.request
+        method = self._methods.get((publish.exchange, publish.routing_key))
+        if method is None:
+            if len(self._methods) >= MAX_METHODS:
+                self._methods.clear()
+            method = frames.publish_method(self._number, publish.exchange, publish.routing_key)
+            self._methods[publish.exchange, publish.routing_key] = method
+        message_id = request.message_id.encode()
+        fields = publish.fields
+        if publish.envelope and len(fields) > (room := frames.room_for_fields(self._frame_max, publish.content_type, message_id)):
+            fields, left_out = frames.fitting(fields, room)
+            self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
+        content = frames.content_frames(
+            self._number, publish.body, publish.content_type, message_id, publish.timestamp, fields, self._frame_max
+        )  # fmt: skip
+        transport = self._transport
+        transport.write(method)
+        transport.write(content)
+        publish.sends += 1
+        self._last_tag += 1
+        publish.wait_in(self.pending, self._last_tag)
+        if fence:
+            transport.write(self._fence)
+            self.fenced.append(publish)
+        if transport.turned:  # one look at the clock serves a whole turn
+            transport.turned, self._now = False, monotonic()
+        request.sent = self._now
+
+    def take(self) -> list[Publish]:
+        """Return all that has no confirm yet, in its order, and forget it."""
+        taken = list(self.pending.values())
+        self.pending.clear()
+        return taken
+
+    @property
+    def congested(self) -> bool:
+        """Whether the broker has stopped reading and too much waits for it already."""
+        return self._transport.congested
+
+    def _on_fence(self, _frame: object) -> None:
+        if self.fenced:
+            publish = self.fenced.popleft()
+            publish.accepted, publish.suspect = True, False
+            self.on_accepted(publish)
+
+    def _on_confirm(self, frame: "pika.frame.Method[spec.Basic.Ack | spec.Basic.Nack]") -> None:
+        method = frame.method
+        last = method.delivery_tag
+        acked = type(method) is spec.Basic.Ack
+        pending = self.pending
+        tags = [last]
+        now = monotonic()
+        if method.multiple:  # tags only grow, and a dict keeps their order; 0 means all
+            tags = list(pending) if last == 0 else list(takewhile(last.__ge__, pending))
+        for tag in tags:
+            publish = pending.pop(tag, None)
+            if publish is None:
+                continue
+            request = publish.request
+            if acked:
+                self._counters.confirm_times.append(now - request.sent)
+                request.confirmed(now)
+            else:
+                request.failed(Nacked("the broker refused the message (basic.nack)"))
+        if not acked:
+            self._on_nack()
+
+    def _on_return(
+        self, _channel: "pika.channel.Channel", method: spec.Basic.Return, properties: "pika.BasicProperties", _body: bytes
+    ) -> None:
+        """An unroutable message comes back, and then its ack, which proves nothing.
+
+        A return has no delivery tag. If the same MessageId is in flight twice, neither of the two is believed.
+        """
+        self._counters.add("returns_total")
+        error = Unroutable(f"no queue is bound for exchange {method.exchange!r} and routing key {method.routing_key!r}")
+        for publish in [one for one in self.pending.values() if one.request.message_id == properties.message_id]:
+            publish.request.failed(error)

@@ -1,0 +1,206 @@
+"""One connection to one broker: its way up to two channels that take publishes, and its end.
+
+Source: AMQP 0-9-1 section 1.4 (connection); RabbitMQ guides "Connections", "Blocked Connection Notifications", "OAuth 2" (update-secret).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pika
+
+from bridge.amqp import broker
+from bridge.amqp.channel import ConfirmChannel, Publish
+from bridge.amqp.loop import Loop
+from bridge.amqp.queue import DeclaredQueue, declare
+from bridge.amqp.transport import Transport
+from bridge.amqp.url import BrokerURL
+from bridge.counters import Counters
+from bridge.errors import BridgeError
+
+
+class LinkOwner:
+    """What a link tells; each function gets the link first."""
+
+    def link_ready(self, link: "BrokerLink") -> None:
+        """Both channels take publishes."""
+
+    def link_unusable(self, link: "BrokerLink", problem: str) -> None:
+        """BRIDGE_QUEUE can't be used; `BrokerLink.set_up` tries again."""
+
+    def link_lost(self, link: "BrokerLink", error: BaseException) -> None:
+        """The connection has ended, or could not be made. Nothing is told after this."""
+
+    def link_blocked(self, link: "BrokerLink", reason: str) -> None:
+        """The broker takes no publishes for a while; reason is "" when it does again."""
+
+    def channel_closed(self, link: "BrokerLink", channel: ConfirmChannel, error: Exception) -> None:
+        """A channel that took publishes has closed. It opens again at once."""
+
+    def channel_open(self, link: "BrokerLink") -> None:
+        """A channel that had closed takes publishes again."""
+
+    def accepted(self, link: "BrokerLink", publish: Publish) -> None:
+        """The broker has accepted a message on the trial channel; its confirm is still to come."""
+
+    def nacked(self, link: "BrokerLink") -> None:
+        """The main channel has had a nack."""
+
+
+class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
+    @property
+    def transport(self) -> Transport:
+        """What `Services.adopt` has made for it."""
+        transport = self._transport
+        assert isinstance(transport, Transport)
+        return transport
+
+
+class BrokerLink:
+    """A connection with its two channels.
+
+    `main` takes messages to exchanges that are proven, `trial` all others; each is None while it is not open. `queue` is what became
+    of BRIDGE_QUEUE. secret is what it was opened or renewed with, which ends at `expires` (Unix seconds, 0 for never).
+    """
+
+    def __init__(
+        self, owner: LinkOwner, loop: Loop, settings: broker.BrokerSettings, url: BrokerURL, queue: tuple[str, str, str] | None,
+        counters: Counters,
+    ) -> None:  # fmt: skip
+        """queue, if any, is (name, exchange, binding key). Nothing happens before `connect`."""
+        self._owner, self._loop, self._settings, self._counters = owner, loop, settings, counters
+        self.url, self._to_declare = url, queue
+        self.connection: _Connection | None = None
+        self.main: ConfirmChannel | None = None
+        self.trial: ConfirmChannel | None = None
+        self.queue: DeclaredQueue | None = None
+        self.secret, self.expires = "", 0.0
+        self.blocked = self.ready = self.ended = self.closing = False
+
+    def connect(self, secret: str) -> None:
+        """Start, with what the password file holds. The owner hears of what becomes of it, also when another file can't be read."""
+        self.secret, self.expires = secret, broker.expiry(secret)
+        try:
+            parameters = broker.parameters(self._settings, self.url, secret)
+            self.connection = _Connection(
+                parameters,
+                on_open_callback=self._opened,
+                on_open_error_callback=lambda _connection, error: self.lost(error),
+                on_close_callback=lambda _connection, error: self.lost(error),
+                custom_ioloop=self._loop.services,
+            )
+        except Exception as error:  # a file that can't be read now may be there at the next try
+            self.lost(error)
+
+    def lost(self, error: BaseException) -> None:
+        """It has ended; the owner hears of it once."""
+        if not self.ended:
+            self.ended, self.ready = True, False
+            self.connection = None
+            self._owner.link_lost(self, error)
+
+    def _opened(self, connection: Any) -> None:
+        connection.add_on_connection_blocked_callback(lambda _connection, frame: self._blocked(str(frame.method.reason) or "no reason"))
+        connection.add_on_connection_unblocked_callback(lambda _connection, _frame: self._blocked(""))
+        self.set_up()
+
+    def _blocked(self, reason: str) -> None:
+        self.blocked = bool(reason)
+        self._owner.link_blocked(self, reason)
+
+    # ---- the queue and the channels
+
+    def set_up(self) -> None:
+        """Declare BRIDGE_QUEUE and open both channels."""
+        if self.connection is None or not self.connection.is_open or self.closing:
+            return
+        if self._to_declare is None:
+            self._open_channels(DeclaredQueue())
+        else:
+            declare(self.connection, self._to_declare, self._open_channels)
+
+    def _open_channels(self, queue: DeclaredQueue) -> None:
+        self.queue = queue
+        if queue.problem:
+            self._owner.link_unusable(self, queue.problem)
+            return
+        self._open(True)
+        self._open(False)
+
+    def _open(self, main: bool) -> None:
+        """Open the main channel or the trial channel (again)."""
+        connection = self.connection
+        if connection is None or not connection.is_open or self.closing:
+            return
+
+        def opened(raw: "pika.channel.Channel") -> None:
+            on_nack: Callable[[], None] = (lambda: self._owner.nacked(self)) if main else (lambda: None)
+            channel = ConfirmChannel(raw, connection.transport, connection.params.frame_max, self._counters, on_nack)
+            raw.add_on_close_callback(lambda _channel, error: self._channel_closed(channel, error))
+            channel.select_confirms(lambda: self._use(channel, main))
+
+        connection.channel(on_open_callback=opened)
+
+    def _use(self, channel: ConfirmChannel, main: bool) -> None:
+        if main:
+            self.main = channel
+        else:
+            self.trial = channel
+            channel.on_accepted = lambda publish: self._owner.accepted(self, publish)
+        if self.ready:
+            self._owner.channel_open(self)
+        elif self.main is not None and self.trial is not None:
+            self.ready = True
+            self._owner.link_ready(self)
+
+    def _channel_closed(self, channel: ConfirmChannel, error: Exception) -> None:
+        connection = self.connection
+        if connection is None or not connection.is_open or self.closing:
+            return  # the connection's own end follows, or was asked for
+        main = channel is self.main
+        if main:
+            self.main = None
+        elif channel is self.trial:
+            self.trial = None
+        else:  # before it was ever used: nothing here can mend that
+            self.close()
+            self.lost(error)
+            return
+        self._open(main)
+        self._owner.channel_closed(self, channel, error)
+
+    # ---- its credential, and its end
+
+    def renew(self, secret: str, then: Callable[[], None]) -> None:
+        """Give the broker a new password or token (connection.update-secret); then() is called when it has taken it.
+
+        A broker that does not take it closes the connection.
+        """
+        if self.connection is not None and self.connection.is_open:
+            self.secret, self.expires = secret, broker.expiry(secret)
+            self.connection.update_secret(secret, "BRIDGE_AMQP_PASSWORD_FILE has changed", lambda _frame: then())
+
+    def take(self) -> list[Publish]:
+        """Return all that has no confirm yet, and forget it."""
+        return [publish for channel in (self.main, self.trial) if channel is not None for publish in channel.take()]
+
+    def fail(self, error: BridgeError) -> None:
+        """All that has no confirm yet ends with this error."""
+        for publish in self.take():
+            publish.request.failed(error)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for a confirm."""
+        return not any(channel is not None and channel.pending for channel in (self.main, self.trial))
+
+    def abort(self, error: BaseException) -> None:
+        """Give up a connection that is in an unknown state."""
+        if self.connection is not None and self.connection.is_open:
+            self.connection.transport.abort()
+        self.lost(error)
+
+    def close(self, why: str = "Normal shutdown") -> None:
+        """Close the connection in AMQP's own way, as far as the loop still turns."""
+        self.closing = True
+        if self.connection is not None and self.connection.is_open:
+            self.connection.close(reply_text=why[:100])

@@ -1,0 +1,108 @@
+"""BRIDGE_QUEUE at the broker: declared as a durable quorum queue, or used as it is when it is there in another form, and bound.
+
+Source: AMQP 0-9-1 sections 1.7.2.1 (queue.declare, equivalence), 1.7.2.4 (queue.bind); RabbitMQ guides "Queues" and "Quorum Queues".
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pika
+from pika.exceptions import ChannelClosedByBroker
+
+from bridge.amqp.broker import describe
+
+Question = Callable[["pika.channel.Channel", Callable[[Any], None]], None]
+_DIFFERENT = re.compile(r"inequivalent arg '([^']+)'.* but current is (.*)", re.DOTALL)
+
+
+class DeclaredQueue:
+    """What became of BRIDGE_QUEUE. problem: why it can't be used, or ""; warnings: what its messages are not safe from.
+
+    quorum tells whether it is the quorum queue that the bridge declares.
+    """
+
+    __slots__ = ("problem", "quorum", "warnings")
+
+    def __init__(self) -> None:
+        self.problem, self.quorum = "", False
+        self.warnings: list[str] = []
+
+
+def ask(connection: "pika.SelectConnection", question: Question, then: Callable[[Any, Exception], None]) -> None:
+    """Ask the broker something on a channel of its own, because a no closes the channel.
+
+    question(channel, answered) sends one method, whose reply goes to answered. then(reply, error) is called when the channel is
+    closed; reply is None when the answer was no, and error has the broker's words. It is not called when the connection ends before.
+    """
+    replies: list[Any] = []
+
+    def answered(reply: Any) -> None:
+        replies.append(reply)
+        channel.close()
+
+    def closed(_channel: "pika.channel.Channel", error: Exception) -> None:
+        if connection.is_open:
+            then(replies[0] if replies else None, error)
+
+    channel = connection.channel(on_open_callback=lambda opened: question(opened, answered))
+    channel.add_on_close_callback(closed)
+
+
+def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], then: Callable[[DeclaredQueue], None]) -> None:
+    """Declare and bind queue = (name, exchange, binding key); then(result) is called once, unless the connection ends before."""
+    name, exchange, key = queue
+    result = DeclaredQueue()
+
+    def declared(reply: Any, error: Exception) -> None:
+        if reply is not None:
+            result.quorum = True
+            bind()
+            return
+        result.warnings += _differences(name, error)
+        ask(
+            connection,
+            lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered),
+            lambda reply, _passive: bind() if reply is not None else failed("declared", error),
+        )
+
+    def bind() -> None:
+        if not exchange:
+            then(result)
+            return
+        ask(
+            connection,
+            lambda channel, answered: channel.queue_bind(name, exchange, key, callback=answered),
+            lambda reply, error: then(result) if reply is not None else failed(f"bound to exchange {exchange!r}", error),
+        )
+
+    def failed(what: str, error: Exception) -> None:
+        concerned = "BRIDGE_QUEUE" if what == "declared" else "BRIDGE_EXCHANGE, BRIDGE_QUEUE"
+        result.problem = f"queue {name!r} can't be {what}: {describe(error)} ({concerned})"
+        then(result)
+
+    ask(
+        connection,
+        lambda channel, answered: channel.queue_declare(
+            name, durable=True, arguments={"x-queue-type": "quorum"}, callback=answered
+        ),
+        declared,
+    )  # fmt: skip
+
+
+def _differences(name: str, error: Exception) -> list[str]:
+    """Read from the broker's refusal in what the queue that is there differs, and say what that costs."""
+    if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
+        return []
+    found = _DIFFERENT.search(describe(error))
+    used = f"queue {name!r} is there already and is used as it is (BRIDGE_QUEUE)"
+    if found is None:
+        return [f"{used}; in what it differs from a durable quorum queue can't be seen: {describe(error)}"]
+    argument, current = found[1], found[2]
+    if argument == "durable":
+        return [f"{used}; it is not durable: messages that were answered 200 are lost when the broker restarts"]
+    if argument == "auto_delete":
+        return [f"{used}; it is deleted with its messages when its last consumer goes (auto-delete)"]
+    if argument == "x-queue-type" and "stream" not in current:
+        return [f"{used}; it is a classic queue, which is not replicated: its messages are on one node of the broker alone"]
+    return []
