@@ -12,12 +12,16 @@ from bridge.amqp.loop import Loop
 from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
+from bridge.http.basic_auth import Credentials
+from bridge.http.tls import ListenerTLS
+from bridge.log import Log
 
 PATIENCE = 15.0  # seconds for one broker
 
 
 def check(config: Config) -> int:
-    """Print a line for each thing that was looked at; return 0 when all is well, else 1."""
+    """Print a line for each thing that was looked at; return 0 when all is well, else 1. Raises SettingError."""
+    _read_files(config)
     print("settings: ok")
     wanted = _wanted(config)
     results = [_Look(config, BrokerURL(url), wanted).run() for url in config.broker.urls]
@@ -29,6 +33,14 @@ def check(config: Config) -> int:
 
         results.append(check_queues(config))
     return 0 if all(results) else 1
+
+
+def _read_files(config: Config) -> None:
+    """Read the files that `serve` reads at its start. Raises SettingError, as it would."""
+    log = Log()
+    Credentials(config.basic_auth_file, log)
+    if config.listens and config.tls_cert:
+        ListenerTLS(config, log, lambda _context: None)
 
 
 def _wanted(config: Config) -> list[tuple[str, str]]:

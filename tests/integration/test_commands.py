@@ -125,6 +125,16 @@ def test_check_refuses_bad_settings():
 # ---- healthcheck
 
 
+@pytest.mark.parametrize("name", ["BRIDGE_BASIC_AUTH_FILE", "BRIDGE_TLS_CERT"])
+def test_check_reads_the_files_as_serve_does(name, broker, queue, folder):
+    """A file that is there and can't be used is no "ok"."""
+    file = folder / "file"
+    file.write_text("sns:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/\n")
+    done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue, **{name: str(file)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"bridge: {name}: ") and "HqJ" not in done.stderr
+
+
 def test_healthcheck(start_bridge):
     bridge = start_bridge()
     assert run("healthcheck", BRIDGE_LISTEN=f"127.0.0.1:{bridge.port}").returncode == 0
