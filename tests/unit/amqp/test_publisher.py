@@ -1,4 +1,4 @@
-"""What can't be provoked in time with a real broker: which message is blamed when a channel ends, and that nothing is kept or lost by it."""
+"""What is hard to provoke with a real broker: which message is blamed when a channel ends, and that nothing is kept or lost by it."""
 
 from collections import deque
 
