@@ -183,6 +183,8 @@ def test_a_message_for_an_unknown_exchange_is_answered_when_the_broker_is_lost(r
     bridge = routed("missing", BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="stored")
     mortal_broker.freeze()
     start = time.monotonic()
-    threading.Timer(1, mortal_broker.kill).start()
+    killer = threading.Timer(1, mortal_broker.kill)
+    killer.start()
     assert bridge.deliver(sns.notification()).status == 503
     assert time.monotonic() - start < 5
+    killer.join()
