@@ -70,6 +70,7 @@ class Connection(BaseHTTPRequestHandler):
         self.buffered = self._tls_bytes  # bytes that are counted: the reader's and TLS's
         service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
+        self._head_only = False  # whether the answer under way is to HEAD
         self._input_ended = self._watched = False
         self._queued = False  # whether a visit is to come
         self._unread = False  # whether the next visit goes on with what has arrived already
@@ -196,8 +197,8 @@ class Connection(BaseHTTPRequestHandler):
             self.handle_expect_100()
 
     def _begin(self, request: Request, body: bytes) -> None:
-        # the answer to HEAD would need its body left out; ending the connection does as well
-        self.close_connection = not request.keep_alive or request.method == "HEAD"
+        self.close_connection = not request.keep_alive
+        self._head_only = request.method == "HEAD"
         service = self.service
         if request.method == "POST" and service.post is not None:
             if self.buffered != self._tls_bytes:  # from now on the body is counted by its request
@@ -257,6 +258,9 @@ class Connection(BaseHTTPRequestHandler):
         self.pending = None
         self.state = READING
         self.since = monotonic()
+        if self._head_only:  # RFC 9110 section 9.3.2
+            self._head_only = False
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
         self._send(answer)
         if self.state is CLOSED:
             return

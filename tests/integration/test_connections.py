@@ -145,6 +145,20 @@ def test_a_client_of_http_1_0_gets_no_100(start_bridge, sns):
         assert connection.receive().status == 200
 
 
+def test_the_answer_to_head_is_a_head(start_bridge, sns):
+    """RFC 9110 section 9.3.2: what a GET would get, without its content; the next answer starts right behind it."""
+    bridge = start_bridge()
+    with bridge.connect() as connection:
+        for target, status in (("/healthy", 200), ("/unknown", 404)):
+            connection.send(f"HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\nGET /healthy HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            received = b""
+            while received.count(b"\r\n\r\n") < 2:
+                received += connection.socket.recv(4096)
+            first, second, rest = received.split(b"\r\n\r\n")
+            assert first.startswith(b"HTTP/1.1 %d " % status) and second.startswith(b"HTTP/1.1 200 ") and rest == b""
+            assert (b"Content-Length: 0" in first) == (status == 200)
+
+
 def test_an_empty_line_between_two_requests_costs_none_of_them(start_bridge, broker, queue, sns):
     """RFC 9112 section 2.2."""
     bridge = start_bridge()
