@@ -60,23 +60,23 @@ def _one(config: Config, path: str, at: str) -> Message:
         raise MalformedMessage("the file is longer than BRIDGE_MAX_BODY")
     received = parse(body)
     now = unix_seconds(received.timestamp_text if at == "message" else at) if at else time()
-    judge, certificates, turns = _parts(config, now)
-    topic = judge.topic(received.topic_arn)
-    certificate = judge.certificate(topic, received)
+    verifier, certificates, turn = _parts(config, now)
+    topic = verifier.topic(received.topic_arn)
+    certificate = verifier.certificate(topic, received)
     if isinstance(certificate, str):
         results: list[Certificate | BridgeError] = []
         certificates.wait(certificate, results.append)
         while not results:
-            turns()
+            turn()
         if isinstance(results[0], BridgeError):
             raise results[0]
         certificate = results[0]
-    judge.check(topic, received, certificate)
+    verifier.check(topic, received, certificate)
     return received
 
 
 def _parts(config: Config, now: float):  # type: ignore[no-untyped-def]
-    """The judge, its certificates, and a loop of one's own in place of the bridge's."""
+    """The verifier, its certificates, and one turn of a loop of one's own in place of the bridge's."""
     from queue import SimpleQueue
 
     calls: SimpleQueue[object] = SimpleQueue()

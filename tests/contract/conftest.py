@@ -1,6 +1,7 @@
 """SNS stand-ins that no one here wrote, as real processes: LocalStack (signs v1 and v2) and moto (v2 only).
 
 localstack   its origin, http://localhost:PORT, from .venv-localstack (`make test` makes it)
+named        the origin of another one, which puts Amazon's host into SigningCertURL (SNS_CERT_URL_HOST)
 moto         its origin
 client       client(origin) -> a boto3 SNS client
 """
@@ -51,8 +52,8 @@ def running(words: list[str], health: str, environment: dict[str, str]) -> Itera
                 process.wait()
 
 
-@pytest.fixture(scope="session")
-def localstack() -> Iterator[str]:
+@contextlib.contextmanager
+def running_localstack(**more: str) -> Iterator[str]:
     if not LOCALSTACK.exists():
         pytest.skip("LocalStack is not installed: make .venv-localstack/.ready")
     port = free_port()
@@ -65,8 +66,21 @@ def localstack() -> Iterator[str]:
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",
+        **more,
     }
     with running([str(LOCALSTACK), "-m", "localstack.runtime.main"], origin + "/_localstack/health", settings):
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def localstack() -> Iterator[str]:
+    with running_localstack() as origin:
+        yield origin
+
+
+@pytest.fixture
+def named() -> Iterator[str]:
+    with running_localstack(SNS_CERT_URL_HOST=f"sns.{REGION}.amazonaws.com") as origin:
         yield origin
 
 

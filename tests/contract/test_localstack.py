@@ -125,3 +125,17 @@ def test_basic_auth_as_it_is_subscribed(sns, start, broker, queue, topic, folder
     answer = sns.publish(TopicArn=arn, Message="x")
     wait_for("the message", lambda: broker.count(queue) == 1)
     assert broker.ids(queue) == [answer["MessageId"]]
+
+
+def test_with_snss_own_host_in_the_certificates_url(named, client, start, broker, queue):
+    """SNS_CERT_URL_HOST is for verifiers that accept Amazon's host alone; the certificate still lies at LocalStack's, under its path."""
+    sns = client(named)
+    arn = sns.create_topic(Name=f"topic-{secrets.token_hex(4)}")["TopicArn"]
+    bridge = start(arn, BRIDGE_SNS_ENDPOINT=named)
+    subscribed(sns, bridge, arn)
+    answer = sns.publish(TopicArn=arn, Message="hello")
+    wait_for("the message", lambda: broker.count(queue) == 1)
+    (stored,) = broker.take(queue)
+    fields = json.loads(stored.body)
+    assert fields["SigningCertURL"].startswith("https://sns.us-east-1.amazonaws.com/_aws/sns/SimpleNotificationService-")
+    assert fields["MessageId"] == answer["MessageId"]

@@ -76,3 +76,10 @@ def test_a_proxy_that_is_not_there_is_503_and_said(start_bridge, sns):
     bridge = start_bridge(HTTPS_PROXY=f"http://127.0.0.1:{free_port()}")
     assert bridge.deliver(sns.notification()).status == 503
     assert "HTTPS_PROXY" in bridge.wait_for("verdict", reason="certificate-unavailable")["explanation"]
+
+
+def test_a_socks_proxy_is_503_and_the_log_says_which_variable_names_it(start_bridge, sns):
+    bridge = start_bridge(HTTPS_PROXY="socks5h://user:secret@127.0.0.1:1080")
+    assert bridge.deliver(sns.notification()).status == 503
+    explanation = bridge.wait_for("verdict", reason="certificate-unavailable")["explanation"]
+    assert "HTTPS_PROXY names a socks5h:// proxy, which is not supported" in explanation and "secret" not in explanation
