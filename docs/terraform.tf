@@ -11,6 +11,12 @@ variable "endpoint" {
   sensitive   = true
 }
 
+variable "bridge_role_arn" {
+  description = "The role or user of a bridge that pulls the dead letters (BRIDGE_SQS_QUEUES); empty is none"
+  type        = string
+  default     = ""
+}
+
 locals {
   # What `bridge policy` prints.
   delivery_policy = {
@@ -51,6 +57,20 @@ data "aws_iam_policy_document" "dead_letters" {
       values   = [var.topic_arn]
     }
   }
+
+  dynamic "statement" {
+    for_each = var.bridge_role_arn == "" ? [] : [var.bridge_role_arn]
+
+    content {
+      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+      resources = [aws_sqs_queue.dead_letters.arn]
+
+      principals {
+        type        = "AWS"
+        identifiers = [statement.value]
+      }
+    }
+  }
 }
 
 resource "aws_sqs_queue_policy" "dead_letters" {
@@ -66,4 +86,9 @@ resource "aws_sns_topic_subscription" "bridge" {
   delivery_policy        = jsonencode(local.delivery_policy)
   redrive_policy         = jsonencode({ deadLetterTargetArn = aws_sqs_queue.dead_letters.arn })
   depends_on             = [aws_sqs_queue_policy.dead_letters]
+}
+
+output "dead_letters_url" {
+  description = "For BRIDGE_SQS_QUEUES"
+  value       = aws_sqs_queue.dead_letters.id
 }

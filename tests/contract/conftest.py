@@ -3,7 +3,8 @@
 localstack   its origin, http://localhost:PORT, from .venv-localstack (`make test` makes it)
 named        the origin of another one, which puts Amazon's host into SigningCertURL (SNS_CERT_URL_HOST)
 moto         its origin
-client       client(origin) -> a boto3 SNS client
+front        moto's origin for the bridge, which asks without a signature
+client       client(origin, service) -> a boto3 client, of SNS when no service is named
 """
 
 import contextlib
@@ -11,8 +12,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tests.tools.bridge import ROOT
 from tests.tools.ports import free_port, wait_for
 
 REGION = "us-east-1"
+SCOPE = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/sns/aws4_request, SignedHeaders=host, Signature=0"
 LOCALSTACK = ROOT / ".venv-localstack/bin/python"
 
 
@@ -61,7 +66,7 @@ def running_localstack(**more: str) -> Iterator[str]:
     settings = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "LOCALSTACK_HOST": f"localhost:{port}",
-        "SERVICES": "sns",
+        "SERVICES": "sns,sqs",
         "PROVIDER_OVERRIDE_SNS": "v2",  # the default one of this release is built on moto
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
@@ -93,7 +98,36 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def client() -> Callable[[str], Any]:
-    return lambda origin: boto3.client(
-        "sns", endpoint_url=origin, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+def client() -> Callable[..., Any]:
+    return lambda origin, service="sns": boto3.client(
+        service, endpoint_url=origin, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
     )
+
+
+@pytest.fixture
+def front(moto: str) -> Iterator[str]:
+    """moto tells its services apart by the scope of a request's signature, and a certificate is asked for without one: add it."""
+
+    class Front(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            request = urllib.request.Request(moto + self.path, headers={"Authorization": SCOPE})
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    status, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, body = error.code, b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Front)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -2,47 +2,11 @@
 
 import json
 import secrets
-import threading
-import urllib.error
-import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.contract.conftest import REGION
 from tests.tools.bridge import Bridge
 from tests.tools.ports import wait_for
-
-SCOPE = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/sns/aws4_request, SignedHeaders=host, Signature=0"
-
-
-@pytest.fixture
-def front(moto):
-    """moto tells its services apart by the scope of a request's signature, and a certificate is asked for without one: add it."""
-
-    class Front(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            request = urllib.request.Request(moto + self.path, headers={"Authorization": SCOPE})
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    status, body = answer.status, answer.read()
-            except urllib.error.HTTPError as error:
-                status, body = error.code, b""
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Front)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture

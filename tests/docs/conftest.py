@@ -112,7 +112,8 @@ def run_blocks(blocks: str, place: Path, **settings: str) -> subprocess.Complete
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_PAGER": "",
-        "BRIDGE_SNS_ENDPOINT": SNS,  # the one thing that a reader with the real SNS does not set
+        "BRIDGE_SNS_ENDPOINT": SNS,  # the two things that a reader with the real SNS and SQS does not set
+        "BRIDGE_SQS_ENDPOINT": SNS,
     } | settings
     script = f"set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n{blocks}"
     words = ["timeout", "--signal=TERM", "90", "bash", "-c", script]

@@ -20,7 +20,7 @@ FIRST = SECTIONS["Subscribe a topic"]
 SETTINGS = "\n".join(line for line in FIRST.splitlines() if line.startswith("export "))
 SUBSCRIBE = FIRST.partition("bridge check\n")[2]
 PUBLISH = "aws sns publish --topic-arn arn:aws:sns:eu-central-1:123456789012:orders --message hello\n"
-RUN_ELSEWHERE = {"Let SNS try for an hour", "Read the log", "Without the internet"}  # below, by tests of their own
+RUN_ELSEWHERE = {"Heal after an outage of a day", "Let SNS try for an hour", "Read the log", "Without the internet"}  # below, by tests of their own
 
 
 def until_in(*queues: str) -> str:
@@ -52,6 +52,7 @@ SCENARIOS = {
     + SUBSCRIBE
     + until_in("orders")
     + "rabbitmqctl delete_user bridge\n",  # the broker is all tests'
+    "Pull without a public endpoint": SECTIONS["Pull without a public endpoint"] + until_in("orders"),
     "Raw message delivery": SETTINGS + "\n" + SECTIONS["Raw message delivery"] + until_in("orders"),
     "Several topics to several queues": SETTINGS + "\n" + SECTIONS["Several topics to several queues"] + until_in("sales", "invoices"),
 }
@@ -76,6 +77,20 @@ def test_the_delivery_policy_is_set(place, topics):
     assert done.returncode == 0, f"{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     assert json.loads((place / "delivery-policy.json").read_text()) == DELIVERY_POLICY
     assert json.loads((place / "set.json").read_text()) == DELIVERY_POLICY
+
+
+def test_dead_letters_come_in_when_the_bridge_is_back(place, topics, documented_broker):
+    away = 'kill "$!"; wait "$!" || true\n'
+    lost = "".join(PUBLISH.replace("hello", f"lost-{number}") for number in range(3))
+    look = 'aws sqs get-queue-attributes --queue-url "$letters" --attribute-names All'
+    arrived = f'until {look} | grep "Messages.: .3"; do sleep 1; done\n'
+    back = "bridge check | grep '3 messages wait'\nbridge >> bridge.log &\n"
+    count = "until rabbitmqctl --quiet list_queues name messages | grep -q '^orders[[:space:]]4$'; do sleep 1; done\n"
+    done = run_blocks(FIRST + SECTIONS["Heal after an outage of a day"] + away + lost + arrived + back + count, place)
+    log = (place / "bridge.log").read_text()
+    assert done.returncode == 0, f"{done.stdout[-1500:]}\n{done.stderr[-1500:]}\n{log[-1500:]}"
+    texts = [json.loads(stored.body)["Message"] for stored in documented_broker.take("orders")]
+    assert sorted(texts) == ["hello", "lost-0", "lost-1", "lost-2"]
 
 
 def test_the_log_is_counted(place, start_bridge, sns):

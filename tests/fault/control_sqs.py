@@ -1,0 +1,32 @@
+"""Two control builds for tests/fault/test_sqs.py: bridges that delete a message too soon. The check has to find them out.
+
+python -m tests.fault.control_sqs before-the-confirm    # deletes what it has handed to the broker
+python -m tests.fault.control_sqs in-a-finally          # deletes whatever became of it, as a script that is published does
+"""
+
+import sys
+from typing import Any
+
+from bridge import cli
+from bridge.amqp import publisher
+from bridge.sqs import receiver
+
+published, answered = publisher.Publisher.publish, receiver.Receiver._answered
+
+
+def publish(self: publisher.Publisher, pending: Any, *words: Any, **named: Any) -> None:
+    published(self, pending, *words, **named)
+    pending.done("published")
+
+
+def always(self: receiver.Receiver, message: Any, pending: Any, _error: Any) -> None:
+    answered(self, message, pending, None)
+
+
+if __name__ == "__main__":
+    control = sys.argv.pop(1)
+    if control == "before-the-confirm":
+        publisher.Publisher.publish = publish  # type: ignore[method-assign]
+    else:
+        receiver.Receiver._answered = always  # type: ignore[method-assign]
+    sys.exit(cli.main())

@@ -1,0 +1,323 @@
+"""Dead letters in SQS, a fiftieth of them forged, under faults of the broker, of SQS and of the bridge itself.
+
+The one check: every genuine message is in RabbitMQ, byte for byte; no message was deleted before its confirm, which the log of the
+simulated SQS and the queue prove together; what is forged is all left. Two controls, which delete too soon, must fail it.
+"""
+
+import contextlib
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.fault.load import forged
+from tests.fault.wrapped import Wrapped
+from tests.tools.bridge import Bridge
+from tests.tools.fault_proxy import FaultProxy
+from tests.tools.ports import wait_for
+from tests.tools.sqs import SQS
+
+LETTERS = int(os.environ.get("LETTERS", "1000"))
+ONE_FORGED_IN = 50
+QUEUE = "letters"
+
+
+class Letters:
+    """Dead letters, the SQS that has them, and what has to come of them."""
+
+    def __init__(self, sns, sqs, number):
+        self.sns, self.sqs = sns, sqs
+        self.genuine, self.forged, self.stored = set(), set(), set()
+        self.copies = 0
+        self.add(number)
+
+    def add(self, number):
+        """Put more into the queue."""
+        posts = list(self.sns.notifications(number))
+        genuine = {post.body.decode() for post in posts}
+        false = {forged(post).body.decode() for post in posts[::ONE_FORGED_IN]}
+        self.genuine |= genuine
+        self.forged |= false
+        mixed = [*genuine, *false]
+        random.Random(21).shuffle(mixed)
+        self.sqs.url(QUEUE)
+        self.sqs.send(QUEUE, *mixed)
+
+    def collect(self, broker, queue):
+        """Take what is in RabbitMQ."""
+        stored = [message.body.decode() for message in broker.take(queue)]
+        self.copies += len(stored)
+        self.stored |= set(stored)
+
+    def faults(self):
+        """What is wrong, in words; nothing when all is well. To be asked when all that is in RabbitMQ was collected."""
+        deleted, left = set(self.sqs.deleted()), set(self.sqs.bodies(QUEUE))
+        found = {
+            "deleted and not in RabbitMQ": deleted - self.stored,
+            "forged and in RabbitMQ": self.forged & self.stored,
+            "forged and deleted": self.forged - left,
+            "in RabbitMQ and never sent": self.stored - self.genuine - self.forged,
+            "gone from both": self.genuine - self.stored - left,
+        }
+        return {name: len(which) for name, which in found.items() if which}
+
+    @property
+    def drained(self):
+        return len(self.sqs.bodies(QUEUE)) <= len(self.forged)
+
+
+@pytest.fixture
+def sqs():
+    with SQS() as sqs:
+        yield sqs
+
+
+@pytest.fixture
+def settings(sqs, sns, mortal_broker):
+    mortal_broker.declare(QUEUE)
+    mortal_broker.purge(QUEUE)
+    return {
+        "BRIDGE_TOPICS": sns.topic,
+        "BRIDGE_SNS_ENDPOINT": sns.endpoint,
+        "BRIDGE_CA_FILE": str(sns.ca_file),
+        "BRIDGE_AMQP_URL": mortal_broker.url,
+        "BRIDGE_ROUTING_KEY": QUEUE,
+        "BRIDGE_SQS_QUEUES": sqs.url(QUEUE),
+        "BRIDGE_SQS_ENDPOINT": sqs.endpoint,
+        "BRIDGE_LISTEN": "off",
+        "BRIDGE_DEADLINE": "2s",
+        **sqs.environment,
+    }
+
+
+@contextlib.contextmanager
+def impatient(sqs, seconds=1.0):
+    """Visibility timeouts run out after a second or so, those of an hour too: what waits a minute at AWS waits a second here."""
+    over = threading.Event()
+
+    def hurry():
+        while not over.wait(seconds):
+            sqs.show(QUEUE)
+
+    thread = threading.Thread(target=hurry)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def drain(letters, settings, broker, fault):
+    """Let a bridge drain the queue under a fault; return the bridge, stopped."""
+    with Bridge(**settings) as bridge, impatient(letters.sqs):
+        wait_for("the first deletes", lambda: letters.sqs.deleted(), 30)
+        fault(bridge)
+        wait_for("an empty queue", lambda: letters.drained, 120, 0.1)
+        time.sleep(1)  # and a look at what is forged, once more
+    letters.collect(broker, QUEUE)
+    return bridge
+
+
+def check(letters):
+    assert letters.faults() == {}
+    assert letters.genuine <= letters.stored
+
+
+class TestTheBroker:
+    def test_is_killed(self, settings, sqs, sns, mortal_broker):
+        letters = Letters(sns, sqs, LETTERS)
+
+        def fault(_bridge):
+            mortal_broker.kill()
+            letters.add(LETTERS)
+            time.sleep(3)
+            mortal_broker.start()
+
+        drain(letters, settings, mortal_broker, fault)
+        check(letters)
+
+    def test_is_frozen(self, settings, sqs, sns, mortal_broker):
+        letters = Letters(sns, sqs, LETTERS)
+
+        def fault(_bridge):
+            mortal_broker.freeze()
+            letters.add(LETTERS)
+            time.sleep(6)
+            mortal_broker.thaw()
+
+        drain(letters, settings, mortal_broker, fault)
+        check(letters)
+
+    def test_is_partitioned(self, settings, sqs, sns, mortal_broker):
+        letters = Letters(sns, sqs, LETTERS)
+        with FaultProxy(mortal_broker.port) as proxy:
+
+            def fault(_bridge):
+                proxy.black_hole()
+                letters.add(LETTERS)
+                time.sleep(6)
+                proxy.refuse()
+                time.sleep(1)
+                proxy.heal()
+
+            drain(letters, settings | {"BRIDGE_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2F"}, mortal_broker, fault)
+        check(letters)
+
+    @pytest.mark.quick
+    def test_is_blocked(self, settings, sqs, sns, mortal_broker):
+        letters = Letters(sns, sqs, LETTERS)
+
+        def fault(bridge):
+            mortal_broker.memory_alarm(True)
+            letters.add(LETTERS)
+            bridge.wait_for("broker_blocked")
+            time.sleep(1)
+            polls = sqs.calls.count("ReceiveMessage")
+            time.sleep(2)
+            assert sqs.calls.count("ReceiveMessage") == polls, "pulled while the broker takes nothing"
+            mortal_broker.mend()
+
+        drain(letters, settings, mortal_broker, fault)
+        check(letters)
+
+
+class TestSQS:
+    """Each fault hits calls at random for a while."""
+
+    @pytest.fixture
+    def under(self, settings, sqs, sns, mortal_broker):
+        def under(behave, share=0.3, seconds=4):
+            letters, chance = Letters(sns, sqs, LETTERS), random.Random(3)
+
+            def fault(_bridge):
+                sqs.fault = lambda operation, members: behave(operation, members) if chance.random() < share else None
+                letters.add(LETTERS)
+                time.sleep(seconds)
+                sqs.fault = None
+
+            drain(letters, settings, mortal_broker, fault)
+            check(letters)
+
+        return under
+
+    def test_answers_500(self, under):
+        under(lambda *_: (500, {"__type": "InternalFailure"}))
+
+    def test_throttles(self, under):
+        under(lambda *_: (400, {"__type": "com.amazonaws.sqs#RequestThrottled"}))
+
+    def test_says_that_the_token_has_expired(self, under):
+        under(lambda *_: (403, {"__type": "com.amazon.coral.service#ExpiredTokenException"}))
+
+    def test_hangs(self, under):
+        under(lambda *_: lambda _handler: time.sleep(12), 0.2)
+
+    def test_closes_the_connection(self, under):
+        under(lambda *_: lambda handler: handler.connection.close())
+
+    def test_does_what_it_is_told_and_answers_500(self, under, sqs):
+        """What SQS handed out is lost on the way, and what it deleted may be deleted again."""
+
+        def behave(operation, members):
+            getattr(sqs, operation)(members | {"WaitTimeSeconds": 0})
+            return 500, {"__type": "InternalFailure"}
+
+        under(behave)
+
+    def test_drips(self, under):
+        def drip(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            for _ in range(20):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.1)
+
+        under(lambda *_: drip)
+
+    @pytest.mark.quick
+    def test_fails_to_delete_single_entries(self, settings, sqs, sns, mortal_broker):
+        letters, chance = Letters(sns, sqs, LETTERS), random.Random(4)
+
+        def fault(_bridge):
+            sqs.entry_fault = lambda *_: "InternalError" if chance.random() < 0.3 else None
+            letters.add(LETTERS)
+            time.sleep(4)
+            sqs.entry_fault = None
+
+        drain(letters, settings, mortal_broker, fault)
+        check(letters)
+        assert letters.copies == len(letters.genuine), "what was published is not published again while its delete is tried"
+
+    def test_shows_messages_again_while_they_are_published(self, settings, sqs, sns, mortal_broker):
+        letters = Letters(sns, sqs, LETTERS)
+        with impatient(sqs, 0.02):
+            drain(letters, settings, mortal_broker, lambda _bridge: None)
+        check(letters)
+
+
+class TestTheBridge:
+    def test_is_killed_at_random_moments(self, settings, sqs, sns, mortal_broker):
+        letters, chance = Letters(sns, sqs, LETTERS), random.Random(5)
+        kills = 0
+        with impatient(sqs, 0.5):
+            until = time.monotonic() + 120
+            while not letters.drained and time.monotonic() < until:
+                bridge = Bridge(**settings).start()
+                with contextlib.suppress(AssertionError):
+                    wait_for("the end", lambda: letters.drained, 0.3 + chance.random())
+                bridge.kill()
+                kills += 1
+        letters.collect(mortal_broker, QUEUE)
+        assert letters.drained and kills > 1
+        check(letters)
+
+    def test_gets_new_credentials_in_between(self, settings, sqs, sns, mortal_broker, folder):
+        letters, file = Letters(sns, sqs, LETTERS), folder / "credentials"
+
+        def write(key, secret):
+            file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+            sqs.access = {key: (secret, "")}
+
+        def fault(bridge):
+            write("AKIDSECOND", "second/secret")
+            letters.add(LETTERS)
+            bridge.wait_for("sqs_error", kind="no-credentials")
+
+        write("AKIDFIRST", "first/secret")
+        own = {name: value for name, value in settings.items() if not name.startswith("AWS_")}
+        bridge = drain(letters, own | {"AWS_SHARED_CREDENTIALS_FILE": str(file)}, mortal_broker, fault)
+        check(letters)
+        assert "second/secret" not in json.dumps(bridge.log)
+
+
+class TestTheCheckItself:
+    """Bridges that delete too soon, under the same fault; the check has to find them out."""
+
+    @pytest.fixture(params=["before-the-confirm", "in-a-finally", ""])
+    def faults(self, request, settings, sqs, sns, mortal_broker):
+        """What the check finds when the broker hangs and is killed: with a control, and with the bridge itself."""
+        letters = Letters(sns, sqs, 100)
+        words = (sys.executable, "-m", "tests.fault.control_sqs", request.param) if request.param else (sys.executable, "-m", "bridge")
+        with Wrapped(words=words, **settings) as bridge, impatient(sqs):
+            wait_for("the first letters' deletes", lambda: letters.drained, 30)
+            mortal_broker.freeze()
+            letters.add(100)
+            wait_for("receives", lambda: sum(what == "received" for _, what, _, _ in sqs.log) > 150, 30)
+            time.sleep(4)
+            bridge.kill()
+            mortal_broker.kill()
+        mortal_broker.start()
+        letters.collect(mortal_broker, QUEUE)
+        return request.param, letters.faults()
+
+    @pytest.mark.quick
+    def test_a_control_is_found_out_and_the_bridge_is_not(self, faults):
+        control, found = faults
+        assert ("deleted and not in RabbitMQ" in found) is bool(control)
