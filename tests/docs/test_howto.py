@@ -20,7 +20,9 @@ FIRST = SECTIONS["Subscribe a topic"]
 SETTINGS = "\n".join(line for line in FIRST.splitlines() if line.startswith("export "))
 SUBSCRIBE = FIRST.partition("bridge check\n")[2]
 PUBLISH = "aws sns publish --topic-arn arn:aws:sns:eu-central-1:123456789012:orders --message hello\n"
-RUN_ELSEWHERE = {"Heal after an outage of a day", "Let SNS try for an hour", "Read the log", "Without the internet"}  # below, by tests of their own
+RUN_ELSEWHERE = {  # below, by tests of their own
+    *("Heal after an outage of a day", "Let SNS try for an hour", "Read the log", "Without the internet"),
+}
 
 
 def until_in(*queues: str) -> str:
