@@ -13,7 +13,7 @@ from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
 from bridge.config import Config
 from bridge.counters import Counters
-from bridge.errors import BridgeError, CertificateNotValid
+from bridge.errors import BridgeError, CertificateNotValid, Draining
 from bridge.log import Log
 from bridge.pending import PendingRequest, PendingRequests
 from bridge.pipeline import Pipeline
@@ -23,8 +23,8 @@ from bridge.sqs.queue import AT_ONCE, Queue, ReceivedMessage, SQSError
 
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message is published and deleted, or comes back
-POLLS = 8  # of a queue at once, while batches come back full
-CALLS = 20  # of a queue under way: polls, deletes, changes of visibility
+POLLS = 8  # of ten messages, of a queue at once, while batches come back full
+CALLS = 32  # of a queue under way: polls, deletes, changes of visibility
 PATIENCE = 30.0  # seconds for a call, credentials among it; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
 MAX_UNDELETED = 1000  # published messages whose deletes fail; then nothing more is received
@@ -55,7 +55,8 @@ class Receiver:
     ) -> None:
         self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
-        self._polls = self._in_flight = 0  # under way; received and not answered yet
+        self._asked = 0  # messages that polls under way may bring
+        self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
         self._wanted = 1  # polls at once, and batches in flight
         self._full = False  # whether the last batch was
         self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
@@ -79,7 +80,7 @@ class Receiver:
     def pull(self) -> None:
         """Receive as much as the broker and the limits let in. Called now and then, and after each batch."""
         while (number := self._room()) > 0:
-            self._polls += 1
+            self._asked += number
             self._counters.add("sqs_polls_total")
             self._call(
                 "ReceiveMessage",
@@ -90,18 +91,17 @@ class Receiver:
 
     def _room(self) -> int:
         """How many messages may be asked for now. While the broker takes nothing, none."""
-        requests, asked = self._requests, AT_ONCE * self._polls
+        requests = self._requests
         if not self._publisher.ready or requests.draining or monotonic() < self._resume_at:
-            return 0
-        if asked + self._in_flight > AT_ONCE * (self._wanted - 1):
             return 0
         if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
             return 0
-        return min(AT_ONCE, requests.max_in_flight - len(requests) - asked)
+        room = min(AT_ONCE * self._wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
+        return min(AT_ONCE, room) if room >= min(AT_ONCE // 2, requests.max_in_flight) else 0
 
     def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
         """A poll of up to `number` messages has ended; None when it failed."""
-        self._polls -= 1
+        self._asked -= number
         if messages is None:
             self._slow_down()
             return
@@ -114,6 +114,9 @@ class Receiver:
         self.pull()
 
     def _take(self, message: ReceivedMessage) -> None:
+        if message.message_id in self._in_flight:  # it was shown again meanwhile: the newest receipt is the one to delete by
+            self._in_flight[message.message_id].receipt = message.receipt
+            return
         if message.message_id in self._undeleted:  # it came back before it was deleted: nobody needs it twice
             self._undeleted[message.message_id] = message.receipt
             self._flush_later()
@@ -127,11 +130,14 @@ class Receiver:
 
         try:
             pending = self._requests.admit(answer, f"sqs:{self._queue.name}", monotonic(), len(message.body))
-        except BridgeError:  # draining or overloaded: as if it had not been received
-            self._hide(message, 0, 0)
-            self._slow_down()
+        except BridgeError as error:
+            if isinstance(error, Draining):  # as if it had not been received
+                self._hide(message, 0, 0)
+            else:
+                self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
+                self._slow_down()
             return
-        self._in_flight += 1
+        self._in_flight[message.message_id] = message
         subscription = _SUBSCRIPTION.search(message.body)
         headers = {**_HEADERS, "x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else _HEADERS
 
@@ -142,7 +148,7 @@ class Receiver:
         self._loop.trusted.append(visit)
 
     def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
-        self._in_flight -= 1
+        self._in_flight.pop(message.message_id, None)
         if error is None:
             self._counters.add("sqs_published_total" if pending.sent else "sqs_confirmed_total")
             self._pause = FIRST_PAUSE

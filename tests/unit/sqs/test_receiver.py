@@ -1,0 +1,299 @@
+"""Receiving, with SQS, the pipeline and the broker played by the test: what is deleted, what is left, and when nothing is asked for."""
+
+import os
+
+import pytest
+
+from bridge.commands.serve import failures
+from bridge.counters import Counters
+from bridge.errors import BadSignature, BrokerLost, CertificateNotValid, Nacked
+from bridge.log import Log
+from bridge.pending import PendingRequests
+from bridge.sqs import receiver as module
+from bridge.sqs.queue import ReceivedMessage, SQSError
+from bridge.sqs.receiver import Receiver
+from bridge.verdicts import Verdicts
+
+
+def message(number, receipt="", count=1, body="body"):
+    attributes = {"ApproximateReceiveCount": str(count)}
+    members = {"MessageId": f"id-{number}", "ReceiptHandle": receipt or f"receipt-{number}", "Body": body, "Attributes": attributes}
+    return ReceivedMessage(members)
+
+
+class Queue:
+    name = "orders"
+
+    def __init__(self):
+        self.deletes, self.hidden, self.answers = [], [], {}
+
+    def receive(self, number, wait, visibility):
+        assert (wait, visibility) == (module.WAIT, module.VISIBILITY)
+        return self.answer("receive", [])[:number]
+
+    def delete(self, receipts):
+        self.deletes.append(receipts)
+        return self.answer("delete", {})
+
+    def change_visibility(self, receipts):
+        self.hidden += receipts
+        return self.answer("hide", {})
+
+    def attributes(self):
+        return self.answer("attributes", {"ApproximateNumberOfMessages": "7"})
+
+    def answer(self, what, usual):
+        found = self.answers.get(what, usual)
+        if isinstance(found, SQSError):
+            raise found
+        return found
+
+
+class World:
+    """Everything around one receiver; the test turns it."""
+
+    def __init__(self, monkeypatch, max_in_flight=1000):
+        self.clock, self.timers, self.jobs, self.taken, self.trusted = 1000.0, [], [], [], []
+        self.polls = 0  # among the jobs
+        monkeypatch.setattr(module, "monotonic", lambda: self.clock)
+        statuses = {one.reason: one.status for one in failures()}
+        self.counters, self.ready, self.queue = Counters(1, statuses), True, Queue()
+        log = Log(fd=os.open(os.devnull, os.O_WRONLY))
+        self.requests = PendingRequests(max_in_flight, 1 << 20, 10, Verdicts(self.counters, log), log)
+        self.receiver = Receiver(self.queue, self, self, self, self.requests, self, self.counters, log)
+
+    def run(self, work, seconds, then):
+        self.jobs.append((work, then))
+        self.polls += seconds == module.WAIT + module.PATIENCE
+
+    def call_later(self, delay, call):
+        self.timers.append((delay, call))
+
+    def take(self, body, headers, pending, stored):
+        assert stored and headers["content-type"] == "text/plain; charset=UTF-8"
+        self.taken.append((headers, pending))
+
+    def turn(self, why=""):
+        """The calls under way end; what they brought is taken by the pipeline."""
+        jobs, self.jobs, self.polls = self.jobs, [], 0
+        for work, then in jobs:
+            then(*((None, why) if why else (work(), "")))
+        self.visit()
+
+    def visit(self):
+        visits, self.trusted[:] = list(self.trusted), []
+        for visit in visits:
+            visit()
+
+    def ring(self):
+        timers, self.timers = self.timers, []
+        for _, call in timers:
+            call()
+
+    def receives(self, *messages):
+        self.queue.answers["receive"] = list(messages)
+        self.receiver.pull()
+        self.turn()
+        self.queue.answers["receive"] = []
+        return [pending for _, pending in self.taken[-len(messages) :]]
+
+    def confirm(self, pending):
+        pending.sent = 1.0
+        pending.confirmed(2.0)
+
+    def total(self, name):
+        return self.counters.total(name)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    return World(monkeypatch)
+
+
+class TestDelete:
+    def test_nothing_is_deleted_before_its_confirm(self, world):
+        first, second = world.receives(message(1), message(2))
+        world.ring()
+        world.turn()
+        assert not world.queue.deletes
+        world.confirm(first)
+        world.ring()
+        world.turn()
+        assert world.queue.deletes == [["receipt-1"]] and not second.over
+        assert (world.total("sqs_received_total"), world.total("sqs_published_total"), world.total("sqs_deleted_total")) == (2, 1, 1)
+
+    def test_ten_are_deleted_at_once_and_the_rest_in_a_moment(self, world):
+        for pending in world.receives(*map(message, range(10))):
+            world.confirm(pending)
+        world.turn()
+        assert [len(batch) for batch in world.queue.deletes] == [10]
+        assert world.receiver.idle
+
+    @pytest.mark.parametrize("answer", [{0: "InternalError"}, SQSError("throttled", "no"), SQSError("access-denied", "no")])
+    def test_a_delete_that_fails_is_tried_again_by_the_newest_receipt_and_nothing_is_published_again(self, world, answer):
+        [pending] = world.receives(message(1))
+        world.confirm(pending)
+        world.queue.answers["delete"] = answer
+        world.ring()
+        world.turn()
+        assert not world.receiver.idle and world.total("sqs_delete_failures_total") == 1
+        assert len(world.taken) == 1 and world.receives(message(1, "newer")) and len(world.taken) == 1
+        world.queue.answers.clear()
+        for _ in range(3):
+            world.ring()
+            world.turn()
+        assert world.queue.deletes[-1] == ["newer"] and world.receiver.idle
+
+    def test_a_receipt_that_is_invalid_is_let_go(self, world):
+        [pending] = world.receives(message(1))
+        world.confirm(pending)
+        world.queue.answers["delete"] = {0: "ReceiptHandleIsInvalid"}
+        world.ring()
+        world.turn()
+        assert world.receiver.idle and world.total("sqs_delete_failures_total") == 1
+
+    def test_what_is_shown_again_in_mid_publish_is_not_published_twice(self, world):
+        [pending] = world.receives(message(1))
+        world.receives(message(1, "newer"))
+        assert len(world.taken) == 1
+        world.confirm(pending)
+        world.ring()
+        world.turn()
+        assert world.queue.deletes == [["newer"]]
+
+    def test_nothing_more_is_received_while_deletes_fail_for_too_many(self, world, monkeypatch):
+        monkeypatch.setattr(module, "MAX_UNDELETED", 2)
+        world.queue.answers["delete"] = SQSError("access-denied", "no")
+        for pending in world.receives(message(1), message(2)):
+            world.confirm(pending)
+        world.ring()
+        world.turn()
+        polls = world.total("sqs_polls_total")
+        world.receiver.pull()
+        assert world.total("sqs_polls_total") == polls
+
+
+class TestLeft:
+    @pytest.mark.parametrize("error", [BadSignature("forged"), CertificateNotValid("expired then")])
+    def test_what_is_refused_for_good_is_out_of_sight_for_hours_and_judged_once(self, world, error):
+        [pending] = world.receives(message(1))
+        pending.failed(error)
+        world.ring()
+        world.turn()
+        assert world.queue.hidden == [("receipt-1", 3600)] and world.total(f"sqs:{error.reason}") == 1
+        assert not world.queue.deletes
+        world.receives(message(1, "again", count=30))
+        world.ring()
+        world.turn()
+        assert world.queue.hidden[-1] == ("again", 39_600) and len(world.taken) == 1 and world.total(error.reason) == 1
+
+    @pytest.mark.parametrize("error", [BrokerLost("gone"), Nacked("full")])
+    def test_what_the_broker_did_not_take_comes_back_and_the_next_poll_waits(self, world, error):
+        [pending] = world.receives(message(1, count=3))
+        world.turn()
+        pending.failed(error)
+        world.ring()
+        world.turn()
+        assert world.queue.hidden == [("receipt-1", 180)] and not world.queue.deletes
+        polls = world.total("sqs_polls_total")
+        world.receiver.pull()
+        assert world.total("sqs_polls_total") == polls
+        world.clock += 2
+        world.receiver.pull()
+        assert world.total("sqs_polls_total") > polls
+
+    def test_what_comes_while_the_bridge_stops_is_given_back_at_once(self, world):
+        world.receiver.pull()
+        world.requests.draining = True
+        world.queue.answers["receive"] = [message(1)]
+        world.turn()
+        world.ring()
+        world.turn()
+        assert world.queue.hidden == [("receipt-1", 0)] and not world.taken
+
+    def test_the_subscription_is_that_of_the_unsubscribe_url(self, world):
+        arn = "arn:aws:sns:eu-central-1:123456789012:orders:00000000-0000-0000-0000-000000000007"
+        url = f"https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={arn}"
+        world.receives(message(1, body=f'{{"Message": "\\"UnsubscribeURL\\": \\"x?SubscriptionArn=arn:x\\"", "UnsubscribeURL" : "{url}"}}'))
+        assert world.taken[0][0]["x-amz-sns-subscription-arn"] == arn
+
+
+class TestAsking:
+    def test_one_poll_waits_at_an_empty_queue(self, world):
+        for _ in range(5):
+            world.receiver.pull()
+        assert world.polls == 1
+        world.turn()
+        assert world.polls == 1
+
+    @pytest.mark.parametrize("why", ["not ready", "draining", "full"])
+    def test_nothing_is_asked_for(self, monkeypatch, why):
+        world = World(monkeypatch)
+        world.ready = why != "not ready"
+        world.requests.draining = why == "draining"
+        world.requests.buffered = world.requests.max_buffered if why == "full" else 0
+        world.receiver.pull()
+        assert world.polls == 0
+
+    def test_more_polls_while_batches_come_back_full_and_are_confirmed(self, world):
+        number, most = 0, 0
+        for _ in range(60):
+            world.receiver.pull()
+            most = max(most, world.polls)
+            number += 10
+            world.queue.answers["receive"] = [message(number + one) for one in range(10)]
+            world.turn()
+            for _, pending in world.taken:
+                if not pending.over:
+                    world.confirm(pending)
+        assert 2 < most <= 2 * module.POLLS
+        assert len(world.requests) <= module.POLLS * 10
+
+    def test_full_batches_that_wait_for_their_confirm_bring_no_more(self, world):
+        """A certificate that is fetched, a broker that is slow."""
+        world.receives(*map(message, range(10)))
+        world.receiver.pull()
+        assert world.polls == 0 and len(world.requests) == 10
+
+    def test_a_few_that_wait_long_hold_up_nobody(self, world):
+        world.receives(*map(message, range(4)))
+        world.receiver.pull()
+        assert world.polls == 1 and len(world.requests) == 4
+
+    def test_never_more_than_may_be_in_flight(self, monkeypatch):
+        world = World(monkeypatch, max_in_flight=3)
+        pendings = world.receives(*map(message, range(10)))
+        assert len(pendings) == 10 or len(world.requests) <= 3
+        assert len(world.requests) == 3 and world.polls == 0
+
+    def test_after_an_error_the_next_poll_waits_longer_and_longer(self, world):
+        world.queue.answers["receive"] = SQSError("unavailable", "ReceiveMessage on queue orders: no answer")
+        waits = []
+        for _ in range(9):
+            start = world.clock
+            while not world.polls:
+                world.clock += 0.1
+                world.receiver.pull()
+            waits.append(world.clock - start)
+            world.turn()
+        assert waits[0] < 0.2 and 20 < waits[-1] <= 100 and world.total("sqs_errors:unavailable") == 9
+        world.queue.answers["receive"] = []
+        world.clock += 100
+        world.receiver.pull()
+        world.turn()
+        assert world.polls == 1, "an answer ends the pauses"
+
+    def test_a_thread_that_hangs_is_given_up(self, world):
+        world.receiver.pull()
+        world.turn("no answer within 50 s")
+        assert world.total("sqs_errors:unavailable") == 1
+        world.clock += 2
+        world.receiver.pull()
+        assert world.polls == 1
+
+    def test_how_many_wait_is_asked_once_a_minute(self, world):
+        world.receiver.look()
+        world.receiver.look()
+        assert len(world.jobs) == 1
+        world.turn()
+        assert world.receiver.waiting == 7
