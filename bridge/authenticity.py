@@ -5,6 +5,7 @@ The order: topic allowed -> certificate's URL -> certificate -> signature -> Tim
 
 from collections.abc import Callable
 from time import time
+from typing import Any
 
 from bridge.config import Config
 from bridge.errors import BadSignature, CertificateUnavailable, OutsideWindow, UnknownSignatureVersion
@@ -35,7 +36,7 @@ class Topic:
         self.arn = arn
         self.certificates: dict[str, Certificate] = {}  # by a SigningCertURL that was found right for this topic
         self.known = False  # whether it is kept
-        self.routed: object = None  # the pipeline's
+        self.routed: Any = None  # the pipeline's
 
 
 class MessageVerifier:

@@ -31,7 +31,8 @@ class PendingRequest:
         self.answer: Callable[[BridgeError | None], None] | None = answer  # None: nobody is left to answer
         self.client, self.began, self.size = client, began, size
         self.over = self.genuine = self.waiting = False
-        self.message_id, self.topic_arn, self.sent = "", "", 0.0  # sent to the broker, in monotonic seconds
+        self.message_id = self.topic_arn = ""
+        self.sent: float  # to the broker, in monotonic seconds
         self.trace: Trace | None = None
         self.held: Callable[[PendingRequest], None] | None = None  # takes it out of the table that holds it
 
@@ -46,8 +47,10 @@ class PendingRequest:
     def confirmed(self, now: float) -> None:
         """The broker has confirmed the message into a queue; now is monotonic seconds."""
         if not self.over:
-            self._requests.verdicts.counters.publish_times.append(now - self.began)
-            self.done("published")
+            self._end()
+            self._requests.verdicts.published(self.message_id, self.topic_arn, self.trace, now - self.began)
+            if self.answer is not None:
+                self.answer(None)
 
     def failed(self, error: BridgeError) -> None:
         """Answer with what the error says."""
@@ -92,7 +95,12 @@ class PendingRequest:
 
     def _end(self) -> None:
         self.over = True
-        self._requests.remove(self)
+        requests = self._requests
+        if self.waiting:
+            self.waiting = False
+            requests.waiting -= 1
+        requests.pending.discard(self)
+        requests.buffered -= self.size
         held, self.held = self.held, None
         if held is not None:
             held(self)
@@ -108,17 +116,17 @@ class PendingRequests:
         self.draining = False
         self.buffered = 0  # bytes: of requests that are being received, and of those that have no answer
         self.make_room: Callable[[int], None] = lambda _size: None  # the listener's: closes connections until size bytes more would fit
-        self._requests: set[PendingRequest] = set()
+        self.pending: set[PendingRequest] = set()
         self.waiting = 0  # for a certificate; they take no place of those in flight
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self.pending)
 
     def admit(self, answer: Callable[[BridgeError | None], None], client: str, began: float, size: int) -> PendingRequest:
         """Let a request in; the arguments are PendingRequest's. Raises Draining, Overloaded."""
         if self.draining:
             raise Draining("the bridge is stopping")
-        if len(self._requests) - self.waiting >= self.max_in_flight:
+        if len(self.pending) - self.waiting >= self.max_in_flight:
             raise Overloaded("too many deliveries are in flight (BRIDGE_MAX_IN_FLIGHT)")
         if self.buffered + size > self.max_buffered:
             self.make_room(size)
@@ -126,20 +134,12 @@ class PendingRequests:
                 raise Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED)")
         self.buffered += size
         request = PendingRequest(self, answer, client, began, size)
-        self._requests.add(request)
+        self.pending.add(request)
         return request
-
-    def remove(self, request: PendingRequest) -> None:
-        """A request is over."""
-        if request.waiting:
-            request.waiting = False
-            self.waiting -= 1
-        self._requests.discard(request)
-        self.buffered -= request.size
 
     def expire(self, now: float) -> None:
         """End what has taken longer than the deadline; now is monotonic seconds."""
         late = now - self.deadline
-        for request in [one for one in self._requests if one.began <= late]:
+        for request in [one for one in self.pending if one.began <= late]:
             request.failed(DeadlineExceeded("the delivery took longer than BRIDGE_DEADLINE"))
         self.verdicts.sum_up()

@@ -62,7 +62,8 @@ class Pipeline:
         self._credentials.check(headers.get("authorization"))
         if self._config.path and request.target.partition("?")[0] != self._config.path:
             raise NotFound("BRIDGE_PATH names another path")
-        if headers.get("x-amz-sns-rawdelivery", "").lower() == "true":
+        raw = headers.get("x-amz-sns-rawdelivery")
+        if raw is not None and raw.lower() == "true":
             self._receive_raw(headers, body, pending)
         else:
             self.take(body, headers, pending)
@@ -111,15 +112,13 @@ class Pipeline:
         leave = self._certificates.wait(url, fetched, len(body))
         pending.wait(leave)
 
-    def _routed(self, topic: Topic) -> Routed:
-        routed = topic.routed
-        if not isinstance(routed, Routed):
-            routed = topic.routed = Routed(topic.arn, find_route(topic.arn, self._config.routes))
+    def _route(self, topic: Topic) -> Routed:
+        topic.routed = routed = Routed(topic.arn, find_route(topic.arn, self._config.routes))
         return routed
 
     def _publish(self, topic: Topic, received: Notification, headers: dict[str, str], body: bytes, pending: PendingRequest) -> None:
         self._publisher.check()
-        routed = self._routed(topic)
+        routed: Routed = topic.routed or self._route(topic)
         exchange, routing_key = routed.exchange, routed.routing_key
         if exchange is None:
             exchange = routed.route.exchange.fill(topic.arn, received)
@@ -158,7 +157,8 @@ class Pipeline:
         pending.message_id, pending.topic_arn = message_id, arn
         pending.trace = tracing.find(headers, None, "")
         pending.genuine = True  # as far as the client's credentials can prove it
-        routed = self._routed(self._verifier.topic(arn))
+        topic = self._verifier.topic(arn)
+        routed: Routed = topic.routed or self._route(topic)
         if routed.exchange is None or routed.routing_key is None:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
         self._publisher.check()

@@ -21,17 +21,24 @@ class Verdicts:
         self._lines: dict[str, int] = {}  # by reason, in this second
         self._second = 0
 
+    def published(self, message_id: str, topic_arn: str, trace: "Trace | None", seconds: float) -> None:
+        """Count a message that the broker has confirmed, so many seconds after its first byte came."""
+        self.counters.published.append(topic_arn)
+        self.counters.publish_times.append(seconds)
+        if self._log.debugs:
+            self._tell("published", message_id, topic_arn, trace)
+
     def ok(self, reason: str, message_id: str = "", topic_arn: str = "", trace: "Trace | None" = None) -> None:
-        """Count a 200 and its reason."""
-        if reason == "published":
-            self.counters.published.append(topic_arn)
-        else:
-            self.counters.add(reason)
+        """Count another 200 and its reason."""
+        self.counters.add(reason)
         if self._log.debugs and message_id:
-            known = {"message_id": message_id, "topic_arn": topic_arn}
-            if trace is not None:
-                known["trace_id"] = trace.trace_id
-            self._log.debug("verdict", status=200, reason=reason, **known)
+            self._tell(reason, message_id, topic_arn, trace)
+
+    def _tell(self, reason: str, message_id: str, topic_arn: str, trace: "Trace | None") -> None:
+        known = {"message_id": message_id, "topic_arn": topic_arn}
+        if trace is not None:
+            known["trace_id"] = trace.trace_id
+        self._log.debug("verdict", status=200, reason=reason, **known)
 
     def refused(
         self, error: BridgeError, client: str = "", message_id: str = "", topic_arn: str = "", trace: "Trace | None" = None

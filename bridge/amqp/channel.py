@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.pending import PendingRequest
 
+SMALL = 3000  # bytes of header fields that fit in any frame: frame_max is 4096 at least (AMQP 0-9-1 section 4.2.3)
 MAX_METHODS = 1000  # encoded Basic.Publish methods that are kept
 
 
@@ -105,9 +106,11 @@ class ConfirmChannel:
             self._methods[publish.exchange, publish.routing_key] = method
         message_id = request.message_id.encode()
         fields = publish.fields
-        if publish.envelope and len(fields) > (room := frames.room_for_fields(self._frame_max, publish.content_type, message_id)):
-            fields, left_out = frames.fitting(fields, room)
-            self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
+        if len(fields) > SMALL and publish.envelope:
+            room = frames.room_for_fields(self._frame_max, publish.content_type, message_id)
+            if len(fields) > room:
+                fields, left_out = frames.fitting(fields, room)
+                self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
         content = frames.content_frames(
             self._number, publish.body, publish.content_type, message_id, publish.timestamp, fields, self._frame_max
         )  # fmt: skip

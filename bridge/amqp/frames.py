@@ -25,7 +25,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MIN_INT64, _MAX_INT64 = -(1 << 63), (1 << 63) - 1
 MAX_NAMES = 1000
 MAX_SUBSCRIPTION = 1024  # characters of a subscription's ARN; SNS's own have fewer than 400
+MAX_KNOWN_LENGTH = 300  # characters of a text that is remembered
 _known_names: dict[str, bytes] = {}
+_known_subscriptions: dict[str, bytes] = {}
+_known_types: dict[str | None, bytes] = {}
 
 # content_type, headers, delivery_mode, message_id, timestamp, type, app_id (section 4.2.6.1: one bit each, from the top)
 _FLAGS = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3
@@ -42,9 +45,18 @@ _INT64_KIND = ord("l")
 
 def content_type(header: str | None) -> bytes:
     """Return the content type to publish: that of the request's (unsigned) header, if a short string of UTF-8 can hold it."""
-    if header and len(header) <= 255 and header.isascii():
-        return header.encode()
-    return DEFAULT_CONTENT_TYPE
+    known = _known_types.get(header)
+    if known is None:
+        known = header.encode() if header and len(header) <= 255 and header.isascii() else DEFAULT_CONTENT_TYPE
+        if header is None or len(header) <= MAX_KNOWN_LENGTH:
+            if len(_known_types) >= MAX_NAMES:
+                _known_types.clear()
+            _known_types[header] = known
+    return known
+
+
+# A MessageId is a UUID, of 36 characters.
+_DEDUPLICATION = b"\x16x-deduplication-headerS" + _U32.pack(36)
 
 
 def publish_method(channel: int, exchange: str, routing_key: str) -> bytes:
@@ -68,15 +80,27 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
 
     Consumers take a header for text and may fail on what is not UTF-8, hence no subscription that is no ASCII.
     """
-    fields = long_string(b"x-deduplication-header", message_id.encode())
+    fields = _DEDUPLICATION + message_id.encode()
     if subject is not None:
         fields += long_string(b"x-sns-subject", subject.encode())
-    if subscription_arn is not None and len(subscription_arn) <= MAX_SUBSCRIPTION and subscription_arn.isascii():
-        fields += long_string(b"x-sns-subscription-arn", subscription_arn.encode())
+    if subscription_arn is not None:
+        subscription = _known_subscriptions.get(subscription_arn)
+        fields += _subscription_field(subscription_arn) if subscription is None else subscription
     if trace is not None:
         for name, value in trace.members().items():
             fields += long_string(name.encode(), value.encode())
     return fields
+
+
+def _subscription_field(subscription_arn: str) -> bytes:
+    """Return the field, or b"" when the header's text can't be one."""
+    fits = len(subscription_arn) <= MAX_SUBSCRIPTION and subscription_arn.isascii()
+    field = long_string(b"x-sns-subscription-arn", subscription_arn.encode()) if fits else b""
+    if len(subscription_arn) <= MAX_KNOWN_LENGTH:
+        if len(_known_subscriptions) >= MAX_NAMES:
+            _known_subscriptions.clear()
+        _known_subscriptions[subscription_arn] = field
+    return field
 
 
 def attribute_fields(message: Notification) -> tuple[bytes, int]:

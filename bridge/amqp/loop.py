@@ -90,6 +90,8 @@ class Loop:
         self.call_later: Callable[[float, Callable[[], object]], object] = guarded.call_later
         self.cancel: Callable[[object], None] = guarded.remove_timeout
         self.add: Callable[[int, Callable[[int, int], None], int], None] = guarded.add_handler
+        # without a guard, for what only stands in a lane: its visit has the guard
+        self.watch: Callable[[int, Callable[[int, int], None], int], None] = self._ioloop.add_handler
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers are sure of a part of
@@ -127,7 +129,7 @@ class Loop:
                 take = lane.pop if lane is self.handshakes else lane.popleft
                 for _ in range(min(self.turn, len(lane))):
                     take()()
-                    if monotonic() >= until:
+                    if lane and monotonic() >= until:
                         break
         if self.trusted or self.newcomers or self.handshakes:
             self._ioloop.add_callback_threadsafe(_nothing)

@@ -81,7 +81,7 @@ class Connection(BaseHTTPRequestHandler):
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
-            self.service.loop.add(self.descriptor, self._ready, READ)
+            self.service.loop.watch(self.descriptor, self._ready, READ)
 
     def _unwatch(self) -> None:
         if self._watched:
@@ -90,7 +90,11 @@ class Connection(BaseHTTPRequestHandler):
 
     def _ready(self, _descriptor: int, _events: int) -> None:
         if not self._queued:
-            self._queue()
+            if self.trusted:  # as in _queue(), without another call
+                self._queued = True
+                self.service.loop.trusted.append(self._visit)
+            else:
+                self._queue()
 
     def _queue(self) -> None:
         """Stand in line for a visit."""
@@ -111,9 +115,8 @@ class Connection(BaseHTTPRequestHandler):
                 self._receive()
             if self.state is READING:
                 self._advance()
-            held = self.reader.held + self._tls_bytes
-            if held != self.buffered:
-                self._count(held)
+            if self.reader.buffer or self.buffered != self._tls_bytes:
+                self._count(self.reader.held + self._tls_bytes)
         except BridgeError as error:
             self.refuse(error)
         except Exception as error:
@@ -211,7 +214,8 @@ class Connection(BaseHTTPRequestHandler):
                 pending.broke(error)
         elif request.method in ("GET", "HEAD"):
             status, text, headers = service.get(request.target)
-            self._answered(service.responses.make(status, text, headers, self.keep_alive), self.keep_alive, False)
+            keep_alive = not self.close_connection and not service.requests.draining
+            self._answered(service.responses.make(status, text, headers, keep_alive), keep_alive, False)
         else:
             raise MethodNotAllowed("SNS delivers by POST" if service.post else "GET and HEAD are answered here", service.post is not None)
 
@@ -222,15 +226,11 @@ class Connection(BaseHTTPRequestHandler):
 
     # ---- answers
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection may carry another request after this one's answer."""
-        return not self.close_connection and not self.service.requests.draining
-
     def answer(self, error: BridgeError | None) -> None:
         """Answer the request under way: 200 without a body, or what the error says; its reason is the body then."""
-        keep_alive = self.keep_alive
-        responses = self.service.responses
+        service = self.service
+        keep_alive = not self.close_connection and not service.requests.draining
+        responses = service.responses
         if error is None:
             if self.pending is not None and self.pending.genuine:
                 self.trusted = True

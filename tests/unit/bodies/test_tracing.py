@@ -158,6 +158,6 @@ def test_the_attribute_is_the_publishers_and_wins(sent, message, name, expected)
 
 def test_the_trace_is_two_headers_of_the_publish_or_one():
     for state, more in (("a=1", {"tracestate": "a=1"}), ("", {})):
-        fields = frames.header_fields("id", None, None, tracing.Trace(PARENT, state))
-        assert headers(fields) == {"x-deduplication-header": "id", "traceparent": PARENT} | more
+        fields = frames.header_fields("5f4f40d4-8e53-4c5c-9d1b-1f0a1cbb2f10", None, None, tracing.Trace(PARENT, state))
+        assert headers(fields) == {"x-deduplication-header": "5f4f40d4-8e53-4c5c-9d1b-1f0a1cbb2f10", "traceparent": PARENT} | more
     assert tracing.Trace(PARENT, "").trace_id == TRACE_ID
