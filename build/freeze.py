@@ -16,7 +16,7 @@ from transform import MODULES, left_out
 COMPILED = ""
 LIBRARIES = ("pika", "requests", "urllib3", "certifi", "idna")
 
-FLAGS = "no_site,no_docstrings,no_asserts,no_warnings,isolated,static_hashes"
+FLAGS = "no_site,no_docstrings,no_asserts,no_warnings,isolated"
 OPTIONS = f"""
 --static-libpython=yes --clang --lto=no --jobs={JOBS} --assume-yes-for-downloads --update-check=never --disable-ccache
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache

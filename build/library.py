@@ -40,7 +40,9 @@ FROZEN = [
 ]
 
 # The objects whose sources are changed here.
-AGAIN = ("Python/frozen.o", "Python/pystate.o", "Python/pylifecycle.o", "Modules/getpath.o")
+AGAIN = """
+Python/frozen.o Python/preconfig.o Python/initconfig.o Python/pystate.o Python/pylifecycle.o Modules/getpath.o
+""".split()
 
 
 def cut_frozen(tree: Path, log: Path) -> None:
@@ -63,6 +65,12 @@ def cut_runtime(tree: Path) -> None:
     edit(path, r"memcpy\(interp, &initial\._main_interpreter, sizeof\(\*interp\)\);", 'Py_FatalError("no subinterpreters in this build");')
     edit(path, r"&initial\._main_interpreter\._initial_thread", "&initial_thread")
     edit(tree / "Include/internal/pycore_runtime_init.h", r"(\.gc = \{ \\\n\s*\.enabled = )1", r"\g<1>0")
+
+
+def isolate(tree: Path) -> None:
+    """Read no PYTHON... variable: none of them is a setting of the bridge, and PYTHONHASHSEED would give strings hashes that are known."""
+    edit(tree / "Python/preconfig.c", r"^(    config->use_environment = )1;$", r"\g<1>0;")
+    edit(tree / "Python/initconfig.c", r"^(    config->use_environment = )-1;$", r"\g<1>0;")
 
 
 def config(tree: Path, extra: dict[str, str]) -> str:
@@ -120,6 +128,7 @@ def build() -> Path:
         shutil.copytree(made, tree, symlinks=True, ignore=shutil.ignore_patterns("debian", "build"))
         cut_frozen(tree, log)
         cut_runtime(tree)
+        isolate(tree)
         old = [word for name in ("Makefile", "Programs/_freeze_module", "_bootstrap_python") for word in ("-o", name)]
         run(["make", *old, *AGAIN], log, tree)
         startup(log, tools, work / "startup.h")
