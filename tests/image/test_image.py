@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.image.archive import DIST, PROMISES, Image
+from tests.tools import elf
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "build"))
-
-import elf  # noqa: E402
-
 
 @pytest.fixture(scope="module")
 def image() -> Image:
@@ -55,7 +52,7 @@ def test_a_program_is_static(image: Image, path: str) -> None:
     dynamic, interpreter = 2, 3
     program = image.files[path]
     assert program[:6] == b"\x7fELF\x02\x01"  # of 64 bits, little-endian
-    assert not {part.kind for part in elf.segments(program)} & {dynamic, interpreter}
+    assert not elf.kinds(program) & {dynamic, interpreter}
 
 
 def test_nothing_of_the_builder_is_in_the_layer(image: Image) -> None:
