@@ -18,7 +18,7 @@ import closure  # noqa: E402
 import cpython  # noqa: E402
 import freeze  # noqa: E402
 import transform  # noqa: E402
-from library import BUILTINS, VERIFIER_NAME  # noqa: E402
+from library import BUILTINS, FROZEN, VERIFIER_NAME  # noqa: E402
 
 # Imported where it is used, in a branch that the bridge does not take on Linux or with these settings; or inside a try.
 OPTIONAL = re.compile(r"^_?(winreg|winapi|nt|msvcrt|overlapped|_scproxy|org|java|vms_lib|_overlapped|_winapi|android|_ios_support)\b")
@@ -146,6 +146,15 @@ def test_no_module_reads_a_global_that_it_does_not_have(sources: dict[str, str],
     done = subprocess.run(words, input=json.dumps({name: names for name, names in asked.items() if names}), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) <= set(transform.MODULES["never_asked"]), done.stdout
+
+
+GIVEN = {"_frozen_importlib": {"_imp", "sys"}, "_frozen_importlib_external": set(), "getpath": {"config"}}  # by CPython's C code
+
+
+@pytest.mark.parametrize(("module", "path"), [(module, path) for module, _, path in FROZEN])
+def test_what_cpython_starts_with_reads_no_name_that_it_lost(module: str, path: str) -> None:
+    known = (cpython.interpreter() / "lib/python3.13" / path.removeprefix("Lib/")).read_text() if path.startswith("Lib/") else ""
+    assert set(unbound(transform.transform(module, known))) - set(dir(builtins)) <= GIVEN[module] | {"__name__"}
 
 
 def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict[str, str]) -> None:
