@@ -9,12 +9,12 @@ import ast
 import json
 import re
 import sys
+from marshal import dumps
 from pathlib import Path
 from types import CodeType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from marshalled import dumps
 from transform import transform
 
 

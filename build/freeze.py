@@ -92,7 +92,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "marshalled", "compiler")
+    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "compiler")
     scripts = [*(HERE / f"{name}.py" for name in modules), *(HERE / name for name in ("modules.toml", "stubs", "shim"))]
     own = [part for path in sources() for part in (str(path.relative_to(ROOT)), path)]
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]

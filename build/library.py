@@ -121,7 +121,7 @@ def headers() -> Path:
 def build() -> Path:
     """Return the folder with libpython3.13.a and malloc.o."""
     tools, made = toolchain.tools(), cpython.compile_tree()
-    parts = [HERE / name for name in ("library.py", "bytecode.py", "marshalled.py", "transform.py", "modules.toml", "stubs", "c")]
+    parts = [HERE / name for name in ("library.py", "bytecode.py", "transform.py", "modules.toml", "stubs", "c")]
 
     def make(work: Path) -> None:
         tree, log = work / "tree", work / "log"

@@ -9,7 +9,6 @@ from types import CodeType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import marshalled
 from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
@@ -39,7 +38,4 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         return precompiled(str(module_name), transform(str(module_name), source_code))
 
     def onFrozenModuleBytecode(self, module_name: object, is_package: bool, bytecode: CodeType) -> CodeType:
-        from nuitka.optimizations import BytecodeDemotion  # not before Nuitka has read its options
-
-        BytecodeDemotion.marshal = marshalled  # which writes the same code in fewer bytes
         return bare(bytecode)
