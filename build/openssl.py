@@ -90,33 +90,12 @@ def without_dtls(tree: Path) -> None:
     edit(tree / "ssl/ssl_local.h", r"^(#define SSL_C(?:ONNECTION|TX)_IS_DTLS\(\w+\)) \\\n.*$", r"\g<1> 0", 2)
 
 
-def compute_a_table(tree: Path) -> None:
-    """Have curve25519.c compute its table of multiples (c/k25519.h), which it brought along; that one is kept for check_table()."""
-    path = tree / "crypto/ec/curve25519.c"
-    table = re.search(r"^static const ge_precomp k25519Precomp\[32\]\[8\] = (?s:\{.*?^\};)", path.read_text(), re.M)
-    if not table:
-        raise BuildError(f"{path}: the table of multiples is not where it was")
-    (path.parent / "table.h").write_text(table[0].replace("k25519Precomp", "wanted"))
-    path.write_text(path.read_text().replace(table[0], '#include "k25519.h"'))
-    shutil.copy(HERE / "c/k25519.h", path.parent)
-    edit(path, r"^    ge_p3_0\(h\);\n(?=    for \(i = 1; i < 64; i \+= 2\))", r"    k25519_ready();\n\g<0>")
-
-
-def check_table(tree: Path, cc: Path, log: Path) -> None:
-    """Compare the two tables, on the machine that can run the program: the sources are the same for the other."""
-    if ARCH == "amd64":
-        program, include = tree / "check_k25519", [f"-I{tree}/include", f"-I{tree}"]
-        run([cc, "-O2", "-w", "-static", *include, HERE / "c/check_k25519.c", tree / "libcrypto.a", "-o", program], log)
-        run([program], log)
-
-
 def build() -> Path:
     """Return the folder with include/, lib/libssl.a and lib/libcrypto.a."""
     wanted, tools = target(), toolchain.tools()
     flags = [*SMALL, *SECTIONS, "-DOPENSSL_SMALL_FOOTPRINT"]
     options = [word for line in OPTIONS.strip().splitlines() for word in line.split()[1:]]
-    own = [HERE / "c" / name for name in ("curve448.c", "k25519.h", "check_k25519.c")]
-    key = digest(SOURCES["source"]["openssl"], wanted, toolchain.key(), HERE / "openssl.py", *own, flags)
+    key = digest(SOURCES["source"]["openssl"], wanted, toolchain.key(), HERE / "openssl.py", HERE / "c/curve448.c", flags)
     needs("make", "perl")
 
     def make(work: Path) -> None:
@@ -127,14 +106,12 @@ def build() -> Path:
         say_nothing_of_the_builder(tree)
         without_curve448(tree)
         without_dtls(tree)
-        compute_a_table(tree)
         log = work / "log"
         cc = {"CC": f"{tools}/cc", "AR": f"{tools}/ar", "RANLIB": f"{tools}/ranlib"}
         place = ["--prefix=/usr", "--openssldir=/etc/ssl", "--libdir=lib"]
         prefix = f"-ffile-prefix-map={tree}=openssl"
         run(["./Configure", wanted["openssl"], *options, *place, *flags, prefix], log, tree, **cc)
         run(["make", f"-j{JOBS}", "build_generated", "libcrypto.a", "libssl.a"], log, tree)
-        check_table(tree, tools / "cc", log)
         (work / "lib").mkdir()
         for name in ("libcrypto.a", "libssl.a"):
             shutil.copy(tree / name, work / "lib" / name)
