@@ -71,16 +71,6 @@ def without_dh(path: Path) -> None:
     edit(path, f"(?s:{body})", text)
 
 
-def with_fewer_lookups(path: Path) -> None:
-    """Give typeobject.c slot_names.h, and have it asked before each lookup in the bases of a new class."""
-    shutil.copy(HERE / "c/slot_names.h", path.with_name("slot_names.h"))
-    edit(path, r"^static pytype_slotdef \*\nupdate_one_slot\(", r'#include "slot_names.h"\n\n\g<0>')
-    lookup = r"find_name_in_mro\(type, p->name_strobj, &error\)(?=;\n\s*if \(descr == NULL\) \{\n\s*if \(error == -1\))"
-    edit(path, lookup, r"(error = 0, is_no_slot_name(p->name_strobj)) ? NULL : \g<0>")
-    loop = r"^    for \(pytype_slotdef \*p = slotdefs; p->name; \) \{\n        p = update_one_slot\(type, p\);\n    \}\n"
-    edit(path, loop, r"    note_slot_names(type);\n\g<0>    slot_names_known = 0;\n")
-
-
 def configure(tree: Path, log: Path) -> None:
     """Configure the tree for the target and write down which objects are built for speed."""
     triple = target()["triple"]
@@ -96,7 +86,7 @@ def configure(tree: Path, log: Path) -> None:
 def compile_tree() -> Path:
     """Return the configured and compiled source tree."""
     needs("make")
-    parts = [SOURCES["source"]["cpython"], target(), toolchain.key(), HERE / "cpython.py", HERE / "c/slot_names.h", SMALL, SECTIONS]
+    parts = [SOURCES["source"]["cpython"], target(), toolchain.key(), HERE / "cpython.py", SMALL, SECTIONS]
     key = digest(*parts, pgo.key(), openssl.build().name, compression.build().name)
 
     def make(work: Path) -> None:
@@ -105,7 +95,6 @@ def compile_tree() -> Path:
         shutil.rmtree(tree / "Lib/test")
         shutil.rmtree(tree / "Doc")
         without_dh(tree / "Modules/_ssl.c")
-        with_fewer_lookups(tree / "Objects/typeobject.c")
         configure(tree, work / "log")
         wanted = ["libpython3.13.a", *(["pybuilddir.txt"] if ARCH == "amd64" else [])]
         run(["make", f"-j{JOBS}", *wanted], work / "log", tree)
