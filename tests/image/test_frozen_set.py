@@ -231,7 +231,7 @@ def test_a_pattern_that_the_build_compiled_is_the_one_that_re_would_have_made(so
     found = json.loads(done.stdout)
     assert len(found) > 60
     assert all(text and same for _, text, same in found), [name for name, text, same in found if not (text and same)]
-    assert {"bridge.framing", "bridge.message", "json.decoder", "urllib3.util.url"} <= {name for name, *_ in found}
+    assert {"bridge.http.framing", "bridge.sns.message", "json.decoder", "urllib3.util.url"} <= {name for name, *_ in found}
 
 
 class WithoutFunctions(ast.NodeTransformer):
@@ -244,7 +244,7 @@ class WithoutFunctions(ast.NodeTransformer):
 
 
 def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patterns(reached: dict[str, tuple[Path, str]]) -> None:
-    started, waiting = set[str](), ["bridge.cli", "bridge.serve"]
+    started, waiting = set[str](), ["bridge.cli", "bridge.commands.serve"]
     while waiting:
         module = waiting.pop()
         if module in started or module not in reached:
@@ -253,7 +253,7 @@ def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patte
         path, source = reached[module]
         at_import = ast.unparse(WithoutFunctions().visit(ast.parse(source)))
         waiting += [*closure.imports(module, path.name == "__init__.py", at_import), module.rpartition(".")[0]]
-    assert {"bridge.delivery", "pika.spec", "http.server", "re"} <= started
+    assert {"bridge.pipeline", "pika.spec", "http.server", "re"} <= started
     late = {"ssl", "enum", "requests", "urllib3", "http.client", "urllib.request", "email", "tomllib", "re._compiler", "re._parser"}
     assert late <= reached.keys()
     assert not {module for module in started if any(module == name or module.startswith(name + ".") for name in late)}
