@@ -11,6 +11,7 @@ from collections.abc import Callable
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe takes so many whole or not at all (pipe(7))
+MAX_KEPT = 1 << 20  # bytes, more than a pipe holds
 
 
 class Log:
@@ -20,7 +21,7 @@ class Log:
         """level is one of LEVELS, form one of FORMATS."""
         self._least = LEVELS.index(level)
         self._json = form == "json"
-        self._write_now = writer(fd)
+        self._write_now, self._flush_now = writer(fd)
         self._torn = b""  # a newline, after a line of which a full disk took a part
         self.dropped = 0
         self.debugs = self._least == 0
@@ -40,6 +41,13 @@ class Log:
     def error(self, event: str, **fields: object) -> None:
         """What somebody has to look at."""
         self._write(3, event, fields)
+
+    def flush(self) -> None:
+        """Hand on what waits for the reader to make room. To be called now and then."""
+        try:
+            self._flush_now()
+        except OSError:
+            pass
 
     def bug(self, error: BaseException) -> None:
         """What must not happen, and where: names of modules and functions, never values."""
@@ -79,45 +87,60 @@ class Log:
         return text.encode("ascii", "backslashreplace")[: MAX_LINE - 1] + b"\n"
 
 
-def writer(fd: int) -> Callable[[bytes], int]:
-    """Return what writes at most MAX_LINE bytes to a descriptor at once, or raises OSError; it tells how many it wrote.
+def writer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
+    """Return write(line) and flush() for a descriptor; neither ever waits, and both raise OSError.
 
-    Whoever gave us the descriptor shares its flags, so O_NONBLOCK is not ours to set there. And poll() promises nothing to one of
-    several processes: they all hear that a pipe has room, and the second one waits in write() for a reader that may stand still.
+    write takes at most MAX_LINE bytes and tells how many it took; flush hands on what found no room yet. Whoever gave us the
+    descriptor shares its flags, so O_NONBLOCK is not ours to set there. And poll() promises nothing to one of several processes:
+    they all hear that a pipe has room, and the second one waits in write() for a reader that may stand still.
     """
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISSOCK(mode):  # journald's
             journal = socket.socket(fileno=os.dup(fd))
-            return lambda line: journal.send(line, socket.MSG_DONTWAIT)
+            return lambda line: journal.send(line, socket.MSG_DONTWAIT), _nothing
         if stat.S_ISFIFO(mode) or os.isatty(fd):
             try:  # the same pipe, opened once more: flags of its own
                 own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-                return lambda line: os.write(own, line)
-            except OSError:  # another user's pipe, or no /proc
+                return lambda line: os.write(own, line), _nothing
+            except OSError:  # another user's pipe, as in a container whose program starts as root; or no /proc
                 if stat.S_ISFIFO(mode):
                     return _splicer(fd)
     except (OSError, AttributeError):
         pass  # closed, or a system without splice()
-    return _poller(fd)
+    return _poller(fd), _nothing
 
 
-def _splicer(fd: int) -> Callable[[bytes], int]:
-    """splice(2) moves what stands in a pipe of ours into another one without waiting, whatever the other one's flags are."""
+def _nothing() -> None:
+    """There is nothing that has to be handed on."""
+
+
+def _splicer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
+    """splice(2) moves pages from a pipe of ours into another one without waiting, whatever the other one's flags are.
+
+    Only there do lines share pages: 16 of the other pipe's pages may be 16 lines. What it has no room for waits in ours. Neither a write
+    nor a move tears a line, so that several processes can share both pipes.
+    """
     source, filled = os.pipe()
+    os.set_blocking(source, False)
+    os.set_blocking(filled, False)
     os.splice(source, fd, 0)  # raises where it is not allowed
 
-    def write(line: bytes) -> int:
-        moved = 0
-        os.write(filled, line)
+    def flush() -> None:
         try:
-            moved = os.splice(source, fd, len(line), flags=os.SPLICE_F_NONBLOCK)
-        finally:
-            if moved < len(line):
-                os.read(source, len(line))
-        return moved
+            os.splice(source, fd, MAX_KEPT, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            pass  # no room there, or nothing here
+        except OSError:  # nobody reads any more
+            os.read(source, MAX_KEPT)
+            raise
 
-    return write
+    def write(line: bytes) -> int:
+        written = os.write(filled, line)
+        flush()
+        return written
+
+    return write, flush
 
 
 def _poller(fd: int) -> Callable[[bytes], int]:

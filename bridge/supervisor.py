@@ -69,6 +69,7 @@ def supervise(
         if kill_at and not any(child.pid for child in children):
             return status
         systemd.alive()
+        log.flush()
         if not ready and all(map(turned, range(number))):
             ready = True
             systemd.ready()

@@ -145,6 +145,7 @@ class Process:
             self._receivers.tick()
         self._tell()
         self._systemd.alive()
+        self._log.flush()
         for follow in self._follow:
             follow()
 
