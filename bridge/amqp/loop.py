@@ -95,7 +95,8 @@ class Loop:
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers are sure of a part of
-        # each turn. A TLS handshake costs as much as fifty messages; newest first, some clients are served in a flood of others.
+        # each turn. A TLS handshake that begins costs as much as fifty messages: by turns the newest, so that some clients are served in a
+        # flood of others, and the oldest, so that none is left behind in a steady stream.
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), Lane(0.02), Lane(0.01)
         self.turn = TURN  # visits of a lane in one turn; it grows with the number of clients, because each turn goes by all that are ready
         self._running = False
@@ -126,9 +127,10 @@ class Loop:
         for lane in (self.trusted, self.newcomers, self.handshakes):
             if lane:
                 until = monotonic() + lane.budget
-                take = lane.pop if lane is self.handshakes else lane.popleft
-                for _ in range(min(self.turn, len(lane))):
-                    take()()
+                newest_too = lane is self.handshakes
+                for number in range(min(self.turn, len(lane))):
+                    visit = lane.pop() if newest_too and number % 2 else lane.popleft()
+                    visit()
                     if lane and monotonic() >= until:
                         break
         if self.trusted or self.newcomers or self.handshakes:

@@ -71,6 +71,7 @@ class Connection(BaseHTTPRequestHandler):
         service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
         self._head_only = False  # whether the answer under way is to HEAD
+        self._greeted = False  # whether its ClientHello was answered, which is the costly part of a handshake
         self._input_ended = self._watched = False
         self._queued = False  # whether a visit is to come
         self._unread = False  # whether the next visit goes on with what has arrived already
@@ -100,11 +101,14 @@ class Connection(BaseHTTPRequestHandler):
         """Stand in line for a visit."""
         self._queued = True
         loop = self.service.loop
-        lane = loop.trusted if self.trusted else loop.handshakes if self.state is HANDSHAKING else loop.newcomers
+        costly = self.state is HANDSHAKING and not self._greeted
+        lane = loop.trusted if self.trusted else loop.handshakes if costly else loop.newcomers
         lane.append(self._visit)
 
     def _visit(self) -> None:
         self._queued = False
+        if self.state is CLOSED:  # to make room, while it stood in line
+            return
         try:
             if self.state is HANDSHAKING:
                 self._handshake()
@@ -115,7 +119,7 @@ class Connection(BaseHTTPRequestHandler):
                 self._receive()
             if self.state is READING:
                 self._advance()
-            if self.reader.buffer or self.buffered != self._tls_bytes:
+            if (self.reader.buffer or self.buffered != self._tls_bytes) and self.state is not CLOSED:
                 self._count(self.reader.held + self._tls_bytes)
         except BridgeError as error:
             self.refuse(error)
@@ -130,6 +134,7 @@ class Connection(BaseHTTPRequestHandler):
         try:
             self.connection.do_handshake()
         except ssl.SSLWantReadError:
+            self._greeted = self.connection.cipher() is not None
             self.service.loop.update(self.descriptor, READ)
         except ssl.SSLWantWriteError:
             self.service.loop.update(self.descriptor, WRITE)

@@ -14,9 +14,10 @@ from bridge.log import Log
 if TYPE_CHECKING:
     import ssl
 
-BACKLOG = 1024
-ACCEPTS = 64  # at most in one turn
-ACCEPT_FOR = 0.01  # seconds of a turn
+BACKLOG = 4096  # the kernel's net.core.somaxconn is its limit; where it overflows, clients try again after 1, 3, 7 seconds
+ACCEPTS = 512  # at most in one turn
+ACCEPT_FOR = 0.02  # seconds of a turn
+EVICTIONS = 64  # connections that one look at all finds
 SWEEP = 0.25  # seconds between two looks at the clock
 COMPLAIN_EVERY = 10.0  # seconds between two log lines about missing descriptors
 NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -31,6 +32,7 @@ class Listener(HTTPServer):
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
         self._complained = float("-inf")
+        self._oldest: list[tuple[bool, float, Connection]] = []  # trusted, since, connection: those to be closed next, the first at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
         self.socket.close()
         self.socket = bound
@@ -85,12 +87,25 @@ class Listener(HTTPServer):
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self) -> bool:
-        """Close the connection that has waited longest, those that no genuine message came over first; tell whether there was one."""
-        expendable = [connection for connection in self._service.connections if connection.expendable]
-        if not expendable:
-            return False
-        min(expendable, key=lambda connection: (connection.trusted, connection.since)).close()
+        """Close the connection that has waited longest, those that no genuine message came over first; tell whether there was one.
+
+        All are looked at once for many evictions, because newcomers can come by the thousand.
+        """
+        if not self._close_next():
+            found = [(one.trusted, one.since, one) for one in self._service.connections if one.expendable]
+            found.sort(key=lambda one: one[:2], reverse=True)
+            self._oldest = found[-EVICTIONS:]
+            return self._close_next()
         return True
+
+    def _close_next(self) -> bool:
+        """Close the next of those that had waited longest and still do."""
+        while self._oldest:
+            trusted, since, one = self._oldest.pop()
+            if one.since == since and one.trusted is trusted and one.expendable and one in self._service.connections:
+                one.close()
+                return True
+        return False
 
     def make_room(self, size: int) -> None:
         """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.

@@ -1,5 +1,6 @@
 """The HTTPS listener: TLS 1.2 and 1.3, certificates that are read again, clients that must show one, and none that can hold it up."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -173,6 +174,23 @@ def test_a_client_that_stops_in_the_handshake_delays_nobody(start_https, sns, au
         except ConnectionResetError:
             pass
         connection.close()
+
+
+def test_a_handshake_that_is_closed_to_make_room_holds_nothing_any_more(start_https, sns, authority):
+    """Its visit stood in line then, and came after the end."""
+    bridge = start_https(BRIDGE_MAX_CONNECTIONS="20", BRIDGE_MAX_BUFFERED="2MiB")
+    for _ in range(10):
+        clients = [socket.create_connection((bridge.host, bridge.port)) for _ in range(60)]
+        for client in clients:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        time.sleep(0.02)
+        for client in clients:
+            client.close()
+    endpoint = bridge.endpoint(ca_file=authority.ca_file)
+    for _ in range(5):
+        with endpoint.connect() as connection:
+            assert endpoint.deliver(connection, sns.notification()).status == 200
 
 
 def test_plain_http_on_the_tls_port_is_closed(start_https, sns):
