@@ -58,6 +58,14 @@ class Config:
         self.log_level: str = values["LOG_LEVEL"]
         self.log_format: str = values["LOG_FORMAT"]
 
+    def queue_to_declare(self) -> tuple[str, str, str] | None:
+        """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
+        if not self.queue:
+            return None
+        default = self.routes[-1]
+        exchange, key = default.exchange.text, default.routing_key.text
+        return self.queue, exchange, "#" if "{" in key else key
+
 
 def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return the settings that were given, by name, flags before environment, and the arguments that are no flags.

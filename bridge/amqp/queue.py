@@ -13,19 +13,22 @@ from pika.exceptions import ChannelClosedByBroker
 from bridge.amqp.broker import describe
 
 Question = Callable[["pika.channel.Channel", Callable[[Any], None]], None]
+_VALUE = re.compile(r"inequivalent arg '(x-[^']+)'.* but current is the value '([^']*)' of type '([a-z]+)'", re.DOTALL)
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _DIFFERENT = re.compile(r"inequivalent arg '([^']+)'.* but current is (.*)", re.DOTALL)
 
 
 class DeclaredQueue:
     """What became of BRIDGE_QUEUE. problem: why it can't be used, or ""; warnings: what its messages are not safe from.
 
-    quorum tells whether it is the quorum queue that the bridge declares.
+    quorum tells whether it is a durable quorum queue, and arguments what it has been declared with.
     """
 
-    __slots__ = ("problem", "quorum", "warnings")
+    __slots__ = ("arguments", "problem", "quorum", "warnings")
 
     def __init__(self) -> None:
         self.problem, self.quorum = "", False
+        self.arguments: dict[str, Any] = {"x-queue-type": "quorum"}
         self.warnings: list[str] = []
 
 
@@ -50,21 +53,41 @@ def ask(connection: "pika.SelectConnection", question: Question, then: Callable[
 
 
 def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], then: Callable[[DeclaredQueue], None]) -> None:
-    """Declare and bind queue = (name, exchange, binding key); then(result) is called once, unless the connection ends before."""
+    """Declare and bind queue = (name, exchange, binding key); then(result) is called once, unless the connection ends before.
+
+    A queue that is there in another form is used as it is. Each refusal of the broker names one argument in which it differs; with
+    that taken over, the next one shows, until it is known whether the queue is replicated.
+    """
     name, exchange, key = queue
     result = DeclaredQueue()
 
-    def declared(reply: Any, error: Exception) -> None:
-        if reply is not None:
-            result.quorum = True
-            bind()
-            return
-        result.warnings += _differences(name, error)
+    def propose(refused: Callable[[Exception], None]) -> None:
+        ask(
+            connection,
+            lambda channel, answered: channel.queue_declare(name, durable=True, arguments=dict(result.arguments), callback=answered),
+            lambda reply, error: refused(error) if reply is None else declared(),
+        )
+
+    def declared() -> None:
+        result.quorum = True
+        bind()
+
+    def look(refusal: Exception) -> None:
+        """Whether it is there at all."""
         ask(
             connection,
             lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered),
-            lambda reply, _passive: bind() if reply is not None else failed("declared", error),
+            lambda reply, _error: failed("declared", refusal) if reply is None else differs(refusal),
         )
+
+    def differs(refusal: Exception) -> None:
+        argument, value = _difference(refusal)
+        if value is None or argument in result.arguments:
+            result.warnings += _warnings(name, refusal)
+            bind()
+        else:
+            result.arguments[argument] = value
+            propose(differs)
 
     def bind() -> None:
         if not exchange:
@@ -81,16 +104,25 @@ def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], th
         result.problem = f"queue {name!r} can't be {what}: {describe(error)} ({concerned})"
         then(result)
 
-    ask(
-        connection,
-        lambda channel, answered: channel.queue_declare(
-            name, durable=True, arguments={"x-queue-type": "quorum"}, callback=answered
-        ),
-        declared,
-    )  # fmt: skip
+    propose(look)
 
 
-def _differences(name: str, error: Exception) -> list[str]:
+def _difference(error: Exception) -> tuple[str, int | str | bool | None]:
+    """Return the argument in which the queue that is there differs, by the broker's refusal, and its value; None when that is not told."""
+    if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
+        return "", None
+    found = _VALUE.search(describe(error))
+    if found is None:
+        return "", None
+    argument, value, kind = found.groups()
+    if kind == "bool":
+        return argument, value == "true"
+    if kind == "longstr":
+        return argument, value
+    return argument, int(value) if _INTEGER.fullmatch(value) else None
+
+
+def _warnings(name: str, error: Exception) -> list[str]:
     """Read from the broker's refusal in what the queue that is there differs, and say what that costs."""
     if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
         return []

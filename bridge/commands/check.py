@@ -1,33 +1,41 @@
-"""`bridge check`: try what the settings say against the broker and the queues, before SNS does."""
+"""`bridge check`: try what the settings say against the broker and the queues, before SNS does.
 
-from collections.abc import Callable
+The way to the broker, BRIDGE_QUEUE included, is `serve`'s own (BrokerLink). Whether an exchange would take a message is asked by one
+that RabbitMQ refuses only after it has checked everything else, because its expiration is no number. Source: rabbit_channel's
+basic.publish in RabbitMQ 3.10 to 4.3.
+"""
+
+from typing import Any
 
 import pika
-import pika.exceptions
-from pika.exchange_type import ExchangeType
 
-from bridge.amqp import broker
 from bridge.amqp.broker import describe
+from bridge.amqp.channel import ConfirmChannel
+from bridge.amqp.connection import BrokerLink, LinkOwner
 from bridge.amqp.loop import Loop
+from bridge.amqp.queue import ask
 from bridge.amqp.url import BrokerURL
-from bridge.bodies.routing import Route, find_route
+from bridge.bodies.routing import Template, find_route
 from bridge.config import Config
+from bridge.counters import Counters
+from bridge.errors import RoutingFailed
 from bridge.http.basic_auth import Credentials
 from bridge.http.tls import ListenerTLS
 from bridge.log import Log
+from bridge.sns.topic import TopicArn
 
 PATIENCE = 15.0  # seconds for one broker
+Destination = tuple[str, str | None]  # exchange and routing key; None for a key that depends on the message
 
 
 def check(config: Config) -> int:
     """Print a line for each thing that was looked at; return 0 when all is well, else 1. Raises SettingError."""
     _read_files(config)
     print("settings: ok")
-    wanted = _wanted(config)
-    results = [_Look(config, BrokerURL(url), wanted).run() for url in config.broker.urls]
-    for route in config.routes:
-        if not (route.exchange.of_topic_only and "{" not in route.exchange.text):
-            print(f"exchange {route.exchange.text!r}: depends on the message, not looked at")
+    destinations, unseen = _destinations(config)
+    results = [_Look(config, BrokerURL(url), destinations).run() for url in config.broker.urls]
+    for route in unseen:
+        print(f"{route}: depends on the message, not looked at")
     if config.sqs_queues:
         from bridge.sqs.check import check_queues
 
@@ -43,103 +51,167 @@ def _read_files(config: Config) -> None:
         ListenerTLS(config, log, lambda _context: None)
 
 
-def _wanted(config: Config) -> list[tuple[str, str]]:
-    """Return ("exchange", name) and ("queue", name) for all that the settings name outright."""
-    found: dict[tuple[str, str], None] = {}
+def _destinations(config: Config) -> tuple[list[Destination], list[str]]:
+    """Return where the settings and the topics that they name lead to, and in words the routes of which that can't be told."""
+    listed = [TopicArn(pattern.text) for pattern in config.topics if "*" not in pattern.text]
+    found: dict[Destination, None] = {}
+    unseen: dict[str, None] = {}
     for route in config.routes:
-        exchange, key = route.exchange.text, route.routing_key.text
-        if exchange and "{" not in exchange:
-            found["exchange", exchange] = None
-        if not exchange and key != config.queue:
-            for name in _keys(config, route):
-                found["queue", name] = None
-    return list(found)
+        topics: list[TopicArn | None] = [topic for topic in listed if find_route(topic, config.routes) is route]
+        for topic in topics or [None]:
+            exchange, key = _filled(route.exchange, topic), _filled(route.routing_key, topic)
+            if exchange is not None and (exchange or key is not None):
+                found[exchange, key] = None
+            elif topic is not None or len(listed) < len(config.topics):
+                unseen[f"exchange {route.exchange.text!r}, routing key {route.routing_key.text!r}"] = None
+    return list(found), list(unseen)
 
 
-def _keys(config: Config, route: Route) -> list[str]:
-    """On the default exchange a routing key is a queue's name: those that the listed topics lead to."""
-    if "{" not in route.routing_key.text:
-        return [route.routing_key.text]
-    if not route.routing_key.of_topic_only:
-        return []
-    from bridge.sns.topic import TopicArn
+def _filled(template: Template, topic: TopicArn | None) -> str | None:
+    """Return what a template gives for a topic, or for any; None when that depends on the message."""
+    if "{" not in template.text:
+        return template.text
+    if topic is None or not template.of_topic_only:
+        return None
+    try:
+        return template.fill(topic, None)
+    except RoutingFailed:
+        return None
 
-    topics = [TopicArn(pattern.text) for pattern in config.topics if "*" not in pattern.text]
-    return [route.routing_key.fill(topic, None) for topic in topics if find_route(topic, config.routes) is route]
 
-
-class _Look:
+class _Look(LinkOwner):
     """One broker, looked at from a loop of its own."""
 
-    def __init__(self, config: Config, url: BrokerURL, wanted: list[tuple[str, str]]) -> None:
-        self._settings, self._url, self._wanted = config.broker, url, list(wanted)
+    def __init__(self, config: Config, url: BrokerURL, destinations: list[Destination]) -> None:
+        self._config, self._url, self._destinations = config, url, list(destinations)
         self._loop = Loop()
+        self._loop.on_bug = lambda error: self._end(f"broker {url}: {describe(error)}")
+        self._link = BrokerLink(self, self._loop, config.broker, url, config.queue_to_declare(), Counters(1, {}))
         self._good = True
         self._over = False
 
     def run(self) -> bool:
         """Return whether all is there."""
-        where = self._url
         try:
-            parameters = broker.parameters(self._settings, self._url, self._settings.secret())
+            secret = self._config.broker.secret()
         except (OSError, ValueError) as error:
-            self._say(False, f"broker {where}: {describe(error)} (BRIDGE_AMQP_PASSWORD_FILE, BRIDGE_AMQP_CERT or BRIDGE_AMQP_CA_FILE)")
+            self._say(False, f"broker {self._url}: {describe(error)} (BRIDGE_AMQP_PASSWORD_FILE)")
             return False
-        self._loop.call_later(PATIENCE, lambda: self._end(False, f"broker {where}: no answer within {PATIENCE:g} s"))
-        pika.SelectConnection(
-            parameters,
-            on_open_callback=self._opened,
-            on_open_error_callback=lambda _, error: self._end(False, f"broker {where}: {describe(error)} (BRIDGE_AMQP_URL)"),
-            on_close_callback=lambda _, error: self._end(self._good, ""),
-            custom_ioloop=self._loop.services,
-        )
+        self._loop.call_later(0, lambda: self._link.connect(secret))
+        self._loop.call_later(PATIENCE, lambda: self._end(f"broker {self._url}: no answer within {PATIENCE:g} s (BRIDGE_AMQP_URL)"))
         self._loop.run()
         return self._good
 
     def _say(self, good: bool, line: str) -> None:
-        self._good = self._good and good
-        if line:
+        if not self._over:
+            self._good = self._good and good
             print(line)
 
-    def _end(self, good: bool, line: str) -> None:
-        if not self._over:
-            self._over = True
-            self._say(good, line)
-            self._loop.stop()
+    def _end(self, problem: str = "") -> None:
+        if problem:
+            self._say(False, problem)
+        self._over = True
+        self._loop.stop()
 
-    def _opened(self, connection: pika.SelectConnection) -> None:
-        product = connection.server_properties.get("product", "broker"), connection.server_properties.get("version", "")
-        self._say(True, f"broker {self._url}: connected ({' '.join(map(str, product))})")
-        self._next(connection)
+    # ---- what the link tells
 
-    def _next(self, connection: pika.SelectConnection) -> None:
-        """Each question has a channel of its own, for a no closes it."""
-        if not self._wanted:
-            connection.close()
+    def link_lost(self, link: BrokerLink, error: BaseException) -> None:
+        """It could not be made, or ended before all was seen."""
+        concerned = "BRIDGE_AMQP_URL, BRIDGE_AMQP_PASSWORD_FILE, BRIDGE_AMQP_CERT, BRIDGE_AMQP_CA_FILE"
+        self._end("" if link.closing else f"broker {self._url}: {describe(error)} ({concerned})")
+
+    def link_unusable(self, link: BrokerLink, problem: str) -> None:
+        """BRIDGE_QUEUE can't be declared or bound: `serve` would not get ready."""
+        self._connected(link)
+        self._end(problem)
+
+    def link_blocked(self, _link: BrokerLink, reason: str) -> None:
+        """An alarm: `serve` would answer 503."""
+        if reason:
+            self._end(f"broker {self._url}: has blocked the connection: {reason} (a memory or disk alarm)")
+
+    def channel_closed(self, _link: BrokerLink, _channel: ConfirmChannel, error: Exception) -> None:
+        """Nothing was published on it."""
+        self._end(f"broker {self._url}: {describe(error)}")
+
+    def link_ready(self, link: BrokerLink) -> None:
+        """Up to here it was the way of `serve`."""
+        self._connected(link)
+        queue, name, declared = link.queue, self._config.queue, self._config.queue_to_declare()
+        if queue is not None and declared is not None:
+            exchange = declared[1]
+            bound = f", bound to exchange {exchange!r}" if exchange else ""
+            self._say(True, f"queue {name!r}: is there{bound}")
+            for warning in queue.warnings:
+                self._say(True, f"warning: {warning}")
+            if queue.quorum and self._version(link) >= (4,) and not {"x-delivery-limit", "x-dead-letter-exchange"} & set(queue.arguments):
+                self._say(
+                    True,
+                    f"warning: queue {name!r}: a quorum queue of RabbitMQ 4 drops a message at its 21st delivery, unless a policy gives "
+                    "it a delivery limit or a dead-letter exchange; `bridge policy` prints one",
+                )
+        self._next()
+
+    def _connected(self, link: BrokerLink) -> None:
+        assert link.connection is not None
+        properties = link.connection.server_properties
+        self._say(True, f"broker {self._url}: connected ({properties.get('product', 'broker')} {properties.get('version', '')})")
+
+    @staticmethod
+    def _version(link: BrokerLink) -> tuple[int, ...]:
+        assert link.connection is not None
+        parts = str(link.connection.server_properties.get("version", "")).split(".")
+        return tuple(int(part) for part in parts[:2] if part.isdigit())
+
+    # ---- exchanges and the queues behind the default one
+
+    def _next(self) -> None:
+        if not self._destinations:
+            self._link.close()
             return
-        kind, name = self._wanted.pop(0)
-        connection.channel(on_open_callback=lambda channel: self._ask(connection, channel, kind, name))
+        exchange, key = self._destinations.pop(0)
+        self._look_at_exchange(exchange, key)
 
-    def _ask(self, connection: pika.SelectConnection, channel: pika.channel.Channel, kind: str, name: str) -> None:
-        def answered(text: str) -> Callable[[object], None]:
-            def then(frame: object) -> None:
-                method = getattr(frame, "method", None)
-                self._say(True, text.format(messages=getattr(method, "message_count", 0), consumers=getattr(method, "consumer_count", 0)))
-                channel.close()
+    def _look_at_exchange(self, exchange: str, key: str | None) -> None:
+        connection = self._link.connection
+        assert connection is not None
+        rabbitmq = connection.server_properties.get("product") == "RabbitMQ"
+        shown = f"exchange {exchange!r}" if exchange else "the default exchange"
 
-            return then
+        def question(channel: "pika.channel.Channel", answered: Any) -> None:
+            if rabbitmq:
+                channel.basic_publish(exchange, key or "", b"", pika.BasicProperties(expiration="bridge check"))
+                channel.basic_qos(callback=answered)  # answered when nothing was wrong with the message, which can't be
+            elif exchange:
+                channel.exchange_declare(exchange, passive=True, callback=answered)
+            else:
+                channel.basic_qos(callback=answered)
 
-        def closed(_channel: object, error: Exception) -> None:
-            if not isinstance(error, pika.exceptions.ChannelClosedByClient):
-                concerned = "BRIDGE_EXCHANGE" if kind == "exchange" else "BRIDGE_ROUTING_KEY, BRIDGE_QUEUE"
-                self._say(False, f"{kind} {name!r}: {describe(error)} ({concerned})")
-            self._next(connection)
+        def then(reply: Any, error: Exception) -> None:
+            if reply is not None:
+                self._say(True, f"{shown}: is there; whether it may be written to can't be seen on this broker")
+            elif getattr(error, "reply_code", 0) == 406 and "expiration" in describe(error):
+                self._say(True, f"{shown}: is there and may be written to")
+            else:
+                self._say(False, f"{shown}: {describe(error)} (BRIDGE_EXCHANGE or BRIDGE_ROUTES)")
+            if exchange or key is None or key == self._config.queue:
+                self._next()
+            else:
+                self._look_at_queue(key)
 
-        channel.add_on_close_callback(closed)
-        escaped = repr(name).replace("{", "{{").replace("}", "}}")
-        if kind == "exchange":
-            channel.exchange_declare(name, ExchangeType.direct, passive=True, callback=answered(f"exchange {escaped}: is there"))
-        else:
-            channel.queue_declare(
-                name, passive=True, callback=answered(f"queue {escaped}: is there, {{messages}} messages, {{consumers}} consumers")
-            )
+        ask(connection, question, then)
+
+    def _look_at_queue(self, name: str) -> None:
+        """On the default exchange a routing key is a queue's name."""
+        connection = self._link.connection
+        assert connection is not None
+
+        def then(reply: Any, error: Exception) -> None:
+            if reply is None:
+                self._say(False, f"queue {name!r}: {describe(error)} (BRIDGE_ROUTING_KEY, BRIDGE_ROUTES or BRIDGE_QUEUE)")
+            else:
+                found = reply.method
+                self._say(True, f"queue {name!r}: is there, {found.message_count} messages, {found.consumer_count} consumers")
+            self._next()
+
+        ask(connection, lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered), then)

@@ -53,7 +53,7 @@ class Process:
         self._credentials = Credentials(config.basic_auth_file, log)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file)
         certificates = Certificates(config.certificates, egress, time, counters.add, config.max_buffered // 4)
-        self._publisher = Publisher(loop, config.broker, queue_to_declare(config), log, counters)
+        self._publisher = Publisher(loop, config.broker, config.queue_to_declare(), log, counters)
         loop.on_amqp_bug = self._publisher.broken
         shared = config.processes > 1
         if shared and config.listens and not config.listen[1]:
@@ -231,15 +231,6 @@ def follow_routes(config: Config, use: Callable[[list[Route]], None], log: Log) 
     file = FollowedFiles("routes", {"BRIDGE_ROUTES": path}, lambda contents: use(routes_of(contents["BRIDGE_ROUTES"], path, default)), log)
     file.read()
     return file.follow
-
-
-def queue_to_declare(config: Config) -> tuple[str, str, str] | None:
-    """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
-    if not config.queue:
-        return None
-    default: Route = config.routes[-1]
-    exchange, key = default.exchange.text, default.routing_key.text
-    return config.queue, exchange, "#" if "{" in key else key
 
 
 def serve(config: Config) -> int:
