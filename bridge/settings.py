@@ -152,7 +152,7 @@ COUNT = "N", count
 SETTINGS = (
     Setting("TOPICS", "", ("ARN,…", str), "**Required.** The TopicArns that are let in, comma separated; `*` stands for any whole part: `arn:aws:sns:*:123456789012:*`."),
     Setting("AMQP_URL", "amqp://guest@localhost:5672/%2F", ("URL,…", str), "The broker, `amqp://USER@HOST:PORT/VHOST` or `amqps://…`; several, comma separated, are tried in turn."),
-    Setting("AMQP_PASSWORD_FILE", "", FILE, "Holds the broker user's password; read again at every connect. (Without it the password comes from the URL, or is `guest`.)"),
+    Setting("AMQP_PASSWORD_FILE", "", FILE, "Holds the broker user's password or token; a new one renews the open connection. (Without it the password comes from the URL, or is `guest`.)"),
     Setting("AMQP_CA_FILE", "", FILE, "The roots (PEM) that `amqps://` trusts; else certifi's, in the image Amazon's."),
     Setting("AMQP_CERT", "", FILE, "A client certificate (PEM) for `amqps://`. When the URL names no user, the mechanism is EXTERNAL."),
     Setting("AMQP_KEY", "", FILE, "Its key (PEM), when it is not in the same file."),
@@ -160,7 +160,7 @@ SETTINGS = (
     Setting("EXCHANGE", "", TEXT, "Where to publish; empty is the default exchange. A template, see Routing."),
     Setting("ROUTING_KEY", "", TEXT, "With which key; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`."),
     Setting("ROUTES", "", FILE, "A TOML file of rules per topic, see Routing; read again when it changes."),
-    Setting("QUEUE", "", ("NAME", name), "Declare this durable quorum queue, and bind it when an exchange is set. Without it nothing is declared."),
+    Setting("QUEUE", "", ("NAME", name), "Declare this durable quorum queue, and bind it when an exchange is set; one that is there in another form is used as it is. Without it nothing is declared."),
     Setting("BODY", "envelope", one_of(*FORMATS), f"What is published: {MEANINGS}."),
     Setting("TRACE_ATTRIBUTE", "traceparent", ("NAME", name), "The message attribute that a message's W3C trace context is taken from, before the request's header `traceparent`; empty is the header alone."),
     Setting("RAW", "off", ("on|off", switch), "Accept raw message delivery, which is unsigned; needs Basic auth or TLS client certificates."),

@@ -87,7 +87,7 @@ function showState(s) {
   const others = [...new Set(s.states.filter((state) => state !== "ready"))];
   const text =
     (processes > 1 ? ready + " of " + processes + " processes ready" : ready ? "Ready" : "Not ready") +
-    others.map((state) => ": " + (STATES[state] || state)).join("");
+    others.map((state) => ": " + (state === "broker-unavailable" && s.troubles.join("; ") || STATES[state] || state)).join("");
   const state = $("state");
   if (state.textContent !== text) state.textContent = text;
   state.className = ready === processes ? "good" : "bad";

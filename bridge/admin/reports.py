@@ -13,6 +13,7 @@ from bridge.counters import MAX_REFUSALS, Counters
 
 ROOM = 32768  # bytes for a process; those that are not written take no memory
 MAX_TOPICS = 20  # what else is published counts as one more, without a name
+MAX_TROUBLE = 500  # characters
 MAX_TEXT = 160  # characters of a refusal's texts
 STEP = 3  # seconds
 STEPS = 100
@@ -32,6 +33,8 @@ class Reports:
         self.topics: dict[str, list[float]] = {}  # how many and when the last, by TopicArn
         self.refusals: list[list[Any]] = []
         self.rates: deque[list[int]] = deque(maxlen=STEPS)  # step, and in it: published, refused, put off, confirmed, microseconds for that
+        self.trouble = ""  # why nothing can be published
+        self._told_trouble = ""
         self._before: list[int] = []
         self._at = 0  # the step under way
 
@@ -66,7 +69,8 @@ class Reports:
         if counters.refusals:
             new = [[one[:MAX_TEXT] if isinstance(one, str) else one for one in refusal] for refusal in counters.refusals]
             self.refusals = (self.refusals + new)[-MAX_REFUSALS:]
-        if changed or counters.topics or counters.refusals:
+        if changed or counters.topics or counters.refusals or self.trouble != self._told_trouble:
+            self._told_trouble = self.trouble
             counters.topics.clear()
             counters.refusals.clear()
             self._write(broker)
@@ -87,7 +91,10 @@ class Reports:
 
     def _write(self, broker: str) -> None:
         while True:
-            account = {"broker": broker, "topics": self.topics, "refusals": self.refusals, "rates": list(self.rates)}
+            account = {
+                "broker": broker, "trouble": self.trouble[:MAX_TROUBLE], "topics": self.topics, "refusals": self.refusals,
+                "rates": list(self.rates),
+            }  # fmt: skip
             text = json.dumps(account, separators=(",", ":")).encode()
             if len(text) <= ROOM - 16:
                 break

@@ -56,6 +56,7 @@ def status(counters: Counters, activity: Reports) -> str:
         "began": counters.main[1],
         "states": states(counters),
         "brokers": sorted({account["broker"] for account in accounts if account}),
+        "troubles": sorted({account.get("trouble", "") for account in accounts} - {""}),
         "verdicts": [[reason, status, counters.total(reason)] for reason, status in known.items() if counters.total(reason)],
         "answer": [number and seconds / number, quantile(buckets, 0.5), quantile(buckets, 0.99)],
         "topics": _topics(accounts),

@@ -22,6 +22,7 @@ DELIVERY_POLICY = {
     },
     "requestPolicy": {"headerContentType": "text/plain; charset=UTF-8"},
 }
+RABBITMQ_POLICY = {"delivery-limit": -1}  # RabbitMQ guide "Quorum Queues", "Poison Message Handling": -1 is no limit, since 4.0
 REDRIVE_POLICY = {"deadLetterTargetArn": "arn:aws:sqs:REGION:ACCOUNT:bridge-dead-letters"}
 
 
@@ -46,6 +47,10 @@ def policy(topics: str, queues: str) -> int:
     retry = DELIVERY_POLICY["healthyRetryPolicy"]
     redrive = {"deadLetterTargetArn": urls[0].arn} if urls else REDRIVE_POLICY
     print(f"# SNS then goes on for {seconds(retry) / 60:.0f} minutes before the message goes to the dead-letter queue.")  # type: ignore[arg-type]
+    print("# RabbitMQ 4: its quorum queues drop a message at the 21st delivery; by this policy they keep it.")
+    print('# (Or name a "dead-letter-exchange" in it. A queue has one policy: put what you want together.)')
+    print("rabbitmqctl set_policy --apply-to queues bridge-delivery-limit '^orders$' \\")
+    print(f"  '{json.dumps(RABBITMQ_POLICY)}'")
     print("# DeliveryPolicy")
     print(json.dumps(DELIVERY_POLICY, indent=2))
     print("# RedrivePolicy (make the SQS queue first, and let sns.amazonaws.com send to it)")

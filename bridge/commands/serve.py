@@ -129,6 +129,7 @@ class Process:
         counters.put("in_flight", len(self._requests))
         counters.put("log_lines_dropped_total", self._log.dropped)
         counters.flush()
+        self._reports.trouble = publisher.trouble
         self._reports.update(counters, publisher.address, time())
 
     def _healthy(self, target: str) -> tuple[int, str, str]:

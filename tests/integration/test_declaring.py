@@ -1,12 +1,16 @@
 """BRIDGE_QUEUE, whatever is there already; and `bridge check`, which never says ok when `serve` can't get ready."""
 
+import json
+import re
 import secrets
 import time
 
 import pytest
 
+from bridge.simulate.post import Connection
 from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import run
+from tests.tools.ports import free_port, wait_for
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_a_queue_that_is_not_durable_is_used_with_a_warning(start_bridge, broker
         try:
             channel.queue_declare(name, durable=False)
         except Exception as error:  # newer brokers refuse such a queue
-            assert "transient_nonexcl_queues" in str(error)  # noqa: PT017
+            assert "transient_nonexcl_queues" in str(error)
             return
         bridge = start_bridge(BRIDGE_QUEUE=name, BRIDGE_ROUTING_KEY=None)
         assert bridge.deliver(sns.notification()).status == 200
@@ -92,11 +96,18 @@ def test_without_permission_to_declare_a_queue_that_is_there_is_used(start_bridg
     assert bridge.deliver(sns.notification()).status == 200
 
 
-def said(bridge, sns, status):
+def said(bridge, sns, admin):
     """What the answer's reason, the log and the status page say about a bridge that can't get ready."""
     answer = bridge.deliver(sns.notification())
     assert (answer.status, answer.body) == (503, b"broker-unavailable\n")
-    return bridge.wait_for("verdict", reason="broker-unavailable")["explanation"], bridge.wait_for("queue_unusable")["explanation"]
+    yield bridge.wait_for("verdict", reason="broker-unavailable")["explanation"]
+    yield bridge.wait_for("queue_unusable")["explanation"]
+
+    def shown():
+        with Connection("127.0.0.1", admin) as connection:
+            return json.loads(connection.exchange(b"GET /status.json HTTP/1.1\r\nHost: a\r\n\r\n").body)["troubles"]
+
+    yield wait_for("trouble on the status page", shown)[0]
 
 
 @pytest.mark.parametrize("case", ["amq.", "no permission", "no exchange"])
@@ -107,9 +118,10 @@ def test_what_cannot_be_declared_says_so_everywhere(start_bridge, broker, user, 
         "no permission": ({"BRIDGE_QUEUE": name, "BRIDGE_AMQP_URL": user(configure="^$")}, (name, "ACCESS_REFUSED")),
         "no exchange": ({"BRIDGE_QUEUE": "bound", "BRIDGE_EXCHANGE": "missing"}, ("bound", "missing", "NOT_FOUND")),
     }[case]
-    bridge = start_bridge(connected=False, **({"BRIDGE_ROUTING_KEY": None} | settings))
+    admin = free_port()
+    bridge = start_bridge(connected=False, **({"BRIDGE_ROUTING_KEY": None, "BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{admin}"} | settings))
     bridge.wait_for("queue_unusable")
-    for text in said(bridge, sns, 503):
+    for text in said(bridge, sns, admin):
         assert all(word in text for word in (*words, "BRIDGE_QUEUE")), text
     assert len(bridge.events("queue_unusable")) == 1, "once, not at each try"
     done = check(broker, **settings)
@@ -141,7 +153,7 @@ def test_check_sees_that_an_exchange_must_not_be_written_to(broker, user):
 def test_check_sees_every_route_that_the_settings_name(broker, queue, folder):
     routes = folder / "routes.toml"
     routes.write_text(
-        f'[[route]]\ntopic = "arn:aws:sns:*:*:orders"\nexchange = "{{topic}}-missing"\n'
+        '[[route]]\ntopic = "arn:aws:sns:*:*:orders"\nexchange = "{topic}-missing"\n'
         '[[route]]\ntopic = "arn:aws:sns:*:*:other"\nexchange = "other-missing"\nrouting_key = "{subject}"\n'
         '[[route]]\ntopic = "arn:aws:sns:*:*:bills"\nexchange = "{attribute.exchange}"\n'
     )
@@ -156,3 +168,29 @@ def test_check_warns_of_the_delivery_limit_where_the_broker_has_one(broker, name
     done = check(broker, BRIDGE_QUEUE=name)
     assert done.returncode == 0, done.stdout
     assert ("21st delivery" in done.stdout) == (broker.rabbitmq.series >= "4")
+
+
+@pytest.mark.parametrize("policy", [False, True])
+def test_the_policy_that_is_printed_keeps_a_message_beyond_its_21st_delivery(start_bridge, broker, name, sns, policy):
+    bridge = start_bridge(BRIDGE_QUEUE=name, BRIDGE_ROUTING_KEY=None)
+    if policy:
+        if broker.rabbitmq.series < "4":
+            return  # it has no limit that a policy could take away
+        printed = run("policy").stdout.partition("set_policy --apply-to queues bridge-delivery-limit ")[2]
+        pattern, definition = re.match(r"'(.*)' \\\n  '(.*)'", printed).groups()
+        broker.ctl("set_policy", "--apply-to", "queues", "bridge-delivery-limit", pattern.replace("orders", name), definition)
+        wait_for("the policy", lambda: "bridge-delivery-limit" in broker.ctl("list_queues", "name", "policy"))
+    assert bridge.deliver(sns.notification()).status == 200
+    with broker.channel() as channel:
+        deliveries = 0
+        give_up = time.monotonic() + 20
+        while deliveries < 30 and time.monotonic() < give_up:
+            method, _, _ = channel.basic_get(name)
+            if method is not None:
+                deliveries += 1
+                channel.basic_reject(method.delivery_tag, requeue=True)
+            elif deliveries >= 20 and not broker.count(name):
+                break
+    if policy:
+        broker.ctl("clear_policy", "bridge-delivery-limit")
+    assert deliveries == (30 if policy or broker.rabbitmq.series < "4" else 21)
