@@ -8,10 +8,24 @@ import stat
 import time
 from collections.abc import Callable
 
+from bridge.version import REVISION
+
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe takes so many whole or not at all (pipe(7))
 MAX_KEPT = 1 << 20  # bytes, more than a pipe holds
+
+
+def place(error: BaseException) -> str:
+    """Return where the error was raised, the innermost function first: "module.function:line < module.function:line". The binary has no
+    line tables; there it is "module.function+offset", the offset of the instruction in bytes, which `make where` turns into a line."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        where = f":{trace.tb_lineno}" if trace.tb_lineno else f"+{trace.tb_lasti}"
+        places.append(f"{trace.tb_frame.f_globals.get('__name__')}.{trace.tb_frame.f_code.co_name}{where}")
+        trace = trace.tb_next
+    return " < ".join(reversed(places))
 
 
 class Log:
@@ -51,13 +65,7 @@ class Log:
 
     def bug(self, error: BaseException) -> None:
         """What must not happen, and where: names of modules and functions, never values."""
-        places = []
-        trace = error.__traceback__
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            places.append(f"{os.path.basename(code.co_filename)}:{code.co_name}:{trace.tb_lineno}")
-            trace = trace.tb_next
-        self.error("bug", explanation=type(error).__name__, place=" < ".join(reversed(places)))
+        self.error("bug", explanation=type(error).__name__, place=place(error), revision=REVISION)
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
         if level < self._least:

@@ -1,10 +1,11 @@
-"""`make binary`: dist/bridge (packed) and dist/bridge.unpacked."""
+"""`make binary`: dist/bridge (packed), dist/bridge.unpacked, and dist/offsets.json, which where.py reads."""
 
 import os
 import resource
 import shutil
 from pathlib import Path
 
+import freeze
 import pack
 import sums
 from recipe import DIST, BuildError, main, say
@@ -20,13 +21,13 @@ def check_limit(most: int) -> None:
 
 
 def place() -> Path:
-    """Copy the two programs to dist; return the packed one's path."""
+    """Copy the two programs, and what where.py reads, to dist; return the packed one's path."""
     check_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     packed = pack.build()
     DIST.mkdir(parents=True, exist_ok=True)
-    for name in ("bridge", "bridge.unpacked"):
+    for folder, name in ((packed, "bridge"), (packed, "bridge.unpacked"), (freeze.objects(), "offsets.json")):
         new = DIST / f".{name}.{os.getpid()}"
-        shutil.copy(packed / name, new)
+        shutil.copy(folder / name, new)
         new.replace(DIST / name)  # at once: a program that runs is not written over, nor by two builds together
         say(f"dist/{name}", f"{(DIST / name).stat().st_size} bytes")
     sums.write()

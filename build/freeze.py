@@ -9,6 +9,7 @@ import cpython
 import fetch
 import library
 import toolchain
+from offsets import gathered
 from recipe import ARCH, EPOCH, HERE, JOBS, ROOT, SECTIONS, cached, digest, environment, main, run
 from transform import MODULES, left_out
 
@@ -80,8 +81,10 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
         "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
         "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
         "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work), "BRIDGE_PROGRAM": str(program or ""),
+        "BRIDGE_OFFSETS": str(work / "offsets"),
     }  # fmt: skip
-    (work / "objects").mkdir(exist_ok=True)
+    for name in ("objects", "offsets"):
+        (work / name).mkdir(exist_ok=True)
     run(
         [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
          *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
@@ -92,7 +95,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "compiler")
+    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "compiler", "offsets")
     scripts = [*(HERE / f"{name}.py" for name in modules), *(HERE / name for name in ("modules.toml", "stubs", "shim"))]
     own = [part for path in sources() for part in (str(path.relative_to(ROOT)), path)]
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]
@@ -101,12 +104,13 @@ def key(mode: str) -> str:
 
 
 def objects(mode: str = "standalone") -> Path:
-    """Return the folder with objects/, which Nuitka's C became, and Nuitka's report."""
+    """Return the folder with objects/, which Nuitka's C became, offsets.json for where.py, and Nuitka's report."""
 
     def make(work: Path) -> None:
         stage(work)
         nuitka(work, mode)
-        for name in ("python", "zig", "cache", "site"):
+        (work / "offsets.json").write_text(gathered(work / "offsets", revision()))
+        for name in ("python", "zig", "cache", "site", "offsets"):
             shutil.rmtree(work / name, ignore_errors=True)
 
     return cached(f"frozen-{ARCH}-{mode}", key(mode), make)

@@ -6,7 +6,7 @@ ifneq (,$(findstring podman,$(CONTAINERS)))
 RUNTIME = --runtime runc --ulimit nofile=$(shell ulimit -Hn):$(shell ulimit -Hn) --ulimit nproc=1024:1024
 endif
 
-.PHONY: tools test-tools sources binary onefile image run size update test-binary test-image test-reproducible
+.PHONY: tools test-tools sources binary onefile image run where size update test-binary test-image test-reproducible
 
 tools: ## what the image's build needs on a Debian machine (as root: installed; else: named)
 	$(call packages,dpkg-source:dpkg-dev file gcc make perl xz:xz-utils patch,$(PYTHON) -c 'import pip' 2>/dev/null || missing="$$missing python3-pip";)
@@ -23,6 +23,9 @@ onefile: tools ## Nuitka's own --onefile of the same inputs, to compare: dist/br
 image: binary ## the container image: dist/image.tar, and its sizes, bill of materials, digests
 	@$(PYTHON) build/image.py
 	@$(MAKE) --no-print-directory size
+
+where: ## PLACE="…" of a log's line "bug" as files and lines, for the revision that make binary built
+	@$(PYTHON) build/where.py '$(PLACE)'
 
 size: ## the image's files against build/size-budget.toml
 	@$(PYTHON) build/size.py $(if $(RECORD),--record)

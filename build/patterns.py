@@ -84,14 +84,18 @@ class Compile(ast.NodeTransformer):
         return ast.Call(ast.Attribute(matcher(pattern, 0), called.attr, ast.Load()), node.args[1:], [])
 
 
-def precompiled(module: str, source: str) -> str:
-    """Return a module's source with the patterns in it compiled that are known now."""
+def precompile(module: str, tree: ast.Module) -> ast.Module:
+    """Return a module with the patterns in it compiled that are known now; the tree is changed."""
     if module.split(".")[0] == "re":
-        return source
-    tree = ast.parse(source)
+        return tree
     change = Compile(constants(tree))
     tree = change.visit(tree)
     if change.used:
         after = next((at for at, node in enumerate(tree.body) if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")), 0)
         tree.body.insert(after, ast.Import([ast.alias("_sre")]))
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return ast.fix_missing_locations(tree)
+
+
+def precompiled(module: str, source: str) -> str:
+    """Return a module's source with its patterns compiled."""
+    return ast.unparse(precompile(module, ast.parse(source)))

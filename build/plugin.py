@@ -2,18 +2,22 @@
 exception) and runs inside Nuitka when the binary is built; none of it is in the binary.
 """
 
+import ast
+import json
 import os
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from bytecode import bare
 from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
-from patterns import precompiled
-from transform import transform
+from offsets import lines, origins, source_of
+from patterns import precompile
+from transform import transformed
 
 # Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
 EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,inspect"
@@ -21,6 +25,7 @@ ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(com
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()
+OFFSETS = Path(os.environ["BRIDGE_OFFSETS"])  # the folder for what where.py looks up
 
 
 class Frozen(NuitkaPluginBase):  # type: ignore[misc]
@@ -28,6 +33,7 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
 
     plugin_name = "frozen"
     plugin_desc = "what the binary is made of"
+    sources: ClassVar[dict[str, tuple[str, dict[int, int]]]] = {}  # module -> its file, and the lines that its statements had
 
     def decideCompilation(self, module_name: object) -> str:
         name = str(module_name)
@@ -35,7 +41,15 @@ class Frozen(NuitkaPluginBase):  # type: ignore[misc]
         return "compiled" if mine else "bytecode"
 
     def onModuleSourceCode(self, module_name: object, source_filename: str, source_code: str) -> str:
-        return precompiled(str(module_name), transform(str(module_name), source_code))
+        name = str(module_name)
+        tree = precompile(name, transformed(name, source_code))
+        text = ast.unparse(tree)
+        self.sources[name] = source_filename, origins(tree, text)
+        return text
 
     def onFrozenModuleBytecode(self, module_name: object, is_package: bool, bytecode: CodeType) -> CodeType:
+        name = str(module_name)
+        if name in self.sources:
+            file, known = self.sources[name]
+            (OFFSETS / name).write_text(json.dumps({"file": source_of(name, Path(file)), "code": lines(bytecode, known)}))
         return bare(bytecode)

@@ -189,6 +189,9 @@ def trim(tree: ast.Module, rule: dict[str, object]) -> None:
     drop = set(rule.get("drop", []))  # type: ignore[call-overload]
     keep = set(rule["keep"]) if "keep" in rule else None  # type: ignore[call-overload]
     replace = ast.parse(str(rule.get("replace", "")))
+    for node in ast.walk(replace):
+        if isinstance(node, ast.stmt | ast.excepthandler):
+            node.lineno = 0  # no line of this source
     there = {name for node in tree.body for name in defined(node)}
     anywhere = {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in defined(node)}
     fresh = {name for node in replace.body for name in defined(node)}
@@ -237,8 +240,9 @@ def reads(tree: ast.AST, name: str) -> int:
     return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
-def transform(module: str, source: str) -> str:
-    """Return the source as it goes into the binary. Our own package stays as it is written, but for annotations."""
+def transformed(module: str, source: str) -> ast.Module:
+    """Return the source as it goes into the binary; its statements have the lines that they had. Our own package stays as it is
+    written, but for annotations."""
     if module in MODULES["stub"]:
         source = (HERE / "stubs" / f"{module}.py").read_text()
     tree = ast.parse(source)
@@ -247,4 +251,9 @@ def transform(module: str, source: str) -> str:
     if module in MODULES["trimmed"]:
         trim(tree, MODULES["trimmed"][module])
     postpone(tree, MODULES["late"].get(module, []))
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return ast.fix_missing_locations(tree)
+
+
+def transform(module: str, source: str) -> str:
+    """Return the same as a text."""
+    return ast.unparse(transformed(module, source))

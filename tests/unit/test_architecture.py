@@ -48,8 +48,9 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
     {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, what has no parts
-    {"errors", "version", "counters", "log", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
+    {"errors", "version", "counters", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
+    {"log"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
     | {"admin.reports", "sqs.queue_url"},

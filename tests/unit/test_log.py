@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from bridge.log import LEVELS, MAX_LINE, Log
+from bridge.log import LEVELS, MAX_LINE, Log, place
 from tests.tools.ports import wait_for
 
 
@@ -272,3 +272,30 @@ def pieces(reader):
     with contextlib.suppress(BlockingIOError):
         while True:
             yield os.read(reader, 1 << 20)
+
+
+def fails() -> None:
+    raise KeyError("a body")
+
+
+def raised() -> KeyError:
+    try:
+        fails()
+    except KeyError as error:
+        return error
+    raise AssertionError
+
+
+def test_a_place_is_the_functions_that_led_there_the_innermost_first_and_no_value():
+    first, line = fails.__code__.co_firstlineno, raised.__code__.co_firstlineno
+    assert place(raised()) == f"{__name__}.fails:{first + 1} < {__name__}.raised:{line + 2}"
+
+
+def test_without_line_tables_a_place_has_the_offset_of_the_instruction(monkeypatch):
+    code = fails.__code__
+    monkeypatch.setattr(fails, "__code__", code.replace(co_linetable=b""))
+    inner, _, _ = place(raised()).partition(" < ")
+    name, _, offset = inner.partition("+")
+    assert name == f"{__name__}.fails"
+    lines = {at: line for start, end, line in code.co_lines() for at in range(start, end)}
+    assert lines[int(offset)] == code.co_firstlineno + 1
