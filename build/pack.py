@@ -24,7 +24,7 @@ def upx() -> list[str]:
 def pack(program: Path, packed: Path, log: Path) -> bool:
     """Pack a program; tell whether the filter applied."""
     packed.unlink(missing_ok=True)
-    run([*upx(), "-q", "--best", "--lzma", "-o", packed, program], log)
+    run([*upx(), "-q", "--best", "--lzma", "--crp-lzma-lc=4", "-o", packed, program], log)
     told = subprocess.run([*upx(), "--fileinfo", packed], capture_output=True, text=True, env=environment()).stdout
     return re.search(r"filter 0x[0-9a-f]*[1-9a-f]", told) is not None
 
