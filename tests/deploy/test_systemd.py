@@ -120,42 +120,71 @@ def test_it_is_hardly_exposed():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture
+def boot(folder, files, broker, queue, sns):
+    """boot(binary, processes) -> (a systemd that runs the bridge, the bridge's port)."""
+    machines = []
+
+    def start(binary: str, processes: str) -> tuple[Booted, int]:
+        port, admin = free_port(), free_port()
+        url = broker.url.replace("guest:guest@", "guest@")  # the password is the credential's
+        settings = settings_for(sns, url, queue) | {
+            "BRIDGE_LISTEN": f"127.0.0.1:{port}",
+            "BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+            "BRIDGE_PROCESSES": processes,
+        }
+        (files / "etc/ssl").mkdir(parents=True)
+        shutil.copy(sns.ca_file, files / "etc/ssl/sns.pem")  # /tmp is not what it was
+        lay_out(files, binary, **settings | {"BRIDGE_CA_FILE": "/etc/ssl/sns.pem"})
+        if binary == "bridge.unpacked":  # as the unit's comment says
+            unit = files / "etc/systemd/system/bridge.service"
+            unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nMemoryDenyWriteExecute=yes\n"))
+        machines.append(Booted(folder, files))
+        machines[0].wait_for(port)
+        return machines[0], port
+
+    yield start
+    for machine in machines:
+        machine.close()
+
+
+def shown(machine: Booted, *names: str) -> dict[str, str]:
+    """Properties of the unit."""
+    lines = machine.run("systemctl", "show", "bridge", "-p", ",".join(names)).splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
 @needs_root
 @pytest.mark.parametrize(("binary", "processes"), [("bridge", "1"), ("bridge", "2"), ("bridge.unpacked", "1")])
-def test_a_real_systemd_runs_it(binary, processes, folder, files, broker, queue, sns):
-    port, admin = free_port(), free_port()
-    url = broker.url.replace("guest:guest@", "guest@")  # the password is the credential's
-    settings = settings_for(sns, url, queue) | {
-        "BRIDGE_LISTEN": f"127.0.0.1:{port}",
-        "BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{admin}",
-        "BRIDGE_PROCESSES": processes,
-    }
-    (files / "etc/ssl").mkdir(parents=True)
-    shutil.copy(sns.ca_file, files / "etc/ssl/sns.pem")  # /tmp is not what it was
-    lay_out(files, binary, **settings | {"BRIDGE_CA_FILE": "/etc/ssl/sns.pem"})
-    if binary == "bridge.unpacked":  # as the unit's comment says
-        unit = files / "etc/systemd/system/bridge.service"
-        unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nMemoryDenyWriteExecute=yes\n"))
-    machine = Booted(folder, files)
-    try:
-        machine.wait_for(port)
-        sent = list(sns.notifications(50))
-        outcomes = deliver_all(sent, Endpoint(f"http://127.0.0.1:{port}/"), connections=4)
-        assert [outcome.status for outcome in outcomes] == [200] * 50
-        assert sorted(broker.ids(queue)) == sorted(post.message_id for post in sent)
-        shown = dict(
-            line.split("=", 1)
-            for line in machine.run("systemctl", "show", "bridge", "-p", "ActiveState,SubState,NRestarts,MainPID,DynamicUser").splitlines()
-        )
-        assert (shown["ActiveState"], shown["SubState"], shown["NRestarts"], shown["DynamicUser"]) == ("active", "running", "0", "yes")
-        status = machine.run("cat", f"/proc/{shown['MainPID']}/status")
-        assert re.search(r"^Uid:\t(?!0\t)", status, re.MULTILINE), status
-        for line in (r"CapEff:\t0+", r"CapBnd:\t0+", r"NoNewPrivs:\t1", r"Seccomp:\t2"):
-            assert re.search(f"^{line}$", status, re.MULTILINE), (line, status)
-        start = time.monotonic()
-        machine.run("systemctl", "stop", "bridge")
-        assert time.monotonic() - start < 20
-        assert machine.run("systemctl", "show", "bridge", "-p", "Result,ExecMainStatus").split() == ["Result=success", "ExecMainStatus=0"]
-        assert '"event": "stopped"' in machine.run("journalctl", "--unit=bridge", "--no-pager", "--output=cat")
-    finally:
-        machine.close()
+def test_a_real_systemd_runs_it(binary, processes, boot, broker, queue, sns):
+    machine, port = boot(binary, processes)
+    sent = list(sns.notifications(50))
+    outcomes = deliver_all(sent, Endpoint(f"http://127.0.0.1:{port}/"), connections=4)
+    assert [outcome.status for outcome in outcomes] == [200] * 50
+    assert sorted(broker.ids(queue)) == sorted(post.message_id for post in sent)
+    wait_for("the word that it is ready", lambda: shown(machine, "SubState")["SubState"] == "running", 20, 0.2)
+    unit = shown(machine, "ActiveState", "NRestarts", "MainPID", "DynamicUser", "WatchdogUSec", "WatchdogTimestamp")
+    assert (unit["ActiveState"], unit["NRestarts"], unit["DynamicUser"], unit["WatchdogUSec"]) == ("active", "0", "yes", "30s")
+    assert unit["WatchdogTimestamp"], "the watchdog has heard of it"
+    status = machine.run("cat", f"/proc/{unit['MainPID']}/status")
+    assert re.search(r"^Uid:\t(?!0\t)", status, re.MULTILINE), status
+    for line in (r"CapEff:\t0+", r"CapBnd:\t0+", r"NoNewPrivs:\t1", r"Seccomp:\t2"):
+        assert re.search(f"^{line}$", status, re.MULTILINE), (line, status)
+    start = time.monotonic()
+    machine.run("systemctl", "stop", "bridge")
+    assert time.monotonic() - start < 20
+    assert shown(machine, "Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    assert '"event": "stopped"' in machine.run("journalctl", "--unit=bridge", "--no-pager", "--output=cat")
+
+
+@needs_root
+def test_a_real_systemd_replaces_one_that_hangs(boot, sns):
+    machine, port = boot("bridge", "1")
+    wait_for("the word that it is ready", lambda: shown(machine, "SubState")["SubState"] == "running", 20, 0.2)
+    hung = shown(machine, "MainPID")["MainPID"]
+    machine.run("kill", "-STOP", hung)
+    wait_for("a restart", lambda: shown(machine, "NRestarts")["NRestarts"] == "1", 60, 0.5)
+    wait_for("the bridge", lambda: listening(port), 20, 0.2)
+    outcomes = deliver_all(sns.notifications(5), Endpoint(f"http://127.0.0.1:{port}/"), connections=1)
+    assert [outcome.status for outcome in outcomes if outcome.delivered] == [200] * 5
+    assert shown(machine, "MainPID")["MainPID"] != hung
