@@ -33,6 +33,16 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for broke
 StartBridge = Callable[..., Bridge]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rule", help="run the tests of this setting (BRIDGE_MAX_AGE) or reason (timestamp) alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--rule")
+    if wanted:
+        items[:] = [item for item in items if any(wanted in mark.args for mark in item.iter_markers("rule"))]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(skips.plugin(), "skips")
 

@@ -5,6 +5,7 @@ import pytest
 from tests.tools.ports import free_port
 
 
+@pytest.mark.rule("BRIDGE_LISTEN")
 def test_an_ipv6_listener_and_an_ipv6_broker(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_LISTEN=f"[::1]:{free_port('::1')}", BRIDGE_AMQP_URL=broker.url6)
     assert bridge.deliver(sns.notification()).status == 200
@@ -23,6 +24,7 @@ def test_the_log_tells_the_address(start_bridge):
     assert bridge.wait_for("listening")["address"] == f"127.0.0.1:{bridge.port}"
 
 
+@pytest.mark.rule("BRIDGE_AMQP_URL", "healthy")
 def test_healthy_is_200_without_a_broker(start_bridge):
     """The process lives; whether it is ready, the admin listener tells."""
     bridge = start_bridge(connected=False, BRIDGE_AMQP_URL="amqp://127.0.0.1:9")

@@ -29,6 +29,7 @@ def number(port: int, name: str) -> float:
 # ---- readiness
 
 
+@pytest.mark.rule("broker-unavailable")
 def test_readiness_follows_the_broker(start_bridge, mortal_broker, port):
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}")
     wait_for("ready", lambda: admin(port, "/readyz").status == 200)
@@ -42,6 +43,7 @@ def test_readiness_follows_the_broker(start_bridge, mortal_broker, port):
     assert number(port, "bridge_broker_connections_total") == 2
 
 
+@pytest.mark.rule("broker-blocked")
 def test_a_broker_that_blocks_is_not_ready_and_the_time_is_counted(start_bridge, sns, mortal_broker, port):
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}", BRIDGE_QUEUE="blocked")
     mortal_broker.memory_alarm(True)
@@ -136,6 +138,7 @@ def test_what_sns_sends_never_becomes_a_label(start_bridge, sns, port):
 # ---- what is there and what is not
 
 
+@pytest.mark.rule("BRIDGE_ADMIN_LISTEN")
 def test_the_admin_listener_takes_no_deliveries(start_bridge, sns, port):
     start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}")
     with Connection("127.0.0.1", port) as connection:

@@ -34,6 +34,7 @@ def test_a_password_over_tls(start_bridge, secure, sns):
     assert broker.count("secure") == 1
 
 
+@pytest.mark.rule("BRIDGE_AMQP_CERT", "BRIDGE_AMQP_KEY")
 def test_a_client_certificate_and_external(start_bridge, secure, sns, folder):
     broker, authority = secure
     files = authority.issue(folder / "client", "bridge-client", common_name="bridge-client")
@@ -49,6 +50,7 @@ def test_a_client_certificate_and_external(start_bridge, secure, sns, folder):
     assert "bridge-client" in broker.ctl("list_connections", "user")
 
 
+@pytest.mark.rule("BRIDGE_AMQP_CA_FILE")
 def test_another_ca_is_refused(start_bridge, secure, sns, folder):
     broker, _ = secure
     bridge = start_bridge(connected=False, BRIDGE_AMQP_URL=broker.tls_url, BRIDGE_AMQP_CA_FILE=str(Authority(folder, "other").ca_file))
@@ -64,6 +66,7 @@ def test_another_name_is_refused(start_bridge, secure, sns):
     assert not bridge.events("broker_connected")
 
 
+@pytest.mark.rule("BRIDGE_AMQP_PASSWORD_FILE")
 def test_a_password_from_a_file_is_read_again_at_each_connect(start_bridge, broker, queue, sns, folder):
     path = folder / "password"
     path.write_text("first\n")

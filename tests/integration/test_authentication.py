@@ -32,6 +32,7 @@ def test_sns_by_its_own_rules_gets_through(start_bridge, sns, users):
     assert sns.confirmed
 
 
+@pytest.mark.rule("BRIDGE_BASIC_AUTH_FILE")
 def test_any_line_of_the_file_is_accepted(start_bridge, sns, users):
     bridge = start_bridge(BRIDGE_BASIC_AUTH_FILE=str(users))
     assert bridge.deliver(sns.notification(), extra=basic("sns:second:with colon")).status == 200

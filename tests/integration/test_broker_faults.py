@@ -84,6 +84,7 @@ def test_an_orderly_restart_under_load(start_bridge, mortal_broker, stored, sns)
     nothing_lost(load.stop(), mortal_broker, stored)
 
 
+@pytest.mark.rule("deadline")
 def test_a_frozen_broker_is_503_within_the_deadline(start_bridge, mortal_broker, stored, sns):
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY=stored, BRIDGE_DEADLINE="3s")
     assert bridge.deliver(sns.notification()).status == 200
@@ -96,6 +97,7 @@ def test_a_frozen_broker_is_503_within_the_deadline(start_bridge, mortal_broker,
     wait_for("a 200", lambda: bridge.deliver(sns.notification()).status == 200, 10, 0.1)
 
 
+@pytest.mark.rule("BRIDGE_AMQP_HEARTBEAT")
 def test_heartbeats_notice_a_frozen_broker(start_bridge, mortal_broker, stored, sns):
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY=stored, BRIDGE_AMQP_HEARTBEAT="2s")
     mortal_broker.freeze()

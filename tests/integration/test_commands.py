@@ -47,6 +47,7 @@ def test_one_changed_byte_in_any_signed_field_is_refused(folder):
         assert re.fullmatch(re.escape(path) + ": refused: [a-z0-9-]+: .+", line)
 
 
+@pytest.mark.rule("bad-signature")
 def test_one_refused_among_genuine_ones_is_exit_1(folder):
     forged = folder / "forged.json"
     forged.write_bytes(GENUINE[0].read_bytes().replace(b'"Message" : "', b'"Message" : "!'))
@@ -56,6 +57,7 @@ def test_one_refused_among_genuine_ones_is_exit_1(folder):
     assert ": refused: bad-signature: " in done.stdout
 
 
+@pytest.mark.rule("topic-not-allowed")
 def test_the_topic_list_and_the_clock_count():
     genuine = str(GENUINE[0])
     done = run("verify", "--topics", TOPIC, "--certificates", str(VECTORS), "--at", "message", genuine)

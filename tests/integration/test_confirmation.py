@@ -12,6 +12,7 @@ def confirmations(sns):
     return [path for path in sns.requests if "ConfirmSubscription" in path]
 
 
+@pytest.mark.rule("confirmed")
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_subscription_is_confirmed(shared, version):
     bridge, sns, _ = shared
@@ -41,6 +42,7 @@ def test_the_subscribe_url_as_given_is_never_visited(shared):
     assert confirmations(sns) == [f"/?Action=ConfirmSubscription&TopicArn={sns.topic}&Token={sent['Token']}"]
 
 
+@pytest.mark.rule("confirmation-failed")
 @pytest.mark.parametrize("answer", [(400, b""), (403, b""), (500, b""), (302, b""), (204, b"")], ids=str)
 def test_503_when_sns_does_not_confirm(shared, answer):
     bridge, sns, _ = shared
@@ -70,6 +72,7 @@ def test_a_redirected_confirmation_is_not_followed(shared):
     assert not [path for path in sns.requests if "elsewhere" in path]
 
 
+@pytest.mark.rule("unsubscribed")
 def test_an_unsubscription_is_noted_loudly_and_its_url_never_visited(shared):
     """Its SubscribeURL would subscribe again."""
     bridge, sns, _ = shared

@@ -46,6 +46,7 @@ def test_500_idle_and_100_dripping_clients_delay_nobody(start_bridge, sns):
             connection.close()
 
 
+@pytest.mark.rule("BRIDGE_DEADLINE")
 def test_a_dripping_client_is_closed_at_the_deadline_without_a_status(start_bridge, sns):
     """The limit is on the whole request, not on each recv."""
     bridge = start_bridge(BRIDGE_DEADLINE="2s")
@@ -112,6 +113,7 @@ def descriptors_of(bridge):
     return os.listdir(f"/proc/{bridge.pid()}/fd")
 
 
+@pytest.mark.rule("BRIDGE_MAX_CONNECTIONS")
 def test_more_connections_than_allowed_close_the_idle_ones(start_bridge, sns):
     bridge = start_bridge(BRIDGE_MAX_CONNECTIONS="20")
     idle = [Connection(bridge.host, bridge.port) for _ in range(40)]
@@ -188,6 +190,7 @@ def test_a_client_that_stops_sending_still_gets_its_answer(start_bridge, sns):
         assert connection.receive().status == 200
 
 
+@pytest.mark.rule("BRIDGE_MAX_BUFFERED")
 def test_a_head_that_announces_much_costs_nobody_anything(start_bridge, sns):
     """What has arrived counts, not what is announced."""
     bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
@@ -198,6 +201,7 @@ def test_a_head_that_announces_much_costs_nobody_anything(start_bridge, sns):
         assert bridge.deliver(sns.notification("x" * 200_000)).status == 200
 
 
+@pytest.mark.rule("overloaded")
 def test_bytes_beyond_the_limit_cost_those_who_hold_most_for_longest(start_bridge, sns):
     """The client that has proven nothing gets 503; a genuine message that is larger than what is left gets through."""
     bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")

@@ -48,6 +48,7 @@ FORMS = {
 }
 
 
+@pytest.mark.rule("BRIDGE_QUEUE")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_queue_of_another_form_is_used_as_it_is(start_bridge, broker, name, sns, form):
     declared, warning = FORMS[form]

@@ -138,6 +138,7 @@ def test_an_exchange_that_is_deleted_while_messages_are_in_flight(routed, broker
     wait_for("a 200", lambda: bridge.deliver(sns.notification(topic=BAD)).status == 200, 10, 0.2)
 
 
+@pytest.mark.rule("routing")
 def test_a_routing_key_that_is_forbidden_costs_the_other_keys_nothing(routed, broker, queue, sns, exchange):
     broker.add_user("topical", "secret")
     broker.ctl("set_topic_permissions", "-p", "/", "topical", exchange, "^good", ".*")
@@ -167,6 +168,7 @@ def test_a_message_that_the_broker_finds_too_large_costs_the_others_nothing(rout
         all_stored(small, "stored", answered)
 
 
+@pytest.mark.rule("nack")
 def test_a_full_queue_of_one_topic_costs_the_others_nothing(routed, broker, queue, sns):
     """The channel that nacks is replaced now and then, and what else is in flight on it is sent again."""
     full = broker.declare(f"full-{secrets.token_hex(4)}", **{"x-max-length": 1, "x-overflow": "reject-publish"})

@@ -95,6 +95,7 @@ def test_tls_versions(start_https, authority, version, accepted):
                 context.wrap_socket(plain, server_hostname="localhost")
 
 
+@pytest.mark.rule("BRIDGE_TLS_CLIENT_CA_FILE")
 def test_clients_must_show_a_certificate_when_a_client_ca_is_set(start_https, broker, queue, sns, authority, folder):
     clients = Authority(folder, "clients")
     good = clients.issue(folder / "good", "sns-proxy")
@@ -134,6 +135,7 @@ def self_signed(folder, kind):
     return folder / "certificate.pem", folder / "key.pem"
 
 
+@pytest.mark.rule("BRIDGE_TLS_KEY")
 @pytest.mark.parametrize("kind", KINDS)
 def test_keys_of_each_kind_serve_on_both_sides(start_bridge, folder, kind):
     mine, theirs = self_signed(folder / "mine", kind), self_signed(folder / "theirs", kind)

@@ -31,6 +31,7 @@ def test_a_published_message_is_no_line_at_the_default_level(start_bridge, sns):
     assert len(bridge.log) == before
 
 
+@pytest.mark.rule("BRIDGE_LOG_LEVEL")
 def test_the_level_error_leaves_warnings_out(start_bridge, sns):
     port = free_port()
     bridge = start_bridge(connected=False, wait=False, BRIDGE_LISTEN=f"127.0.0.1:{port}", BRIDGE_LOG_LEVEL="error")
@@ -46,6 +47,7 @@ def status_of(bridge, sns):
         return 0
 
 
+@pytest.mark.rule("BRIDGE_LOG_FORMAT")
 def test_the_text_format_is_one_line_an_event(start_bridge, sns):
     bridge = start_bridge(connected=False, wait=False, BRIDGE_LOG_FORMAT="text")
     wait_for("a 400", lambda: status_of(bridge, sns) == 400)

@@ -137,6 +137,7 @@ def test_an_alert_fires_when_it_is_called_for_and_no_other(alert, tmp_path):
 # ---- a real Prometheus
 
 
+@pytest.mark.rule("published")
 def test_prometheus_understands_the_bridge_the_dashboard_and_the_rules(start_bridge, sns):
     port = free_port()
     bridge = start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}")

@@ -72,6 +72,7 @@ def test_no_proxy_is_honoured(start_bridge, sns, proxy):
     assert proxy.asked == []
 
 
+@pytest.mark.rule("certificate-unavailable")
 def test_a_proxy_that_is_not_there_is_503_and_said(start_bridge, sns):
     bridge = start_bridge(HTTPS_PROXY=f"http://127.0.0.1:{free_port()}")
     assert bridge.deliver(sns.notification()).status == 503

@@ -94,6 +94,7 @@ def test_attributes_never_take_on_a_meaning_for_the_broker(start_bridge, broker,
     broker.delete(other)
 
 
+@pytest.mark.rule("BRIDGE_BODY")
 def test_body_message_publishes_the_message_alone(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_BODY="message")
     sent = sns.notification("Größe ✓", subject="S")
@@ -149,6 +150,7 @@ def test_a_new_signing_certificate_is_fetched_when_sns_rotates(shared, broker):
     assert broker.count(queue) == 2
 
 
+@pytest.mark.rule("BRIDGE_CERTIFICATES")
 def test_certificates_from_a_folder_need_no_network(start_bridge, broker, queue, sns, folder):
     certificates = folder / "certificates"
     certificates.mkdir()

@@ -19,6 +19,7 @@ def exchange(broker, queue):
         channel.exchange_delete(name)
 
 
+@pytest.mark.rule("BRIDGE_ROUTING_KEY")
 @pytest.mark.parametrize(
     ("template", "key"),
     [
@@ -89,6 +90,7 @@ routing_key = "invoices"
     assert stored[queue].exchange == ""
 
 
+@pytest.mark.rule("BRIDGE_TOPICS")
 def test_a_list_of_topics_with_stars(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_TOPICS="arn:aws:sns:eu-central-1:123456789012:orders, arn:aws:sns:*:210987654321:*")
     statuses = [

@@ -58,6 +58,7 @@ def test_one_line_that_names_the_setting_and_exit_2(name, value):
     assert len(lines[0]) > len(named) + 15
 
 
+@pytest.mark.rule("BRIDGE_ROUTES")
 @pytest.mark.parametrize(
     "content",
     [

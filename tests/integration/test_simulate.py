@@ -68,6 +68,7 @@ def test_the_whole_way_with_a_subscription(trial, broker, queue):
     assert {json.loads(message.body)["SignatureVersion"] for message in broker.take(queue)} == {"2"}
 
 
+@pytest.mark.rule("unauthorized")
 def test_over_https_with_basic_auth_as_it_would_be_subscribed(trial, folder):
     authority = Authority(folder)
     files = authority.issue(folder / "server", "localhost", "127.0.0.1")

@@ -68,6 +68,7 @@ class TestPublished:
         by_post, by_queue = broker.take(queue)
         assert by_queue == by_post
 
+    @pytest.mark.rule("certificate-not-valid")
     def test_dead_letters_of_two_weeks_ago_whose_certificate_has_expired_since(self, sqs, pulling, sns, broker, queue):
         sns.rotate(days=-1)
         posts = [sns.notification("old", timestamp=now(-14 * DAYS)), sns.notification("older than it", timestamp=now(-400 * DAYS))]
@@ -97,6 +98,7 @@ class TestPublished:
             wait_for("an empty queue", lambda: not sqs.bodies("orders"), 30)
         assert broker.count(queue) == 600
 
+    @pytest.mark.rule("BRIDGE_PROCESSES")
     def test_several_processes_and_queues(self, sqs, pulling, sns, broker, queue):
         sqs.send("orders", *map(text, sns.notifications(100)))
         sqs.url("others")
@@ -228,6 +230,7 @@ class TestCheck:
         assert f"queue {sqs.url('orders')}: 2 messages wait, 0 are out of sight; messages are kept for 14 days" in done.stdout
         assert "deleting is allowed" in done.stdout and "ReceiveMessage" not in sqs.calls and len(sqs.bodies("orders")) == 2
 
+    @pytest.mark.rule("BRIDGE_SQS_QUEUES")
     def test_there_is_no_such_queue(self, sqs, check):
         done = check(BRIDGE_SQS_QUEUES=sqs.url("orders") + "x")
         assert done.returncode == 1 and "GetQueueAttributes on queue ordersx found no such queue" in done.stdout

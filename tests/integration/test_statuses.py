@@ -26,6 +26,7 @@ def refused(bridge, answer, status, reason):
 # ---- 400
 
 
+@pytest.mark.rule("malformed-message")
 @pytest.mark.parametrize(
     "body",
     [
@@ -76,6 +77,7 @@ def test_a_member_of_the_wrong_form_is_400(shared, broker, name, value):
     assert broker.count(queue) == 0
 
 
+@pytest.mark.rule("headers-disagree")
 @pytest.mark.parametrize("header", ["x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"])
 def test_headers_that_disagree_with_the_body_are_400(shared, broker, header):
     bridge, sns, queue = shared
@@ -87,6 +89,7 @@ def test_headers_that_disagree_with_the_body_are_400(shared, broker, header):
     assert broker.count(queue) == 0
 
 
+@pytest.mark.rule("malformed-request")
 @pytest.mark.parametrize(
     "head",
     [
@@ -151,12 +154,14 @@ def test_a_foreign_topic_is_403_though_its_signature_is_valid(shared, broker):
     assert (broker.count(queue), sns.requests) == (0, [])
 
 
+@pytest.mark.rule("signature-version")
 def test_an_unknown_signature_version_is_403(shared, broker):
     bridge, sns, queue = shared
     refused(bridge, bridge.deliver(changed(sns.notification(), SignatureVersion="3")), 403, "signature-version")
     assert (broker.count(queue), sns.requests) == (0, [])
 
 
+@pytest.mark.rule("signing-cert-url")
 def test_every_hostile_certificate_url_is_403_and_never_visited(shared, broker):
     """Signed by a key whose certificate really lies there would not help: the URL is judged before any connection."""
     bridge, sns, queue = shared
@@ -169,6 +174,7 @@ def test_every_hostile_certificate_url_is_403_and_never_visited(shared, broker):
     assert (broker.count(queue), sns.requests) == (0, [])
 
 
+@pytest.mark.rule("raw-delivery")
 def test_raw_delivery_is_403_unless_enabled(shared, broker):
     bridge, sns, queue = shared
     sent = sns.notification()
@@ -189,6 +195,7 @@ def test_a_header_that_says_it_is_not_raw_is_no_raw_delivery(shared, broker, val
 # ---- 404, 405, 413, 431
 
 
+@pytest.mark.rule("BRIDGE_PATH", "not-found")
 def test_another_path_is_404_when_one_is_set(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_PATH="/sns")
     refused(bridge, bridge.deliver(sns.notification(), "/other"), 404, "not-found")
@@ -200,6 +207,7 @@ def test_any_path_will_do_when_none_is_set(shared, broker):
     assert [bridge.deliver(sns.notification(), path).status for path in ("/", "/x/y", "/x?y=z")] == [200] * 3
 
 
+@pytest.mark.rule("method-not-allowed")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_another_method_is_405(shared, method):
     bridge, _sns, _queue = shared
@@ -209,6 +217,7 @@ def test_another_method_is_405(shared, method):
     assert "POST" in answer.headers["allow"]
 
 
+@pytest.mark.rule("body-too-large")
 def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
     bridge, _sns, _queue = shared
     with bridge.connect() as connection:
@@ -218,6 +227,7 @@ def test_a_body_over_the_limit_is_413_before_it_is_sent(shared):
     assert bridge.wait_for("verdict", status=413)["level"] == "error"
 
 
+@pytest.mark.rule("head-too-large")
 def test_a_head_over_the_limit_is_431(shared):
     bridge, _sns, _queue = shared
     with bridge.connect() as connection:
@@ -257,6 +267,7 @@ def test_a_certificate_host_that_hangs_is_503_within_the_deadline(start_bridge, 
     assert time.monotonic() - start < 10.5
 
 
+@pytest.mark.rule("BRIDGE_CA_FILE")
 def test_a_certificate_host_with_an_unknown_ca_is_503(start_bridge, sns, folder):
     from bridge.simulate.certificates import Authority
 
@@ -280,6 +291,7 @@ def test_an_expired_signing_certificate_is_503(start_bridge, broker, queue, sns)
     assert broker.count(queue) == 0
 
 
+@pytest.mark.rule("timestamp")
 @pytest.mark.parametrize("offset", [-2 * 86400, -7300, 7300, 2 * 86400])
 def test_a_timestamp_outside_the_window_is_503(shared, broker, offset):
     """Our clock may be wrong, so SNS shall keep it."""
@@ -288,6 +300,7 @@ def test_a_timestamp_outside_the_window_is_503(shared, broker, offset):
     assert broker.count(queue) == 0
 
 
+@pytest.mark.rule("BRIDGE_MAX_AGE")
 def test_max_age_0_takes_any_timestamp(start_bridge, broker, queue, sns):
     bridge = start_bridge(BRIDGE_MAX_AGE="0")
     assert bridge.deliver(sns.notification(timestamp="2017-01-01T00:00:00.000Z")).status == 200
@@ -303,6 +316,7 @@ def test_no_broker_is_503(start_bridge, sns):
     assert "retry-after" in answer.headers
 
 
+@pytest.mark.rule("unroutable")
 def test_an_unroutable_message_is_503(start_bridge, sns):
     """It comes back, and then its ack comes too: the ack alone proves nothing."""
     bridge = start_bridge(BRIDGE_ROUTING_KEY="nobody-is-bound-here")
@@ -321,6 +335,7 @@ def test_a_full_queue_that_rejects_is_503(start_bridge, broker, sns):
     broker.delete(name)
 
 
+@pytest.mark.rule("BRIDGE_EXCHANGE")
 def test_a_missing_exchange_is_503_and_never_a_bridge_that_needs_a_restart(start_bridge, broker, queue, sns):
     exchange = f"exchange-{secrets.token_hex(4)}"
     bridge = start_bridge(BRIDGE_EXCHANGE=exchange)
@@ -343,6 +358,7 @@ def test_a_deleted_queue_is_503_until_it_is_back(start_bridge, broker, queue, sn
     assert bridge.deliver(sns.notification()).status == 200
 
 
+@pytest.mark.rule("BRIDGE_MAX_IN_FLIGHT")
 def test_too_many_in_flight_is_503_and_closes(start_bridge, mortal_broker, sns):
     mortal_broker.declare("in-flight")
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="in-flight", BRIDGE_MAX_IN_FLIGHT="1", BRIDGE_DEADLINE="3s")

@@ -123,6 +123,7 @@ def test_a_drain_ends_at_the_deadline(start_bridge, mortal_broker, sns):
     mortal_broker.thaw()
 
 
+@pytest.mark.rule("draining")
 def test_new_connections_are_refused_while_draining(start_bridge, mortal_broker, sns):
     mortal_broker.declare("draining")
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="draining", BRIDGE_DEADLINE="3s")

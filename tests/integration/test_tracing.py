@@ -48,6 +48,7 @@ def test_the_log_tells_the_trace_of_what_was_refused(shared):
     assert "trace_id" not in bridge.wait_for("verdict", message_id=plain.message_id)
 
 
+@pytest.mark.rule("BRIDGE_TRACE_ATTRIBUTE")
 def test_at_debug_the_log_tells_the_trace_of_what_was_published(start_bridge, sns):
     bridge = start_bridge(BRIDGE_LOG_LEVEL="debug", BRIDGE_TRACE_ATTRIBUTE="context")
     one = sns.notification(attributes={"context": ("String", PARENT)})
@@ -87,6 +88,7 @@ def test_a_route_chooses_cloudevents(start_bridge, broker, queue, sns, folder):
     assert event(stored).get_data() == "text"
 
 
+@pytest.mark.rule("BRIDGE_RAW")
 @pytest.mark.parametrize(("body", "read"), [(b"text", "text"), ("ä ✓".encode(), "ä ✓"), (b"\x00\xff", b"\x00\xff")])
 def test_a_raw_delivery_is_a_cloudevent_too(start_bridge, broker, queue, sns, folder, body, read):
     users = folder / "users"

@@ -195,6 +195,7 @@ def test_a_hostile_url_stays_hostile_after_the_genuine_one_was_seen(judge, clock
     assert judged(judge, notification, clock)
 
 
+@pytest.mark.rule("BRIDGE_SNS_ENDPOINT")
 def test_a_certificate_that_is_nowhere_is_to_be_fetched_from_snss_own_host(clock, notification):
     judge = make(clock, certificates="")
     received = parse(json.dumps(notification).encode())

@@ -305,6 +305,7 @@ def test_raw_delivery_needs_authentication(files):
     assert loaded(RAW="on", TLS_CERT=str(files / "file"), TLS_CLIENT_CA_FILE=str(files / "file")).raw
 
 
+@pytest.mark.rule("BRIDGE_TLS_CERT")
 @pytest.mark.parametrize("name", ["TLS_KEY", "TLS_CLIENT_CA_FILE"])
 def test_a_tls_setting_without_the_certificate_is_not_plain_http(files, name):
     assert refusal(**{name: str(files / "file")}).startswith("BRIDGE_TLS_CERT: is missing")

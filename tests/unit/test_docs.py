@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bridge import errors
+from bridge.counters import OK
 from bridge.settings import SETTINGS
 from tests.tools.launch import ROOT
 
@@ -24,6 +25,24 @@ def test_every_reason_is_explained():
     assert {row[0].strip("`"): int(row[1]) for row in rows} == REASONS
     assert len(rows) == len(REASONS)
     assert all(what for _, _, what, _ in rows)
+
+
+def rules(path) -> set[str]:
+    """What the marks `@pytest.mark.rule(...)` of a file name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "rule":
+            found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    return found
+
+
+def test_every_setting_and_every_reason_has_a_test():
+    """tests/README.md says how to find it."""
+    base = errors.Retryable.reason  # never answered itself
+    wanted = {setting.variable for setting in SETTINGS} | set(REASONS) | set(OK)
+    marked = set().union(*(rules(path) for path in (ROOT / "tests").rglob("test_*.py")))
+    assert wanted - {base} - marked == set(), "mark a test of it: @pytest.mark.rule(...)"
+    assert marked - wanted == set(), "no such setting or reason"
 
 
 def test_every_event_of_the_log_is_explained():

@@ -99,6 +99,7 @@ class TestOneAnswer:
         pending.attempt(step)
         assert reasons(answers) == ["bad-signature"]
 
+    @pytest.mark.rule("bug")
     def test_a_bug_is_500_and_says_nothing_to_the_client(self, pending, answers, written):
         pending.attempt(lambda: {}["secret"])
         assert reasons(answers) == ["bug"] and "secret" not in str(answers[0])

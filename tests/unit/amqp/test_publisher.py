@@ -188,6 +188,7 @@ def test_a_channel_that_the_publisher_replaces_blames_nobody(publisher):
     assert [one.request for one in new.sent] == [request] and "shop" in publisher._exchanges.proven
 
 
+@pytest.mark.rule("broker-lost")
 def test_a_message_under_which_channels_close_again_and_again_is_answered(publisher):
     link = publisher._link
     proven(publisher, "shop")

@@ -63,6 +63,7 @@ class TestLimits:
         assert reading(post(b"x" * LIMIT)).next()[1] == b"x" * LIMIT
         assert reading(chunked(b"x" * (LIMIT - 1), b"x")).next()[1] == b"x" * LIMIT
 
+    @pytest.mark.rule("BRIDGE_MAX_BODY")
     def test_a_longer_body_is_refused_before_it_comes(self):
         with pytest.raises(BodyTooLarge, match=rf"{LIMIT + 1} bytes.*BRIDGE_MAX_BODY={LIMIT}") as caught:
             reading(post(length=LIMIT + 1)).next()

@@ -124,6 +124,7 @@ class TestErrors:
         queue._chain._environment.update(AWS_ACCESS_KEY_ID="AKIDNEW", AWS_SECRET_ACCESS_KEY="new", AWS_SESSION_TOKEN="token")
         assert queue.receive(10, 0, 30) == []
 
+    @pytest.mark.rule("BRIDGE_SQS_ENDPOINT")
     def test_nobody_is_there(self, open_queue):
         kind, text = self.failed(open_queue(endpoint="http://127.0.0.1:1"))
         assert kind == "unavailable" and "BRIDGE_SQS_ENDPOINT" in text
