@@ -10,28 +10,28 @@ from bridge.version import REVISION, VERSION
 _NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, in what part of the unit
     ("connections", "gauge", "Open connections of clients.", "connections", 1),
     ("in_flight", "gauge", "Deliveries that have no answer yet.", "in_flight", 1),
-    ("processes_running", "gauge", "Processes that run, of BRIDGE_PROCESSES.", "started", 1),
+    ("processes_running", "gauge", "Processes that are running, out of BRIDGE_PROCESSES.", "started", 1),
     ("processes_ready", "gauge", "Processes whose broker takes messages and that are not stopping.", "ready", 1),
     ("broker_blocked", "gauge", "Processes whose connection the broker has blocked.", "blocked", 1),
-    ("broker_connections_total", "counter", "Channels to the broker that came up: each process's first, then the reconnects.",
+    ("broker_connections_total", "counter", "Connections to the broker that were opened, reconnects included.",
      "broker_connections_total", 1),
-    ("broker_blocked_seconds_total", "counter", "Time in which the broker had blocked a connection.", "blocked_milliseconds", 1000),
-    ("broker_returns_total", "counter", "Messages that came back, because no queue is bound.", "returns_total", 1),
-    ("attributes_left_out_total", "counter", "Headers that stayed in the envelope alone: they are odd or do not fit in a frame.",
+    ("broker_blocked_seconds_total", "counter", "Time during which the broker had blocked a connection.", "blocked_milliseconds", 1000),
+    ("broker_returns_total", "counter", "Messages that the broker returned because no queue is bound.", "returns_total", 1),
+    ("attributes_left_out_total", "counter", "Message attributes that are no headers: they are malformed or do not fit.",
      "attributes_left_out_total", 1),
-    ("certificate_fetches_total", "counter", "Fetches of a signing certificate that came to an end.", "certificate_fetches_total", 1),
-    ("certificate_fetch_failures_total", "counter", "Of these, the ones without a certificate.", "certificate_fetch_failures_total", 1),
-    ("subscription_confirmations_total", "counter", "Subscriptions that SNS says are confirmed.", "confirmed", 1),
+    ("certificate_fetches_total", "counter", "Fetches of a signing certificate, whatever their result.", "certificate_fetches_total", 1),
+    ("certificate_fetch_failures_total", "counter", "Certificate fetches that failed.", "certificate_fetch_failures_total", 1),
+    ("subscription_confirmations_total", "counter", "Subscriptions that SNS has confirmed.", "confirmed", 1),
     ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
     ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
 )  # fmt: skip
 _SQS = (  # name without bridge_sqs_, meaning
     ("polls_total", "ReceiveMessage calls on the queues of BRIDGE_SQS_QUEUES."),
-    ("received_total", "Messages that SQS handed out, those among them that came again."),
+    ("received_total", "Messages received from SQS, repeated receives included."),
     ("published_total", "Messages of queues that the broker has confirmed."),
     ("confirmed_total", "Subscriptions of queues that were confirmed."),
-    ("deleted_total", "Messages that were deleted from their queue, after the confirm."),
-    ("delete_failures_total", "Messages whose delete failed; it is tried again."),
+    ("deleted_total", "Messages deleted from their queue after the broker's confirm."),
+    ("delete_failures_total", "Deletes that failed and are tried again."),
 )
 _DURATIONS = {
     "publish": "From a request's first byte until the broker's confirm of its message, which is when it is answered.",
@@ -41,7 +41,7 @@ _DURATIONS = {
 
 def metrics(counters: Counters) -> str:
     """Return all metrics as text, each line ended by LF. What SNS sends never becomes a label."""
-    lines = _family("bridge_verdicts_total", "counter", "Requests by the answer they got.")
+    lines = _family("bridge_verdicts_total", "counter", "Requests by the reason of their answer.")
     for reason, status in [*((reason, 200) for reason in OK), *counters.statuses.items()]:
         lines.append(f'bridge_verdicts_total{{status="{status}",reason="{reason}"}} {counters.total(reason)}')
     for name, meaning in _DURATIONS.items():
@@ -50,7 +50,7 @@ def metrics(counters: Counters) -> str:
         value = counters.total(counted)
         lines += [*_family("bridge_" + name, kind, meaning), f"bridge_{name} {value / parts if parts > 1 else value}"]
     lines += _sqs(counters)
-    lines += _family("bridge_build_info", "gauge", "1, with what is running in the labels.")
+    lines += _family("bridge_build_info", "gauge", "Always 1; the labels tell which version is running.")
     python = sys.version.split()[0]
     lines.append(f'bridge_build_info{{version="{VERSION}",revision="{REVISION}",python="{python}",verifier="{RSA_ENGINE}"}} 1')
     return "\n".join([*lines, *_processes(counters), ""])
@@ -68,7 +68,7 @@ def _sqs(counters: Counters) -> list[str]:
     lines += _family("bridge_sqs_errors_total", "counter", "Calls to SQS that failed.")
     lines += [f'bridge_sqs_errors_total{{kind="{kind}"}} {counters.total("sqs_errors:" + kind)}' for kind in SQS_ERRORS]
     waiting = max(counters.of(process, "sqs_waiting") for process in range(counters.processes))  # each process asks for itself
-    lines += _family("bridge_sqs_messages_waiting", "gauge", "Messages that can be received from the queues, as SQS estimates it.")
+    lines += _family("bridge_sqs_messages_waiting", "gauge", "Messages waiting in the queues, as SQS estimates it.")
     return [*lines, f"bridge_sqs_messages_waiting {waiting}"]
 
 
@@ -110,9 +110,9 @@ def _processes(counters: Counters) -> list[str]:
     for name, kind, meaning, value in (
         ("start_time_seconds", "gauge", "When the bridge started, in Unix time.", f"{began:.2f}"),
         ("cpu_seconds_total", "counter", "Processor time of all processes.", f"{ticks / per_second:.2f}"),
-        ("resident_memory_bytes", "gauge", "Resident memory of all processes, what they share counted for each.", pages * page),
+        ("resident_memory_bytes", "gauge", "Resident memory of all processes; shared pages count for each of them.", pages * page),
         ("open_fds", "gauge", "Open file descriptors of all processes.", descriptors),
-        ("max_fds", "gauge", "How many one process may have.", limit.replace("unlimited", "+Inf")),
+        ("max_fds", "gauge", "Limit of open file descriptors of one process.", limit.replace("unlimited", "+Inf")),
     ):
         lines += [*_family("process_" + name, kind, meaning), f"process_{name} {value}"]
     return lines
