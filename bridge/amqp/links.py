@@ -38,6 +38,7 @@ class KeptLink(LinkOwner):
         self.address = ""
         self.trouble = "there is no connection to the broker yet (BRIDGE_AMQP_URL)"
         self._pause, self._retry, self._retry_at = FIRST_PAUSE, FIRST_RETRY, 0.0
+        self._step: object = None  # what is taken after the pause
         self._told: set[str] = set()  # warnings
         self._closing = self._renewing = False
         self._comes_back = False  # a lost link is replaced at once, and what was in flight waits for that
@@ -140,8 +141,15 @@ class KeptLink(LinkOwner):
     def _later(self, step: object) -> None:
         """Take a step after a pause that doubles, with jitter so that many bridges do not come back at once."""
         jitter = 0.5 + os.urandom(1)[0] / 510
-        self._loop.call_later(self._pause * jitter, step)  # type: ignore[arg-type]
+        self._step = step
+        self._loop.call_later(self._pause * jitter, lambda: self._take(step))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _take(self, step: object) -> None:
+        """Take a step, unless that was done before its pause was over."""
+        if step is self._step:
+            self._step = None
+            step()  # type: ignore[operator]
 
     def _replace(self) -> None:
         """Make another connection beside this one, which goes on until the other is ready: nothing in flight is lost."""
@@ -175,8 +183,13 @@ class KeptLink(LinkOwner):
 
     def follow(self) -> None:
         """Look whether BRIDGE_AMQP_PASSWORD_FILE has changed, and whether the token of the connection has ended."""
+        before = self._secret
         self._file.follow()
         link = self._link
+        if link is None and self._step is not None and self._secret != before:  # what was refused until now may be taken
+            self._pause = FIRST_PAUSE
+            self._take(self._step)
+            return
         if link is not None and link.expires and time() > link.expires:
             ended = f"the token in BRIDGE_AMQP_PASSWORD_FILE ended at {link.expires:.0f} (Unix time), and no newer one is there"
             if self._new(ended):

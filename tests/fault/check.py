@@ -4,7 +4,8 @@
     U  no answer, or another     Q  in the queue after recovery
 
 A is in Q; Q is in A or U; R and Q share nothing; every body is byte-equal; a message lies in the queue no more often than
-it was posted. A genuine message that is answered 4xx is lost as well: SNS never sends it again.
+it was posted, or twice as often where the bridge itself sends again what was in flight.
+A genuine message that is answered 4xx is lost as well: SNS never sends it again.
 Pure: no sockets, no clock.
 """
 
@@ -51,11 +52,13 @@ EXPLANATIONS = {
 }
 
 
-def judge(sent: Mapping[str, bytes], answers: Mapping[str, Sequence[int]], queue: Iterable[tuple[str, bytes]]) -> Verdict:
+def judge(
+    sent: Mapping[str, bytes], answers: Mapping[str, Sequence[int]], queue: Iterable[tuple[str, bytes]], publishes: int = 1
+) -> Verdict:
     """Compare what was sent with what came out.
 
     sent: id -> body of every genuine message. answers: id -> the status of every POST of it (0: none), forged ones too.
-    queue: (id, body) of every message that lay in the queue.
+    queue: (id, body) of every message that lay in the queue. publishes: how often the bridge may publish what was posted once.
     """
     stored = list(queue)
     copies = Counter(identity for identity, _ in stored)
@@ -78,5 +81,5 @@ def judge(sent: Mapping[str, bytes], answers: Mapping[str, Sequence[int]], queue
         let_in=frozenset(refused & queued),
         changed=frozenset(identity for identity, body in stored if body != sent.get(identity, body))
         | frozenset(queued - sent.keys()) - frozenset(refused),
-        multiplied=frozenset(identity for identity, count in copies.items() if count > len(answers.get(identity, ()))),
+        multiplied=frozenset(identity for identity, count in copies.items() if count > publishes * len(answers.get(identity, ()))),
     )

@@ -3,7 +3,7 @@
 A run of all tests leaves them out: `make test` runs those marked `quick` by themselves (-m quick tests/fault), `make fault` every one.
 BRIDGE_UNDER_TEST chooses source or binary, as everywhere.
 
-record       record(fault, load, stored) asserts the one check, shows the row and keeps it
+record       record(fault, load, stored, publishes=1) asserts the one check, shows the row and keeps it
 neighbours   plays an attack by somebody else under a genuine load; see tests/fault/neighbours
 """
 
@@ -17,7 +17,7 @@ from tests.fault.neighbours.fixture import neighbours  # noqa: F401
 from tests.tools.node import Stored
 
 PURE = ("tests/fault/test_check.py", "tests/fault/test_document.py", "tests/fault/test_frames.py")
-Record = Callable[[str, Load, list[Stored]], rows.Row]
+Record = Callable[..., rows.Row]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,8 +41,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def record(request: pytest.FixtureRequest) -> Iterator[Record]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def show(fault: str, load: Load, stored: list[Stored]) -> rows.Row:
-        one = rows.row(fault, load, stored)
+    def show(fault: str, load: Load, stored: list[Stored], publishes: int = 1) -> rows.Row:
+        one = rows.row(fault, load, stored, publishes)
         rows.keep(one)
         with capture.global_and_fixture_disabled():
             print(

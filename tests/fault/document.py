@@ -23,8 +23,8 @@ one of the two alone.
 Every row is one test under a load of at least 1,000 genuine messages, with a forged one in fifty between them; whatever is not
 answered 200 or 4xx is sent again, as SNS does it. A row is only there if this holds: every message that was answered 200 is in the
 queue, byte for byte; none that was answered 4xx is; nothing is in the queue that was not sent; no message is there more often than
-it was posted; no genuine message was answered 4xx; and in the end each was answered 200. A control build that answers 200 without
-waiting for the confirm fails the same check.
+it was posted (twice as often where the bridge itself sends again what was in flight); no genuine message was answered 4xx; and in the
+end each was answered 200. A control build that answers 200 without waiting for the confirm fails the same check.
 
 *Worst answer* is the longest time from POST to answer, of all attempts; *recovers within* is the time from the fault's end to the
 first 200. Duplicates are what at-least-once delivery means: published, and the confirm did not come in time.

@@ -123,7 +123,7 @@ class Load:
         assert good, "nothing was answered 200 after the fault"
         return min(good) - self.over_at
 
-    def verdict(self, stored: Iterable[Stored]) -> Verdict:
-        """The one check, on what lay in the queue."""
+    def verdict(self, stored: Iterable[Stored], publishes: int = 1) -> Verdict:
+        """The one check, on what lay in the queue. publishes: how often the bridge may publish what was posted once."""
         answers = {outcome.post.message_id: [attempt.status for attempt in outcome.attempts] for outcome in self.outcomes}
-        return judge(self.sent, answers, ((message.properties.message_id, message.body) for message in stored))
+        return judge(self.sent, answers, ((message.properties.message_id, message.body) for message in stored), publishes)

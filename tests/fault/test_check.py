@@ -8,6 +8,12 @@ A, B = "id-a", "id-b"
 SENT = {A: b"body a", B: b"body b"}
 
 
+def test_what_the_bridge_itself_sends_again_may_be_there_twice():
+    queue = [(A, SENT[A]), (A, SENT[A])]
+    assert judge(SENT, {A: [200], B: [503]}, queue).multiplied == {A}
+    assert not judge(SENT, {A: [200], B: [503]}, queue, publishes=2).faults
+
+
 @pytest.mark.parametrize(
     ("answers", "queue"),
     [

@@ -12,6 +12,7 @@ half_open       the broker's side is closed, the bridge's side is not told
 delay           seconds on every byte, each way
 throttle        bytes a second, each way
 reset_publish   so many times: a whole publish reaches the broker, then the bridge gets a RST and never the ack
+refuse_renewal  a connection.update-secret is answered with connection.close 540, as by a broker that does not know it
 reset_frame     so many times: half of a frame reaches the broker, then both sides get a RST
 """
 
@@ -24,7 +25,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from tests.tools.fault_frames import Frames
+from tests.tools.fault_frames import Frames, closing
 from tests.tools.ports import free_port
 
 CHUNK = 16384
@@ -92,6 +93,14 @@ class Link:
         begun, whole = self._frames.feed(data)
         if not self._proxy.armed:
             return False
+        if self._proxy.armed == "renewal" and self._frames.renewals:
+            self.silent = True
+            time.sleep(0.01)  # for what is being written to the client
+            self.client.sendall(closing(540, "NOT_IMPLEMENTED"))
+            with contextlib.suppress(OSError):
+                self.server.shutdown(socket.SHUT_WR)
+            self._proxy.refusals += 1
+            return True
         if self._proxy.armed == "publish" and whole and self._proxy.take_shot():
             self.silent = True
             self.server.sendall(data)
@@ -116,12 +125,12 @@ class Link:
 
 
 class FaultProxy:
-    """Attributes: port; target (host, port: where new connections go); connections (how many came so far)."""
+    """Attributes: port; target (host, port: where new connections go); connections (how many came so far); refusals (of a renewal)."""
 
     def __init__(self, target_port: int, target_host: str = "127.0.0.1") -> None:
         self.target = target_host, target_port
         self.port = free_port()
-        self.connections = 0
+        self.connections = self.refusals = 0
         self.latency = 0.0
         self.rate = 0
         self.light = threading.Event()  # off: everything is held
@@ -183,6 +192,9 @@ class FaultProxy:
 
     def reset_publish(self, times: int) -> None:
         self._shots, self.armed = times, "publish"
+
+    def refuse_renewal(self) -> None:
+        self.armed = "renewal"
 
     def reset_frame(self, times: int) -> None:
         self._shots, self.armed = times, "frame"
