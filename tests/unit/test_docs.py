@@ -10,7 +10,8 @@ from bridge.counters import OK
 from bridge.settings import SETTINGS
 from tests.tools.launch import ROOT
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
+NAMES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "tests/README.md", "build/README.md")
+DOCUMENTS = sorted([*(ROOT / name for name in NAMES), *(ROOT / "docs").glob("*.md")])
 REASONS = {kind.reason: kind.status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BridgeError)}
 
 
@@ -25,6 +26,16 @@ def test_every_reason_is_explained():
     assert {row[0].strip("`"): int(row[1]) for row in rows} == REASONS
     assert len(rows) == len(REASONS)
     assert all(what for _, _, what, _ in rows)
+
+
+def test_the_readme_lists_every_reason_by_its_status():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it answers")[2].partition("\n## ")[0]
+    listed = {}
+    for statuses, reasons in re.findall(r"^\| ([0-9, ]+) \| (.+) \|$", text, re.MULTILINE):
+        numbers, names = [int(one) for one in statuses.split(", ")], re.sub(r"\([^)]*\)", "", reasons).split(",")
+        listed |= {name.strip(): numbers[min(at, len(numbers) - 1)] for at, name in enumerate(names)}
+    own = {reason: status for reason, status in REASONS.items() if reason not in (errors.BridgeError.reason, errors.Retryable.reason)}
+    assert listed == own | dict.fromkeys(OK, 200)
 
 
 def rules(path) -> set[str]:

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from bridge.bodies.formats import FORMATS
 from bridge.cli import COMMANDS
 from bridge.settings import SETTINGS
 from tests.tools import manual
@@ -44,7 +45,7 @@ def completed(*words):
     [
         (["ver"], ["verify"]),
         (["--amqp-c"], ["--amqp-ca-file", "--amqp-cert"]),
-        (["serve", "--body", ""], ["envelope", "message", "cloudevents"]),
+        (["serve", "--body", ""], list(FORMATS)),
         (["--raw", "o"], ["on", "off"]),
         (["--listen", ""], []),
         (["--routes", "pyproj"], ["pyproject.toml"]),
