@@ -38,7 +38,6 @@ class KeptLink(LinkOwner):
         self.address = ""
         self.trouble = "there is no connection to the broker yet (BRIDGE_AMQP_URL)"
         self._pause, self._retry, self._retry_at = FIRST_PAUSE, FIRST_RETRY, 0.0
-        self._step: object = None  # what is taken after the pause
         self._told: set[str] = set()  # warnings
         self._closing = self._renewing = False
         self._comes_back = False  # a lost link is replaced at once, and what was in flight waits for that
@@ -114,13 +113,14 @@ class KeptLink(LinkOwner):
         if link is not self._link:  # it was replaced, and its last confirms will not come
             self.send_again(link.take(), suspect=False)
             return
+        newer = self._has_newer_secret(link)
         self._link = None
         self.trouble = f"there is no connection to the broker (BRIDGE_AMQP_URL): {describe(error)}"
         if not self._closing:
             self._log.error("broker_lost", broker=self.address, explanation=describe(error))
         # when its credential has ended or was refused, and there is another: at once, and with all that was in flight
         self._comes_back = not self._closing and not self._comes_back and (
-            self._renewing or self._next is not None or self._has_newer_secret(link)
+            self._renewing or self._next is not None or newer
         )  # fmt: skip
         self._takes_secrets = self._takes_secrets and not self._renewing
         self._renewing = False
@@ -136,20 +136,18 @@ class KeptLink(LinkOwner):
         link.fail(lost)
         self.give_up(lost)
         if not self._closing:
-            self._later(self.connect)
+            self._later(self._reconnect)
+
+    def _reconnect(self) -> None:
+        """Connect, unless that was done during the pause."""
+        if self._link is None and not self._closing:
+            self.connect()
 
     def _later(self, step: object) -> None:
         """Take a step after a pause that doubles, with jitter so that many bridges do not come back at once."""
         jitter = 0.5 + os.urandom(1)[0] / 510
-        self._step = step
-        self._loop.call_later(self._pause * jitter, lambda: self._take(step))
+        self._loop.call_later(self._pause * jitter, step)  # type: ignore[arg-type]
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-
-    def _take(self, step: object) -> None:
-        """Take a step, unless that was done before its pause was over."""
-        if step is self._step:
-            self._step = None
-            step()  # type: ignore[operator]
 
     def _replace(self) -> None:
         """Make another connection beside this one, which goes on until the other is ready: nothing in flight is lost."""
@@ -183,13 +181,8 @@ class KeptLink(LinkOwner):
 
     def follow(self) -> None:
         """Look whether BRIDGE_AMQP_PASSWORD_FILE has changed, and whether the token of the connection has ended."""
-        before = self._secret
         self._file.follow()
         link = self._link
-        if link is None and self._step is not None and self._secret != before:  # what was refused until now may be taken
-            self._pause = FIRST_PAUSE
-            self._take(self._step)
-            return
         if link is not None and link.expires and time() > link.expires:
             ended = f"the token in BRIDGE_AMQP_PASSWORD_FILE ended at {link.expires:.0f} (Unix time), and no newer one is there"
             if self._new(ended):
@@ -205,7 +198,11 @@ class KeptLink(LinkOwner):
             raise SettingError("BRIDGE_AMQP_PASSWORD_FILE", "held a token, and now holds something else; the token stays in use")
         self._secret = secret
         link = self._link
-        if link is None or not link.ready or link.secret == secret:
+        if link is None:  # what was refused until now may be taken
+            self._pause = FIRST_PAUSE
+            self._reconnect()
+            return
+        if not link.ready or link.secret == secret:
             return
         self._retry, self._retry_at = FIRST_RETRY, 0.0
         if not self._takes_secrets:
