@@ -18,6 +18,7 @@ COMPILED = ""
 LIBRARIES = ("pika", "requests", "urllib3", "certifi", "idna")
 
 FLAGS = "no_site,no_docstrings,no_asserts,no_warnings,isolated"
+SCRIPTS = ("freeze.py", "plugin.py", "patterns.py", "offsets.py", "compiler.py", "shim")  # beside library.BYTECODE, what is read here
 OPTIONS = f"""
 --static-libpython=yes --clang --lto=no --jobs={JOBS} --assume-yes-for-downloads --update-check=never --disable-ccache
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
@@ -95,8 +96,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
 
 def key(mode: str) -> str:
     """Return the key of a frozen program: all that is read above."""
-    modules = ("freeze", "plugin", "transform", "patterns", "bytecode", "compiler", "offsets")
-    scripts = [*(HERE / f"{name}.py" for name in modules), *(HERE / name for name in ("modules.toml", "stubs", "shim"))]
+    scripts = [HERE / name for name in (*SCRIPTS, *library.BYTECODE)]
     own = [part for path in sources() for part in (str(path.relative_to(ROOT)), path)]
     libraries = [fetch.unpacked(name).name for name in LIBRARIES]
     made = [library.headers().name, cpython.interpreter().name, fetch.unpacked("nuitka").name, *libraries]

@@ -25,6 +25,9 @@ posix pwd resource select sys time zlib
 VERIFIER = next((ROOT / "bridge").rglob("_rsa.c"))
 VERIFIER_NAME = ".".join(VERIFIER.relative_to(ROOT).with_suffix("").parts)
 
+# What makes bytecode of a module, here and in freeze.py: inputs of both.
+BYTECODE = ("bytecode.py", "transform.py", "modules.toml", "stubs")
+
 # The objects of the parser and the compiler; c/nocompiler.c answers in their place.
 COMPILER = """
 pegen pegen_errors action_helpers parser string_parser peg_api buffer lexer state file_tokenizer readline_tokenizer
@@ -121,7 +124,7 @@ def headers() -> Path:
 def build() -> Path:
     """Return the folder with libpython3.13.a and malloc.o."""
     tools, made = toolchain.tools(), cpython.compile_tree()
-    parts = [HERE / name for name in ("library.py", "bytecode.py", "transform.py", "modules.toml", "stubs", "c")]
+    parts = [HERE / name for name in ("library.py", "c", *BYTECODE)]
 
     def make(work: Path) -> None:
         tree, log = work / "tree", work / "log"

@@ -1,4 +1,4 @@
-.PHONY: test-dockerfile test-sources
+.PHONY: test-dockerfile test-sources test-newest
 
 test-dockerfile: image venv ## docker/Dockerfile by buildah on a fresh Debian, compared with dist/image.tar (as root, 15 minutes)
 	$(call packages,buildah runc debootstrap)
@@ -7,3 +7,6 @@ test-dockerfile: image venv ## docker/Dockerfile by buildah on a fresh Debian, c
 test-sources: image sources venv ## build the image from the archive of `make sources` alone, without a network (10 minutes)
 	$(call packages,unshare:util-linux)
 	$(VENV)/bin/python -m pytest -m long tests/image/test_sources.py
+
+test-newest: tools venv ## do the changes to CPython's and OpenSSL's sources fit the newest that Debian has, and does it compile (10 minutes)
+	$(VENV)/bin/python -m pytest -m long tests/image/test_newest.py

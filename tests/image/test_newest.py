@@ -1,0 +1,74 @@
+"""What the build changes in the sources of CPython and OpenSSL fits the newest ones that can be had, and what comes of it compiles.
+
+A failure here says which change needs a new look before the version comes to the suite that the image is built of.
+"""
+
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "build"))
+
+import cpython  # noqa: E402
+import fetch  # noqa: E402
+import openssl  # noqa: E402
+import recipe  # noqa: E402
+import update  # noqa: E402
+
+SUITE = "sid"
+# What openssl.py does to the tree of sources alone; and what cpython.py does to one file of it.
+TREE = [one for one in vars(openssl).values() if inspect.isfunction(one) and list(inspect.signature(one).parameters) == ["tree"]]
+EDITS: dict[str, dict[str, Callable[[Path], None]]] = {
+    "cpython": {"without_dh": lambda tree: cpython.without_dh(tree / "Modules/_ssl.c")},
+    "openssl": {one.__name__: one for one in TREE},
+}
+BUILD = """
+import json, sys
+import recipe
+recipe.SOURCES["source"][sys.argv[1]].update(json.loads(sys.argv[2]))
+import cpython, openssl
+print({"cpython": cpython.compile_tree, "openssl": openssl.build}[sys.argv[1]]())
+"""
+
+
+@pytest.fixture(scope="module", params=EDITS)
+def newest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> update.Pin:
+    """The newest source of Debian's that the mirror has; the pinned one where it has no newer."""
+    recipe.run(["apt-get", "update"], tmp_path_factory.mktemp("apt") / "log", APT_CONFIG=str(fetch.apt(SUITE)))
+    (pin,) = update.chosen([request.param])
+    return update.newest(pin, SUITE)
+
+
+@pytest.mark.long
+def test_every_edit_fits(newest: update.Pin, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(update.unpacked(newest), tree, symlinks=True)
+    no_longer = {}
+    for name, edit in EDITS[newest.name].items():
+        try:
+            edit(tree)
+        except (recipe.BuildError, OSError) as error:
+            no_longer[name] = str(error)
+    assert not no_longer, f"{newest.name} {newest.version}: " + "\n".join(f"{name}: {said}" for name, said in no_longer.items())
+
+
+@pytest.mark.long
+def test_it_compiles(newest: update.Pin) -> None:
+    words = [sys.executable, "-c", BUILD, newest.name, json.dumps({"version": newest.version, "dsc": newest.sha256})]
+    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT / "build")}, capture_output=True, text=True, timeout=3000)
+    assert done.returncode == 0, f"{newest.name} {newest.version}: {done.stderr[-3000:]}"
+
+
+def test_no_edit_is_forgotten() -> None:
+    """Every function of the two scripts that changes sources is tried above."""
+    assert {"select_assembly", "keep_reasons", "without_curve448", "without_dtls"} <= set(EDITS["openssl"])
+    made = [one.__name__ for one in vars(cpython).values() if inspect.isfunction(one) and "edit(" in inspect.getsource(one)]
+    assert [name for name in made if name not in (*EDITS["cpython"], "edit")] == []
