@@ -1,5 +1,6 @@
 """docker/kubernetes.yaml: valid by Kubernetes' own schemas, refers to nothing that is not there, and its settings are the bridge's."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -83,3 +84,41 @@ def test_its_settings_are_settings(folder):
     assert config.admin_listen == ("", 3001)  # reachable for the kubelet
     assert len(config.broker.urls) == 3
     assert all(re.fullmatch(r"amqp://bridge@[a-z0-9.-]+:5672/%2F", url) for url in config.broker.urls)
+
+
+# ---- docker/kubernetes-gateway.yaml: resources that Kubernetes itself has no schema of
+
+GATEWAY = ROOT / "docker/kubernetes-gateway.yaml"
+ROUTE, MONITOR = yaml.safe_load_all(GATEWAY.read_text())
+VALIDATE = """
+const [group, kind] = process.argv.slice(1)
+const { [kind]: Model } = await import(`@kubernetes-models/${group}/${kind}`)
+let text = ""
+process.stdin.on("data", part => text += part).on("end", () => new Model(JSON.parse(text)).validate())
+"""
+MODELS = {
+    "HTTPRoute": "gateway-api/gateway.networking.k8s.io/v1",
+    "PodMonitor": "prometheus-operator/monitoring.coreos.com/v1",
+}
+
+
+def validate(one: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    words = ["node", "--input-type=module", "-e", VALIDATE, "--", MODELS[one["kind"]], one["kind"]]
+    return subprocess.run(words, input=json.dumps(one), capture_output=True, text=True, check=False, cwd=ROOT / ".venv-deploy")
+
+
+@pytest.mark.parametrize("one", [ROUTE, MONITOR], ids=lambda one: one["kind"])
+def test_the_examples_are_valid(one):
+    done = validate(one)
+    assert done.returncode == 0, done.stderr
+    group = MODELS[one["kind"]].partition("/")[2]
+    assert one["apiVersion"] == group and one["metadata"]["namespace"] == "sns-bridge"
+    assert validate(one | {"spec": {"rules": 1, "selector": 1}}).returncode != 0, "the validator finds a mistake"
+
+
+def test_the_examples_refer_only_to_what_is_there():
+    (backend,) = ROUTE["spec"]["rules"][0]["backendRefs"]
+    service = OBJECTS["Service"]
+    assert (backend["name"], backend["port"]) == (service["metadata"]["name"], service["spec"]["ports"][0]["port"])
+    assert MONITOR["spec"]["selector"]["matchLabels"].items() <= POD["metadata"]["labels"].items()
+    assert MONITOR["spec"]["podMetricsEndpoints"][0]["port"] in {port["name"] for port in CONTAINER["ports"]}

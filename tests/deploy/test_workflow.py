@@ -41,13 +41,14 @@ def test_what_it_makes_is_in_the_makefile():
     called = {name for _, step in STEPS for name in re.findall(r"^\s*make (?:--silent )?([a-z0-9-]+)", step.get("run", ""), re.MULTILINE)}
     files = [ROOT / "Makefile", *ROOT.glob("build/*.mk"), *ROOT.glob("tests/*/*.mk")]
     targets = {name for path in files for name in re.findall(r"^([a-z0-9-]+):(?!=)", path.read_text(), re.MULTILINE)}
-    assert {"test", "image-index", "size", "test-deploy", "test-fresh", "update", "publish"} <= called
+    assert {"test", "image-index", "size", "test-deploy", "test-fresh", "update", "publish", "distributions"} <= called
     assert not called - targets
 
 
 @pytest.mark.parametrize("job", JOBS)
 def test_no_job_may_write_more_than_it_must(job):
-    allowed = {"attest": {"id-token", "attestations"}, "release": {"contents", "packages"}}
+    allowed = {"attest": {"id-token", "attestations"}, "release": {"contents", "packages", "id-token", "attestations"}}
+    allowed |= {"package": {"id-token"}}
     allowed |= {"propose": {"contents", "pull-requests"}}
     writes = {name for name, right in JOBS[job].get("permissions", {}).items() if right == "write"}
     assert writes == allowed.get(job, set())

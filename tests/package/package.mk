@@ -1,4 +1,4 @@
-.PHONY: package package-tools package-requirements
+.PHONY: package package-tools package-requirements distributions
 
 package-tools:
 	$(call packages,groff mandoc zsh)
@@ -10,6 +10,12 @@ package-tools:
 
 package: venv .venv-package/.ready package-tools ## wheel and sdist: checked, installed with and without a compiler, run; the manual page
 	$(VENV)/bin/python -m pytest tests/package
+
+# PyPI takes no wheel that is built on just some Linux, and one without the native verifier would keep pip from building it.
+distributions: .venv-package/.ready ## what goes to PyPI, the sdist: dist/package
+	rm -rf dist/package
+	.venv-package/bin/python -m build --sdist --outdir dist/package .
+	.venv-package/bin/twine --no-color check --strict dist/package/*
 
 package-requirements: venv
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
