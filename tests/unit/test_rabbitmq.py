@@ -17,6 +17,14 @@ def test_an_unknown_version_is_an_error_that_lists_the_known_ones(monkeypatch):
         rabbitmq.rabbitmq()
 
 
+@pytest.fixture
+def none_installed(monkeypatch):
+    """The machine's own RabbitMQ, which may be one of the versions, is as if it were not there."""
+    release = rabbitmq._release
+    monkeypatch.setattr(rabbitmq, "_release", lambda tree: "" if tree == Path("/") else release(tree))
+
+
+@pytest.mark.usefixtures("none_installed")
 def test_a_version_is_unpacked_once(monkeypatch, tmp_path):
     unpacked = []
 
@@ -32,6 +40,7 @@ def test_a_version_is_unpacked_once(monkeypatch, tmp_path):
     assert unpacked == ["forky"]
 
 
+@pytest.mark.usefixtures("none_installed")
 def test_a_version_that_cannot_be_had_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(rabbitmq, "CACHE", tmp_path)
     monkeypatch.setenv("MIRROR", "http://127.0.0.1:9/debian")
