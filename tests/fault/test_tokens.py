@@ -71,6 +71,7 @@ def test_a_token_that_is_renewed_in_time(asking, issuer, token, start, sns, reco
     assert longest_gap(load) <= 1
 
 
+@pytest.mark.quick
 def test_a_token_that_is_renewed_too_late(asking, issuer, token, start, sns, record):
     """503 from the token's end until the file holds another one; then it takes less than a second."""
     issuer.write(token, 8)
