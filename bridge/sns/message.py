@@ -136,8 +136,9 @@ def parse(body: bytes) -> Message:
 
     Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
     """
-    brackets = _brackets(body)
-    if (brackets > MAX_BRACKETS or len(body) > MAX_UNCOUNTED) and _too_many_parts(body):
+    large = len(body) > MAX_UNCOUNTED
+    marks = _count(body) if large else _brackets(body)  # its opening brackets are not more
+    if marks > (MAX_PARTS if large else MAX_BRACKETS) and _too_many_parts(body):
         raise MalformedMessage(f"the body has more than {MAX_PARTS} strings, brackets and commas")
     try:
         text = body.decode()
@@ -149,7 +150,7 @@ def parse(body: bytes) -> Message:
     del text  # one of 2 MiB with an emoji in it takes 8
     if type(members) is not dict:
         raise MalformedMessage("the body is not a JSON object")
-    if brackets >= MAX_DEPTH and _nested_too_deeply(members):
+    if marks >= MAX_DEPTH and _nested_too_deeply(members):
         raise MalformedMessage(f"the body is nested deeper than {MAX_DEPTH} levels")
     kind = members.get("Type")
     cls = _TYPES.get(kind) if type(kind) is str else None
@@ -189,16 +190,18 @@ def _brackets(body: bytes) -> int:
 
 def _too_many_parts(body: bytes) -> bool:
     """Tell whether a body has more than MAX_PARTS strings, brackets and commas, without one object for each."""
-    if _structural(body) <= MAX_PARTS:
-        return False
     # without escapes, every second piece between quotation marks is inside a string
     pieces = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_PARTS)
-    return len(pieces) // 2 + _structural(b"".join(pieces[::2])) > MAX_PARTS
+    return len(pieces) // 2 + _count(b"".join(pieces[::2])) > MAX_PARTS
 
 
-def _structural(text: bytes) -> int:
-    """How many quotation marks, opening brackets and commas a text has."""
-    return len(text) - len(text.translate(None, b'"[{,'))
+def _count(body: bytes) -> int:
+    """How many quotation marks, opening brackets and commas a body has; by pieces, because the allocator keeps a copy of 2 MiB."""
+    found = 0
+    for at in range(0, len(body), 65536):
+        piece = body[at : at + 65536]
+        found += len(piece) - len(piece.translate(None, b'"[{,'))
+    return found
 
 
 def _nested_too_deeply(value: object) -> bool:
