@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         return 0
     command = arguments[0] if arguments and not arguments[0].startswith("-") else ""
     if command and command not in COMMANDS:
-        raise SettingError(command, f"is not a command; there are {', '.join(COMMANDS)}")
+        raise SettingError(command, f"is not a command; the commands are {', '.join(COMMANDS)}")
     arguments = arguments[1:] if command else arguments
     if command == "verify":
         from bridge.commands.verify import verify

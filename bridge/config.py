@@ -186,4 +186,4 @@ def _check_together(values: dict[str, Any]) -> None:
     if values["MAX_BUFFERED"] < values["MAX_BODY"]:
         raise SettingError("BRIDGE_MAX_BUFFERED", "must not be less than BRIDGE_MAX_BODY, or the largest messages are never taken")
     if not 1 <= values["DEADLINE"] <= 14:
-        raise SettingError("BRIDGE_DEADLINE", "must be from 1s to 14s, for SNS gives up after 15 s")
+        raise SettingError("BRIDGE_DEADLINE", "must be from 1s to 14s, because SNS gives up after 15 s")

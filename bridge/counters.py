@@ -1,6 +1,6 @@
 """Numbers that all processes of the bridge share: each process has its row in one piece of memory, and any of them can add them up.
 
-What a delivery has to tell is only appended to a list, for that is cheap; `flush` brings it into the row, four times a second.
+Deliveries only append to lists, because that is cheap. `flush` adds the lists to the row, four times a second.
 """
 
 import mmap

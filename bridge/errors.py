@@ -127,7 +127,7 @@ class RawDeliveryRefused(BridgeError):
     reason = "raw-delivery"
 
 
-# ---- 503: ours to mend, SNS shall send it again
+# ---- 503: a problem on our side; SNS should send the message again
 
 
 class Retryable(BridgeError):
@@ -193,7 +193,7 @@ class Nacked(Retryable):
 
 
 class Unroutable(Retryable):
-    """The broker took the message and returned it: no queue is bound. Someone can still bind one, so SNS shall retry."""
+    """The broker took the message and returned it: no queue is bound. Someone can still bind one, so SNS should retry."""
 
     reason = "unroutable"
 

@@ -36,7 +36,7 @@ class KeptLink(LinkOwner):
         self._next: BrokerLink | None = None  # on its way to replace the link
         self._tries = 0
         self.address = ""
-        self.trouble = "there is no connection to the broker yet (BRIDGE_AMQP_URL)"
+        self.trouble = "the bridge is not connected to the broker yet (BRIDGE_AMQP_URL)"
         self._pause, self._retry, self._retry_at = FIRST_PAUSE, FIRST_RETRY, 0.0
         self._told: set[str] = set()  # warnings
         self._closing = self._renewing = False
@@ -115,7 +115,7 @@ class KeptLink(LinkOwner):
             return
         newer = self._has_newer_secret(link)
         self._link = None
-        self.trouble = f"there is no connection to the broker (BRIDGE_AMQP_URL): {describe(error)}"
+        self.trouble = f"the bridge is not connected to the broker (BRIDGE_AMQP_URL): {describe(error)}"
         if not self._closing:
             self._log.error("broker_lost", broker=self.address, explanation=describe(error))
         # when its credential has ended or was refused, and there is another: at once, and with all that was in flight

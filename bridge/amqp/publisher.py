@@ -160,7 +160,7 @@ class Publisher(KeptLink):
         publish.request.failed(refused)
 
     def send_again(self, publishes: list[Publish], suspect: bool) -> None:
-        """Send messages again, before all that waits. Those that went through several channels in vain are answered."""
+        """Send messages again, before all that waits. Those that went through several channels without success are answered."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         for publish in publishes:

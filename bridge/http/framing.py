@@ -129,7 +129,7 @@ def parse_head(head: bytes | bytearray) -> Request:
     host = headers.get("host")
     if host is None:
         if version_1_1:
-            raise MalformedRequest("there is no Host")
+            raise MalformedRequest("the Host header is missing")
     elif not _HOST.fullmatch(host):
         raise MalformedRequest("Host is not a host")
     expects = "expect" in headers

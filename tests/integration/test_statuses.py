@@ -294,7 +294,7 @@ def test_an_expired_signing_certificate_is_503(start_bridge, broker, queue, sns)
 @pytest.mark.rule("timestamp")
 @pytest.mark.parametrize("offset", [-2 * 86400, -7300, 7300, 2 * 86400])
 def test_a_timestamp_outside_the_window_is_503(shared, broker, offset):
-    """Our clock may be wrong, so SNS shall keep it."""
+    """Our clock may be wrong, so SNS should keep it."""
     bridge, sns, queue = shared
     refused(bridge, bridge.deliver(sns.notification(timestamp=now(offset))), 503, "timestamp")
     assert broker.count(queue) == 0

@@ -35,7 +35,7 @@ __all__ = ["ROOT", "UNDER_TEST", "Bridge", "command", "environment", "image", "r
 
 class Bridge:
     """A bridge that serves. Settings are environment variables; BRIDGE_LISTEN gets a free port of 127.0.0.1 when it is not given,
-    BRIDGE_ADMIN_LISTEN is off then, for its default is free for one bridge on a machine only ("default": that one).
+    BRIDGE_ADMIN_LISTEN is off then, because its default is free for only one bridge on a machine ("default": that one).
 
     Attributes: process, log (the parsed lines), host, port.
     """

@@ -7,7 +7,7 @@
         sqs.log                                       # (monotonic seconds, "received" | "deleted" | "hidden", message id, body)
 
 Tests bend it by sqs.fault(operation, members) -> (status, members), a function of the request handler that answers itself, or None; and by
-sqs.entry_fault(operation, entry) -> a code, for an entry of a batch that shall fail.
+sqs.entry_fault(operation, entry) -> a code, for an entry of a batch that should fail.
 """
 
 import calendar

@@ -81,7 +81,7 @@ def test_help_names_every_command_and_every_setting_with_its_default(bridge, arg
         ([], {}, "BRIDGE_TOPICS: "),
         (["serve"], {}, "BRIDGE_TOPICS: "),
         (["check"], {}, "BRIDGE_TOPICS: "),
-        (["run"], {}, "run: is not a command; there are serve, verify, check, healthcheck, policy, simulate"),
+        (["run"], {}, "run: is not a command; the commands are serve, verify, check, healthcheck, policy, simulate"),
         (["serve", "serve"], {"BRIDGE_TOPICS": TOPICS}, "serve: is one argument too many"),
         (["--listen", ":1", "check"], {"BRIDGE_TOPICS": TOPICS}, "check: is one argument too many"),
         ([], {"BRIDGE_TOPIC": TOPICS}, "BRIDGE_TOPIC: is not a setting"),

@@ -444,7 +444,7 @@ def test_a_replayed_message(body, setting, seconds):
     for now in (then - seconds - 1, then + seconds + 1, then + 10 * seconds):
         with pytest.raises(OutsideWindow) as caught:
             judge(body, now=now, MAX_AGE=setting)
-        assert caught.value.status == 503  # our clock may be wrong: SNS shall try again
+        assert caught.value.status == 503  # our clock may be wrong: SNS should try again
 
 
 def test_headers_that_agree():
