@@ -34,7 +34,7 @@ class Trace:
 
 
 def find(headers: dict[str, str], message: Message | None, name: str) -> Trace | None:
-    """Return the trace, if there is one: that of the attribute `name` before that of the header `traceparent`, because that one is the publisher's.
+    """Return the trace, if there is one: that of the attribute `name`, which is the publisher's, before that of the header `traceparent`.
 
     headers have lower-case names. Neither is signed.
     """
