@@ -9,7 +9,6 @@ from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pika import frame as pika_frame
 from pika import spec
 
 from bridge.amqp import frames
@@ -87,9 +86,9 @@ class ConfirmChannel:
         self._last_tag = 0
         self._now = 0.0  # monotonic seconds
         self._methods: dict[tuple[str, str], bytes] = {}
-        self._fence = bytes(pika_frame.Method(self._number, spec.Basic.Qos()).marshal())
+        self._fence = frames.fence(self._number)
         channel.add_on_return_callback(self._on_return)
-        channel.add_callback(self._on_fence, [spec.Basic.QosOk], one_shot=False)
+        channel.callbacks.add(self._number, spec.Basic.QosOk, self._on_fence, one_shot=False)
 
     def select_confirms(self, then: Callable[[], None]) -> None:
         """Ask for confirm mode; then() is called when the channel can be used."""

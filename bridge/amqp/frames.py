@@ -38,6 +38,7 @@ _U32 = struct.Struct(">L")
 _TIMESTAMP = struct.Struct(">Q")
 _INT64 = struct.Struct(">q")
 _END = b"\xce"
+_NO_NUMBER = b"bridge check"
 _TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(APP_ID),)) + APP_ID.encode()
 _FIXED = 1 + 4 + 1 + 1 + 8 + len(_TYPE_AND_APP_ID)  # bytes of the properties beside content type, fields and message id
 _INT64_KIND = ord("l")
@@ -63,6 +64,18 @@ def publish_method(channel: int, exchange: str, routing_key: str) -> bytes:
     """Return the mandatory Basic.Publish method frame; names are at most 255 bytes of UTF-8."""
     method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)
     return bytes(frame.Method(channel, method).marshal())
+
+
+def fence(channel: int) -> bytes:
+    """Return a method (Basic.Qos) that changes nothing without consumers; its answer comes behind that of what was sent before it."""
+    return bytes(frame.Method(channel, spec.Basic.Qos()).marshal())
+
+
+def refused_publish(channel: int, exchange: str, routing_key: str) -> bytes:
+    """Return a publish that RabbitMQ refuses (406) after it has checked exchange and permission: its expiration is no number."""
+    properties = bytes((len(_NO_NUMBER),)) + _NO_NUMBER
+    header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, 0, 1 << 8)
+    return publish_method(channel, exchange, routing_key) + header + properties + _END
 
 
 def long_string(name: bytes, value: bytes) -> bytes:

@@ -8,7 +8,9 @@ basic.publish in RabbitMQ 3.10 to 4.3.
 from typing import Any
 
 import pika
+from pika import spec
 
+from bridge.amqp import frames
 from bridge.amqp.broker import describe
 from bridge.amqp.channel import ConfirmChannel
 from bridge.amqp.connection import BrokerLink, LinkOwner
@@ -179,13 +181,14 @@ class _Look(LinkOwner):
         shown = f"exchange {exchange!r}" if exchange else "the default exchange"
 
         def question(channel: "pika.channel.Channel", answered: Any) -> None:
+            number = channel.channel_number
+            channel.callbacks.add(number, spec.Basic.QosOk, answered)  # of the fence: nothing was wrong
             if rabbitmq:
-                channel.basic_publish(exchange, key or "", b"", pika.BasicProperties(expiration="bridge check"))
-                channel.basic_qos(callback=answered)  # answered when nothing was wrong with the message, which can't be
+                connection.transport.write(frames.refused_publish(number, exchange, key or "") + frames.fence(number))
             elif exchange:
                 channel.exchange_declare(exchange, passive=True, callback=answered)
             else:
-                channel.basic_qos(callback=answered)
+                connection.transport.write(frames.fence(number))
 
         def then(reply: Any, error: Exception) -> None:
             if reply is not None:

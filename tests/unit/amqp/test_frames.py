@@ -326,3 +326,14 @@ def test_the_room_is_what_one_frame_has(more):
 def test_nothing_is_left_out_of_what_fits():
     fields = NEEDED + of_attributes({f"n{at}": ("Number", str(at)) for at in range(256)})
     assert frames.fitting(fields, len(fields)) == (fields, 0) and frames.fitting(b"", 0) == (b"", 0)
+
+
+def test_the_publish_that_is_refused_differs_in_its_expiration_alone():
+    (_, method), (_, header) = read_frames(frames.refused_publish(3, "shop", "k"))
+    assert (method.method.exchange, method.method.routing_key, method.method.mandatory) == ("shop", "k", True)
+    assert header.body_size == 0 and header.properties == pika.BasicProperties(expiration="bridge check")
+
+
+def test_the_fence_is_a_method_that_is_answered():
+    [(_, fence)] = read_frames(frames.fence(3))
+    assert fence.channel_number == 3 and type(fence.method) is spec.Basic.Qos and spec.Basic.Qos.synchronous
