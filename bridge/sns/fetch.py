@@ -18,6 +18,7 @@ TOTAL = 8.0  # seconds for a whole answer
 AT_ONCE = 4  # fetches under way
 THREADS = 16  # with those that were given up, until their sockets time out
 WAITING = 64
+KEPT = 32  # connections to one origin
 
 
 class EgressError(Exception):
@@ -78,15 +79,7 @@ def exchange(
             allow_redirects=False,
             headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity", **headers},
         ) as response:
-            found = b""
-            while len(found) <= limit:
-                if time.monotonic() > until:
-                    raise EgressError(f"the answer took longer than {total:g} s")
-                part = response.raw.read1(limit + 1 - len(found), decode_content=False)
-                if not part:
-                    return response.status_code, found
-                found += part
-            raise EgressError(f"the answer is longer than {limit} bytes")
+            return response.status_code, _read(response.raw, limit, until, total)
     except requests.RequestException as error:
         proxy = _unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
         raise EgressError(proxy or _sentence(error)) from None
@@ -96,6 +89,68 @@ def exchange(
         raise
     except Exception as error:  # urllib3 has a few that requests does not wrap when the body is read raw
         raise EgressError(type(error).__name__) from None
+
+
+class Origin:
+    """Kept connections to one origin, for all threads: what a Session does anew for each request is done once.
+
+    HTTPS_PROXY and NO_PROXY are honoured as they are when it is made.
+    """
+
+    def __init__(self, url: str, ca_file: str) -> None:
+        """url is the one that is asked; ca_file (PEM) holds the roots that are trusted."""
+        import requests
+        from requests import adapters
+
+        session, request = requests.Session(), requests.Request("POST", url).prepare()
+        proxies = session.merge_environment_settings(url, {}, True, ca_file, None)["proxies"]
+        adapter = adapters.HTTPAdapter(pool_maxsize=KEPT)
+        self._pool: Any = adapter.get_connection_with_tls_context(request, ca_file, proxies)
+        self._target = adapter.request_url(request, proxies)
+        self._timeout: Any = adapters.TimeoutSauce  # type: ignore[attr-defined]  # urllib3's, as requests calls it
+
+    def post(self, headers: dict[str, str], body: bytes, limit: int, *, connect: float, read: float, total: float) -> tuple[int, bytes]:
+        """Send a request; return the answer's status and at most limit bytes of body. Raises EgressError. As `exchange`."""
+        until = time.monotonic() + total
+        headers = {"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity", **headers}
+        timeout = self._timeout(connect=connect, read=read)
+        response = None
+        try:
+            response = self._pool.urlopen(
+                "POST",
+                self._target,
+                body,
+                headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=timeout,
+                preload_content=False,
+                decode_content=False,
+            )
+            found = _read(response, limit, until, total)
+            response.release_conn()
+            return response.status, found
+        except EgressError:
+            raise
+        except Exception as error:
+            raise EgressError(_sentence(error)) from None
+        finally:
+            if response is not None:
+                response.close()  # which ends the connection, unless the answer was read to its end
+
+
+def _read(raw: Any, limit: int, until: float, total: float) -> bytes:
+    """Read an answer's body to its end. Raises EgressError when it is longer than limit bytes or takes longer than total seconds."""
+    found = b""
+    while len(found) <= limit:
+        if time.monotonic() > until:
+            raise EgressError(f"the answer took longer than {total:g} s")
+        part = raw.read1(limit + 1 - len(found), decode_content=False)
+        if not part:
+            return found
+        found += part
+    raise EgressError(f"the answer is longer than {limit} bytes")
 
 
 def _no_auth(request: "PreparedRequest") -> "PreparedRequest":

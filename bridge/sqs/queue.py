@@ -7,15 +7,12 @@ Smithy 2.0, "AWS JSON 1.0 protocol".
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.sns.fetch import EgressError, exchange, new_session
+from bridge.sns.fetch import EgressError, Origin
 from bridge.sqs.credentials import CredentialChain, NoCredentials
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import sign
-
-if TYPE_CHECKING:
-    from requests import Session
 
 AT_ONCE = 10  # messages or entries of one call: SQS's limit
 CONNECT, READ, TOTAL = 3.0, 5.0, 8.0  # seconds; a long poll takes its WaitTimeSeconds more
@@ -75,7 +72,7 @@ class Queue:
         self.name = queue_url.name
         self._url, self._region, self._endpoint = queue_url.url, queue_url.region, (endpoint or queue_url.origin) + "/"
         self._chain, self._ca_file, self._now = chain, ca_file, now
-        self._sessions: list[Session] = []  # that no thread uses now
+        self._origin: Origin | None = None
 
     def receive(self, number: int, wait: int, visibility: int) -> list[ReceivedMessage]:
         """Wait up to `wait` seconds for up to `number` messages, which stay out of others' sight for so many seconds. Raises SQSError."""
@@ -121,18 +118,14 @@ class Queue:
         body = json.dumps({"QueueUrl": self._url, **members}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{operation}"}
         headers = sign(credentials, "POST", self._endpoint, headers, body, self._region, "sqs", self._now())
-        try:
-            session = self._sessions.pop()
-        except IndexError:
-            session = new_session()
         deadlines = {"connect": CONNECT, "read": READ + wait, "total": TOTAL + wait}
         try:
-            status, answer = exchange(session, "POST", self._endpoint, headers, body, self._ca_file, MAX_ANSWER, **deadlines)
+            if self._origin is None:
+                self._origin = Origin(self._endpoint, self._ca_file)
+            status, answer = self._origin.post(headers, body, MAX_ANSWER, **deadlines)
         except EgressError as error:
-            session.close()
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None
-        self._sessions.append(session)
         try:
             found = json.loads(answer or b"{}")
         except ValueError:

@@ -97,7 +97,8 @@ class Receiver:
         if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
             return 0
         room = min(AT_ONCE * self._wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        return min(AT_ONCE, room) if room >= min(AT_ONCE // 2, requests.max_in_flight) else 0
+        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # a few that wait long hold up nobody, and many come in full batches
+        return min(AT_ONCE, room) if room >= min(least, requests.max_in_flight) else 0
 
     def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
         """A poll of up to `number` messages has ended; None when it failed."""

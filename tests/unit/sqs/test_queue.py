@@ -1,10 +1,12 @@
 """The four calls: what SQS is sent, and what each of its errors becomes. botocore checks every signature (tests/tools/sqs.py)."""
 
+import ssl
 import time
 
 import pytest
 
 from bridge.counters import SQS_ERRORS
+from bridge.simulate.certificates import Authority
 from bridge.sns.fetch import default_ca_file
 from bridge.sqs import queue as module
 from bridge.sqs.credentials import CredentialChain
@@ -219,3 +221,33 @@ class TestQueueURLs:
         assert [queue.url for queue in parse_queue_urls(f"{one}, {two},")] == [one, two] and parse_queue_urls("") == []
         with pytest.raises(ValueError, match="twice"):
             parse_queue_urls(f"{one},{one}")
+
+
+class TestTheWay:
+    """Through a proxy, and over TLS, as requests would go; a certificate of somebody else's is refused."""
+
+    @pytest.fixture
+    def authority(self, tmp_path):
+        return Authority(tmp_path, "sqs")
+
+    def test_tls_to_a_host_with_the_right_roots_only(self, sqs, open_queue, authority, tmp_path):
+        files = authority.issue(tmp_path / "server", "localhost")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.certificate, files.key)
+        sqs._server.socket = context.wrap_socket(sqs._server.socket, server_side=True)
+        endpoint = sqs.endpoint.replace("http://127.0.0.1", "https://localhost")
+        sqs.authenticate = lambda *_: None  # it takes itself for http
+        queue = open_queue(endpoint=endpoint)
+        with pytest.raises(SQSError, match="certificate"):
+            queue.receive(10, 0, 30)
+        queue = open_queue(endpoint=endpoint)
+        queue._ca_file = str(authority.ca_file)
+        assert queue.receive(10, 0, 30) == []
+
+    def test_http_through_a_proxy(self, sqs, open_queue, monkeypatch):
+        asked = []
+        sqs.fault = lambda *_: lambda handler: asked.append(handler.path) or handler.answer(200, {})
+        monkeypatch.setenv("HTTP_PROXY", sqs.endpoint)
+        monkeypatch.setenv("NO_PROXY", "elsewhere")
+        assert open_queue(endpoint="http://sqs.eu-central-1.example.com").receive(10, 0, 30) == []
+        assert asked == ["http://sqs.eu-central-1.example.com/"]
