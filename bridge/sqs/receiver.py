@@ -151,7 +151,7 @@ class Receiver:
     def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
         self._in_flight.pop(message.message_id, None)
         if error is None:
-            self._counters.add("sqs_published_total" if pending.sent else "sqs_confirmed_total")
+            self._counters.add("sqs_published_total" if hasattr(pending, "sent") else "sqs_confirmed_total")
             self._pause = FIRST_PAUSE
             if self._full and self._wanted < POLLS:
                 self._wanted, self._full = self._wanted + 1, False
