@@ -66,12 +66,11 @@ class Connection(BaseHTTPRequestHandler):
         self.trusted = service.trusted  # whether a genuine message came over it
         self.pending: PendingRequest | None = None  # in state ANSWERING
         self.reader = RequestReader(service.max_body)
-        self._tls_bytes = HANDSHAKE_BYTES if self._tls else 0
-        self.buffered = self._tls_bytes  # bytes that are counted: the reader's and TLS's
+        self._tls_bytes = self.buffered = HANDSHAKE_BYTES if self._tls else 0  # buffered: bytes that are counted, the reader's and TLS's
         service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
         self._head_only = False  # whether the answer under way is to HEAD
-        self._greeted = False  # whether its ClientHello was answered, which is the costly part of a handshake
+        self._greeted = self._visited = self.answered = False  # whether its ClientHello was answered; it had a visit; it had an answer
         self._input_ended = self._watched = False
         self._queued = False  # whether a visit is to come
         self._unread = False  # whether the next visit goes on with what has arrived already
@@ -101,7 +100,7 @@ class Connection(BaseHTTPRequestHandler):
         """Stand in line for a visit."""
         self._queued = True
         loop = self.service.loop
-        costly = self.state is HANDSHAKING and not self._greeted
+        costly = self.state is HANDSHAKING and not self._greeted  # the ClientHello's answer is what costs
         lane = loop.trusted if self.trusted else loop.handshakes if costly else loop.newcomers
         lane.append(self._visit)
 
@@ -110,13 +109,13 @@ class Connection(BaseHTTPRequestHandler):
         if self.state is CLOSED:  # to make room, while it stood in line
             return
         try:
+            self._visited = True
             if self.state is HANDSHAKING:
                 self._handshake()
                 return
-            if self._unread:
-                self._unread = False
-            else:
+            if not self._unread:
                 self._receive()
+            self._unread = False
             if self.state is READING:
                 self._advance()
             if (self.reader.buffer or self.buffered != self._tls_bytes) and self.state is not CLOSED:
@@ -334,9 +333,14 @@ class Connection(BaseHTTPRequestHandler):
         return self.state is READING and self.reader.empty
 
     @property
+    def unseen(self) -> bool:
+        """Whether it waits for us, with the first that it sent."""
+        return self._queued and not self._visited
+
+    @property
     def expendable(self) -> bool:
         """Whether it may be closed to make room: it has no request under way that is genuine."""
-        return self.state is not ANSWERING or self.pending is None or not self.pending.genuine
+        return self.state is not CLOSED and (self.pending is None or not self.pending.genuine)
 
     def expire(self, now: float) -> None:
         """Close what has taken too long, without a status; now is monotonic seconds. A PendingRequest has a deadline of its own."""

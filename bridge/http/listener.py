@@ -32,7 +32,7 @@ class Listener(HTTPServer):
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
         self._complained = float("-inf")
-        self._oldest: list[tuple[bool, float, Connection]] = []  # trusted, since, connection: those to be closed next, the first at the end
+        self._oldest: list[tuple[int, float, Connection]] = []  # rank, since, connection: those to be closed next, the first at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
         self.socket.close()
         self.socket = bound
@@ -54,6 +54,8 @@ class Listener(HTTPServer):
     def _acceptable(self, _descriptor: int, _events: int) -> None:
         until = monotonic() + ACCEPT_FOR
         for _ in range(ACCEPTS):
+            if self._full_of_unseen():
+                return
             try:
                 sock, address = self.get_request()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -87,25 +89,34 @@ class Listener(HTTPServer):
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self) -> bool:
-        """Close the connection that has waited longest, those that no genuine message came over first; tell whether there was one.
+        """Close the connection that should go next; tell whether there was one."""
+        victim = self._victim()
+        if victim is not None:
+            victim.close()
+        return victim is not None
+
+    def _victim(self) -> Connection | None:
+        """Return the connection to be closed next: the one that has waited longest of those that were answered, though never for a genuine
+        message; then of those without an answer; then of all. One whose first request was not looked at yet is none.
 
         All are looked at once for many evictions, because newcomers can come by the thousand.
         """
-        if not self._close_next():
-            found = [(one.trusted, one.since, one) for one in self._service.connections if one.expendable]
+        while True:
+            while self._oldest:
+                rank, since, one = self._oldest[-1]
+                if one.since == since and rank_of(one) == rank and one.expendable and not one.unseen:
+                    return one
+                self._oldest.pop()
+            found = [(rank_of(one), one.since, one) for one in self._service.connections if one.expendable and not one.unseen]
+            if not found:
+                return None
             found.sort(key=lambda one: one[:2], reverse=True)
             self._oldest = found[-EVICTIONS:]
-            return self._close_next()
-        return True
 
-    def _close_next(self) -> bool:
-        """Close the next of those that had waited longest and still do."""
-        while self._oldest:
-            trusted, since, one = self._oldest.pop()
-            if one.since == since and one.trusted is trusted and one.expendable and one in self._service.connections:
-                one.close()
-                return True
-        return False
+    def _full_of_unseen(self) -> bool:
+        """Whether newcomers should stay in the kernel's queue for a turn, because a visit is due to all that could make room."""
+        connections = self._service.connections
+        return len(connections) >= self._max_connections and self._victim() is None and any(one.unseen for one in connections)
 
     def make_room(self, size: int) -> None:
         """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.
@@ -160,6 +171,11 @@ class Listener(HTTPServer):
 
     def log_message(self, *_: object) -> None:
         """http.server's own log is not used."""
+
+
+def rank_of(one: Connection) -> int:
+    """Return how late a connection is closed to make room: 0 after answers to others than SNS, 1 without an answer so far, 2 if trusted."""
+    return 2 if one.trusted else 0 if one.answered else 1
 
 
 def bind(address: tuple[str, int], setting: str, share: bool = False) -> socket.socket:
