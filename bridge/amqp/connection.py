@@ -72,6 +72,7 @@ class BrokerLink:
         self.connection: _Connection | None = None
         self.main: ConfirmChannel | None = None
         self.trial: ConfirmChannel | None = None
+        self._leaving: ConfirmChannel | None = None  # a main channel that is asked to close
         self.queue: DeclaredQueue | None = None
         self.secret, self.expires = "", 0.0
         self.blocked = self.ready = self.ended = self.closing = False
@@ -156,9 +157,9 @@ class BrokerLink:
         connection = self.connection
         if connection is None or not connection.is_open or self.closing:
             return  # the connection's own end follows, or was asked for
-        main = channel is self.main
+        main = channel in (self.main, self._leaving)
         if main:
-            self.main = None
+            self.main = self._leaving = None
         elif channel is self.trial:
             self.trial = None
         else:  # before it was ever used: nothing here can mend that
@@ -167,6 +168,12 @@ class BrokerLink:
             return
         self._open(main)
         self._owner.channel_closed(self, channel, error)
+
+    def replace_main(self, why: str) -> None:
+        """Close the main channel, for another one. Nothing may be sent on it any more: the broker would close the connection."""
+        if self.main is not None and self.main.channel.is_open:
+            self._leaving, self.main = self.main, None
+            self._leaving.channel.close(reply_text=why)
 
     # ---- its credential, and its end
 
@@ -181,7 +188,7 @@ class BrokerLink:
 
     def take(self) -> list[Publish]:
         """Return all that has no confirm yet, and forget it."""
-        return [publish for channel in (self.main, self.trial) if channel is not None for publish in channel.take()]
+        return [publish for channel in (self._leaving, self.main, self.trial) if channel is not None for publish in channel.take()]
 
     def fail(self, error: BridgeError) -> None:
         """All that has no confirm yet ends with this error."""
@@ -191,7 +198,7 @@ class BrokerLink:
     @property
     def idle(self) -> bool:
         """Whether nothing waits for a confirm."""
-        return not any(channel is not None and channel.pending for channel in (self.main, self.trial))
+        return not any(channel is not None and channel.pending for channel in (self._leaving, self.main, self.trial))
 
     def abort(self, error: BaseException) -> None:
         """Give up a connection that is in an unknown state."""

@@ -79,7 +79,7 @@ class Publisher(KeptLink):
         """
         publish = Publish(request, exchange, routing_key, body, content_type, timestamp, fields, envelope)
         link = self._link
-        main = None if link is None or link.blocked or self._waiting else link.main
+        main = None if link is None or link.blocked else link.main
         if main is not None and exchange in self._exchanges.proven:
             if main.congested:
                 raise BrokerUnavailable("the broker does not read what it is sent")
@@ -200,12 +200,11 @@ class Publisher(KeptLink):
         """Replace a channel that nacks, now and then. One that opened while a quorum queue had no leader can nack for ever:
         RabbitMQ 3.10's goes on asking the dead one. A queue that is full nacks on the next channel just the same.
         """
-        main = link.main
-        if main is None or not main.channel.is_open or monotonic() < self._ready_at + self._doubt:
+        if link.main is None or monotonic() < self._ready_at + self._doubt:
             return
         self._ready_at = monotonic()
         self._doubt = min(self._doubt * 2, LONGEST_DOUBT)
-        main.channel.close(reply_text="nacks on this channel, so the next is tried")
+        link.replace_main("nacks on this channel, so the next is tried")
 
     def link_blocked(self, link: BrokerLink, reason: str) -> None:
         """A broker with an alarm confirms nothing for long: what waits is answered now."""

@@ -271,3 +271,32 @@ def test_a_publish_leaves_only_its_own_place():
     table[1] = second
     first.leave(first.request)
     assert table == {1: second}
+
+
+def test_nothing_is_sent_on_a_channel_that_was_asked_to_close(publisher, monkeypatch):
+    """RabbitMQ closes the whole connection for it: 504 CHANNEL_ERROR, expected 'channel.open'."""
+    link = publisher._link
+    proven(publisher, "shop")
+    first = publish(publisher)
+    real = BrokerLink(publisher, publisher._loop, None, BrokerURL("amqp://h"), None, Counters(1, {}))
+    real.ready, real.main, real.trial = True, link.main, link.trial
+    closes = []
+    link.main.channel = type("Raw", (), {"is_open": True, "close": lambda _self, reply_text: closes.append(reply_text)})()
+    publisher._link = real
+    publisher._ready_at = -1000.0
+    publisher.nacked(real)
+    assert len(closes) == 1 and real.main is None
+    old = link.main
+    behind = publish(publisher)
+    assert [one.request for one in old.sent] == [first] and not behind.over, "it waits for the next channel"
+    publisher.nacked(real)
+    assert len(closes) == 1 and [one.request for one in real.take()][:1] == [first]
+
+
+def test_messages_that_wait_for_a_trial_hold_up_no_others(publisher):
+    link = publisher._link
+    proven(publisher, "shop")
+    link.trial = None
+    waits = publish(publisher, "unknown")
+    request = publish(publisher, "shop")
+    assert [one.request for one in link.main.sent] == [request] and not waits.over
