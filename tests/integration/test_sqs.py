@@ -147,7 +147,7 @@ class TestTheBroker:
             time.sleep(1)
             assert "ReceiveMessage" not in sqs.calls
             mortal_broker.start()
-            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 30)
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"), 60)
         assert mortal_broker.count("here") == 30
         mortal_broker.delete("here")
 
