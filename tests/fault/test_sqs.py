@@ -21,7 +21,7 @@ from tests.tools.fault_proxy import FaultProxy
 from tests.tools.ports import wait_for
 from tests.tools.sqs import SQS
 
-LETTERS = int(os.environ.get("LETTERS", "1000"))
+LETTERS = int(os.environ.get("LETTERS", "500"))  # before the fault, and as many again in it
 ONE_FORGED_IN = 50
 QUEUE = "letters"
 
