@@ -17,7 +17,7 @@ from recipe import ARCH, HERE, ROOT, SECTIONS, SMALL, cached, digest, main, run
 # The extension modules of the binary. What is not named here is not linked in.
 BUILTINS = """
 _abc _bisect _codecs _collections _datetime _functools _heapq _imp _io _json _operator _queue _signal _socket _sre _ssl _stat
-_struct _thread _warnings _weakref atexit binascii builtins errno fcntl gc itertools marshal math mmap
+_struct _thread _warnings _weakref atexit binascii builtins errno fcntl gc itertools marshal mmap
 posix pwd resource select sys time zlib
 """.split()
 
