@@ -180,8 +180,8 @@ class ChunkedBody:
 
     @property
     def held(self) -> int:
-        """How many bytes of the body are here."""
-        return len(self._body)
+        """How many bytes of memory the body takes so far."""
+        return self._body.__alloc__() if self._body else 0
 
     def feed(self, buffer: bytearray) -> bytes | None:
         """Take what is whole off the front of buffer, CHUNKS_AT_ONCE at most; return the body once it is all there, else None.

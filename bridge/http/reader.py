@@ -33,8 +33,9 @@ class RequestReader:
 
     @property
     def held(self) -> int:
-        """How many bytes of requests that are not whole are here."""
-        return len(self.buffer) if self._chunks is None else len(self.buffer) + self._chunks.held
+        """How many bytes of memory the requests that are not whole take: a bytearray that grows has some to spare."""
+        held = self.buffer.__alloc__() if self.buffer else 0
+        return held if self._chunks is None else held + self._chunks.held
 
     def next(self) -> tuple[Request, bytes] | None:
         """Return the next request and its body, or None when more bytes are needed. Raises BridgeError; then nothing more can be read."""

@@ -30,14 +30,21 @@ def shipped(file: str, pattern: str) -> str:
     return found[1].upper()
 
 
+def buffered(file: str) -> dict[str, str]:
+    """The BRIDGE_MAX_BUFFERED that stands beside the limit, if one does."""
+    found = re.search(r"BRIDGE_MAX_BUFFERED[:=] *(\w+)", (ROOT / file).read_text(encoding="utf-8"))
+    return {"BRIDGE_MAX_BUFFERED": found[1]} if found else {}
+
+
 LIMITS = {
-    "Kubernetes": (shipped("docker/kubernetes.yaml", r"limits: \{ memory: (\d+M)i \}"), {}),
-    "compose": (shipped("docker/compose.yaml", r"mem_limit: (\d+m)"), {}),
+    "Kubernetes": (shipped("docker/kubernetes.yaml", r"limits: \{ memory: (\d+M)i \}"), buffered("docker/kubernetes.yaml")),
+    "compose": (shipped("docker/compose.yaml", r"mem_limit: (\d+m)"), buffered("docker/compose.yaml")),
     "systemd": (shipped("docs/bridge.service", r"MemoryMax=(\d+M)"), {}),
 }
-small = re.search(r"in 32 MiB of memory[^.]*`BRIDGE_MAX_BUFFERED=(\w+)`", README)
-if UNDER_TEST != "source" and small:
-    LIMITS["README"] = ("32M", {"BRIDGE_MAX_BUFFERED": small[1]})
+small = re.search(r"in 32 MiB of memory with `BRIDGE_MAX_BUFFERED=(\w+)` and `BRIDGE_MAX_BODY=(\w+)`", README)
+assert small, "the README names the settings for 32 MiB"
+if UNDER_TEST != "source":
+    LIMITS["README"] = ("32M", {"BRIDGE_MAX_BUFFERED": small[1], "BRIDGE_MAX_BODY": small[2]})
 
 ATTACKS = {name: attack._replace(seconds=5) for name, (attack, _) in BODIES.items() if not name.startswith("one JSON")} | {
     "one JSON body of 2 MiB, objects": Attack("objects", 1, 4),
