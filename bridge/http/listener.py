@@ -116,7 +116,10 @@ class Listener(HTTPServer):
     def _full_of_unseen(self) -> bool:
         """Whether newcomers should stay in the kernel's queue for a turn, because a visit is due to all that could make room."""
         connections = self._service.connections
-        return len(connections) >= self._max_connections and self._victim() is None and any(one.unseen for one in connections)
+        if len(connections) < self._max_connections:
+            return False
+        victim = self._victim()
+        return (victim is None or victim.trusted) and any(one.unseen for one in connections)
 
     def make_room(self, size: int) -> None:
         """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.

@@ -35,7 +35,7 @@ def test_few_descriptors(stream, strangers, neighbours, sns, broker, queue):
     """ulimit -n 256, and more strangers than that: there is always room for SNS."""
     with Wrapped(prefix=("prlimit", "--nofile=256:256"), **settings_for(sns, broker.url, queue), **admin()) as bridge:
         name = f"256 descriptors, {strangers:,} clients ({stream.replace('_', ' ')})"
-        neighbours.play(name, Attack(stream, strangers, 8), bridge=bridge)
+        neighbours.play(name, Attack(stream, strangers, 6, back=False), bridge=bridge)
 
 
 @pytest.mark.parametrize("processes", ["1", "2", "4"])
