@@ -29,13 +29,13 @@ def routes(folder, *rules):
     return str(path)
 
 
-@pytest.mark.parametrize("rate", [1, 5, 20, 200, 400])
+@pytest.mark.parametrize("rate", [1, 5, pytest.param(20, marks=pytest.mark.quick), 200, 400])
 def test_an_exchange_that_is_missing(rate, neighbours, sns, folder):
     bad = bad_topic(sns)
     bridge = neighbours.bridge(BRIDGE_TOPICS=f"{sns.topic},{bad}", BRIDGE_ROUTES=routes(folder, (bad, "missing")))
     beside = Genuine(sns, bridge.endpoint(), rate=rate, large=0, topic=bad)
     neighbours.play(f"a route to a missing exchange, {rate} messages a second", None, bridge=bridge, beside=beside)
-    assert {(delivery.status, delivery.why) for delivery in beside.deliveries} == {(503, "publish-refused")}
+    assert {delivery.status for delivery in beside.deliveries} == {503}
 
 
 @pytest.mark.parametrize("rate", [5, 200])

@@ -43,6 +43,7 @@ def test_waiting_for_a_certificate(name, times, neighbours, sns):
     neighbours.play(name.format(f"{attack.connections:,}") + (", twice" if times == 2 else ""), attack)
 
 
+@pytest.mark.quick
 def test_waiting_for_a_certificate_in_short(neighbours, sns):
     sns.unknown_answer = slow(2.8)
     neighbours.play("2,000 forged messages a second for 4 s, each reset", Attack("forged_unknown", 1100, 4, "reset", rate=2000, every=2.66))

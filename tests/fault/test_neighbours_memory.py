@@ -40,6 +40,7 @@ def test_bodies(name, times, neighbours, sns):
     neighbours.play(name + (", twice" if times == 2 else ""), attack.doubled() if times == 2 else attack, go=go)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", QUICK)
 def test_bodies_in_short(name, neighbours, sns):
     sns.unknown_answer = slow(6)

@@ -54,6 +54,12 @@ def test_flood(name, attack, neighbours):
     neighbours.play(name, attack, go=True)
 
 
+@pytest.mark.quick
+def test_a_flood_in_short(neighbours):
+    name = "pipelined tiny requests, 256 KiB each on 64"
+    neighbours.play(f"{name}, for 4 s", FLOODS[name]._replace(seconds=4))
+
+
 # ---- what the Go bridge of the benchmark does not have: credentials, TLS
 
 
