@@ -7,5 +7,5 @@ LETTERS ?= $(if $(QUICK),500,5000)
 fault-tools:
 	$(call packages,slowhttptest haproxy sslscan testssl:testssl.sh openssl faketime qemu-$(shell uname -m):qemu-user ip:iproute2 unshare:util-linux)
 
-fault: fault-tools $(VENV)/.ready ## kill, freeze, fill, cut and rotate all around the bridge; write docs/faults.md (QUICK=1, SOAK=seconds, BROKER=4.3, FAULT="-h")
+fault: fault-tools $(VENV)/.ready .venv-bench/.ready ## kill, freeze, fill, cut and rotate all around the bridge; write docs/faults.md (QUICK=1, SOAK=seconds, BROKER=4.3, FAULT="-h")
 	SOAK=$(SOAK) LETTERS=$(LETTERS) $(VENV)/bin/python -m tests.fault $(if $(QUICK),--quick --no-docs) $(FAULT)
