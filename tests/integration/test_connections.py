@@ -104,8 +104,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(start_bridge, broker, que
     for _ in range(50):
         with bridge.connect() as connection:
             connection.send(request(sns.notification(), connection.host))
-    time.sleep(1)
-    assert len(list(descriptors_of(bridge))) <= descriptors + 2
+    wait_for("all descriptors back", lambda: len(list(descriptors_of(bridge))) <= descriptors + 2, 10)
     assert bridge.deliver(sns.notification()).status == 200
 
 
