@@ -9,6 +9,7 @@ import time
 import pytest
 
 from bridge.simulate.post import Connection, request
+from tests.tools.ports import wait_for
 
 
 def test_500_idle_and_100_dripping_clients_delay_nobody(start_bridge, sns):
