@@ -103,4 +103,5 @@ class MessageVerifier:
             raise StaleCertificate(source)
         if certificate is used:
             raise BadSignature("the signature does not match the message")
+        topic.certificates[received.signing_cert_url] = certificate  # the one before it is believed no longer
         return certificate

@@ -280,6 +280,28 @@ def test_a_topic_is_taken_apart_once_a_message_of_it_was_genuine(judge, clock):
     assert judge.topic(arn) is topic and topic.arn.region == "us-west-2"
 
 
+def test_a_renewed_key_takes_the_place_of_the_one_before_it(judge, clock, monkeypatch):
+    """SNS renewed its key under the same URL: from then on the new certificate is the first to be asked, and the old one is not."""
+
+    class Key(Believed):
+        def __init__(self, matches):
+            self.matches, self.asked = matches, 0
+
+        def verify(self, *_):
+            self.asked += 1
+            return self.matches
+
+    old, new = Key(False), Key(True)
+    received = parse(GENUINE[0].read_bytes())
+    clock.now = received.timestamp
+    topic = judge.topic(received.topic_arn)
+    topic.certificates[received.signing_cert_url] = old
+    monkeypatch.setattr(judge._certificates, "refresh", lambda _source, _name, used: new if used is old else used)
+    judge.check(topic, received, judge.certificate(topic, received))
+    judge.check(topic, received, judge.certificate(topic, received))
+    assert (old.asked, new.asked) == (1, 2)
+
+
 def test_a_forged_message_leaves_no_topic_behind(judge, clock):
     members = json.loads(GENUINE[0].read_text())
     with pytest.raises(BadSignature):
