@@ -171,7 +171,7 @@ def _broker(values: dict[str, Any]) -> None:
         raise SettingError("BRIDGE_AMQP_URL", "names no broker")
     values["BROKER"] = BrokerSettings(
         urls, values["AMQP_CA_FILE"], values["AMQP_CERT"], values["AMQP_KEY"], values["AMQP_PASSWORD_FILE"], int(values["AMQP_HEARTBEAT"])
-    )  # fmt: skip
+    )
 
 
 def _check_together(values: dict[str, Any]) -> None:

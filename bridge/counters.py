@@ -22,9 +22,14 @@ GAUGES = (
     "sqs_waiting",
 )  # 0 once the process is gone
 COUNTS = (
-    "broker_connections_total", "blocked_milliseconds", "returns_total", "certificate_fetches_total", "certificate_fetch_failures_total",
-    "log_lines_dropped_total", "attributes_left_out_total",
-)  # fmt: skip
+    "broker_connections_total",
+    "blocked_milliseconds",
+    "returns_total",
+    "certificate_fetches_total",
+    "certificate_fetch_failures_total",
+    "log_lines_dropped_total",
+    "attributes_left_out_total",
+)
 SQS_ERRORS = ("no-credentials", "access-denied", "no-such-queue", "clock", "throttled", "unavailable")  # kinds of a call that failed
 SQS_COUNTS = ("polls", "received", "published", "confirmed", "deleted", "delete_failures")
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds: upper bounds of the histograms

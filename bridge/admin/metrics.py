@@ -13,18 +13,28 @@ _NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, i
     ("processes_running", "gauge", "Processes that are running, out of BRIDGE_PROCESSES.", "started", 1),
     ("processes_ready", "gauge", "Processes whose broker takes messages and that are not stopping.", "ready", 1),
     ("broker_blocked", "gauge", "Processes whose connection the broker has blocked.", "blocked", 1),
-    ("broker_connections_total", "counter", "Connections to the broker that were opened, reconnects included.",
-     "broker_connections_total", 1),
+    (
+        "broker_connections_total",
+        "counter",
+        "Connections to the broker that were opened, reconnects included.",
+        "broker_connections_total",
+        1,
+    ),
     ("broker_blocked_seconds_total", "counter", "Time during which the broker had blocked a connection.", "blocked_milliseconds", 1000),
     ("broker_returns_total", "counter", "Messages that the broker returned because no queue is bound.", "returns_total", 1),
-    ("attributes_left_out_total", "counter", "Message attributes that are no headers: they are malformed or do not fit.",
-     "attributes_left_out_total", 1),
+    (
+        "attributes_left_out_total",
+        "counter",
+        "Message attributes that are no headers: they are malformed or do not fit.",
+        "attributes_left_out_total",
+        1,
+    ),
     ("certificate_fetches_total", "counter", "Fetches of a signing certificate, whatever their result.", "certificate_fetches_total", 1),
     ("certificate_fetch_failures_total", "counter", "Certificate fetches that failed.", "certificate_fetch_failures_total", 1),
     ("subscription_confirmations_total", "counter", "Subscriptions that SNS has confirmed.", "confirmed", 1),
     ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
     ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
-)  # fmt: skip
+)
 _SQS = (  # name without bridge_sqs_, meaning
     ("polls_total", "ReceiveMessage calls on the queues of BRIDGE_SQS_QUEUES."),
     ("received_total", "Messages received from SQS, repeated receives included."),

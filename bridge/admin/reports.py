@@ -82,8 +82,12 @@ class Reports:
         self._at = step
         confirmed, seconds = counters.own_histogram("confirm")
         totals = [
-            counters.own("published"), sum(map(counters.own, self._refused)), sum(map(counters.own, self._put_off)), confirmed, seconds
-        ]  # fmt: skip
+            counters.own("published"),
+            sum(map(counters.own, self._refused)),
+            sum(map(counters.own, self._put_off)),
+            confirmed,
+            seconds,
+        ]
         if self._before:
             self.rates.append([step, *(now - before for now, before in zip(totals, self._before, strict=True))])
         self._before = totals
@@ -92,9 +96,12 @@ class Reports:
     def _write(self, broker: str) -> None:
         while True:
             account = {
-                "broker": broker, "trouble": self.trouble[:MAX_TROUBLE], "topics": self.topics, "refusals": self.refusals,
+                "broker": broker,
+                "trouble": self.trouble[:MAX_TROUBLE],
+                "topics": self.topics,
+                "refusals": self.refusals,
                 "rates": list(self.rates),
-            }  # fmt: skip
+            }
             text = json.dumps(account, separators=(",", ":")).encode()
             if len(text) <= ROOM - 16:
                 break

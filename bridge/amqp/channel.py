@@ -112,7 +112,7 @@ class ConfirmChannel:
                 self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
         content = frames.content_frames(
             self._number, publish.body, publish.content_type, message_id, publish.timestamp, fields, self._frame_max
-        )  # fmt: skip
+        )
         transport = self._transport
         transport.write(method)
         transport.write(content)

@@ -63,9 +63,14 @@ class BrokerLink:
     """
 
     def __init__(
-        self, owner: LinkOwner, loop: Loop, settings: broker.BrokerSettings, url: BrokerURL, queue: tuple[str, str, str] | None,
+        self,
+        owner: LinkOwner,
+        loop: Loop,
+        settings: broker.BrokerSettings,
+        url: BrokerURL,
+        queue: tuple[str, str, str] | None,
         counters: Counters,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """queue, if any, is (name, exchange, binding key). Nothing happens before `connect`."""
         self._owner, self._loop, self._settings, self._counters = owner, loop, settings, counters
         self.url, self._to_declare = url, queue

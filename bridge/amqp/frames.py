@@ -184,9 +184,15 @@ def content_frames(
     frame_max the size in bytes that the broker agreed to. Raises RoutingFailed when the headers do not fit in one frame.
     """
     properties = b"%c%b%b%b\x02%c%b%b%b" % (
-        len(content_type), content_type, _U32.pack(len(fields)), fields,
-        len(message_id), message_id, _TIMESTAMP.pack(timestamp), _TYPE_AND_APP_ID,
-    )  # fmt: skip
+        len(content_type),
+        content_type,
+        _U32.pack(len(fields)),
+        fields,
+        len(message_id),
+        message_id,
+        _TIMESTAMP.pack(timestamp),
+        _TYPE_AND_APP_ID,
+    )
     length = len(body)
     room = frame_max - 8
     if len(properties) + 14 > room:

@@ -119,9 +119,7 @@ class KeptLink(LinkOwner):
         if not self._closing:
             self._log.error("broker_lost", broker=self.address, explanation=describe(error))
         # when its credential has ended or was refused, and there is another: at once, and with all that was in flight
-        self._comes_back = not self._closing and not self._comes_back and (
-            self._renewing or self._next is not None or newer
-        )  # fmt: skip
+        self._comes_back = not self._closing and not self._comes_back and (self._renewing or self._next is not None or newer)
         self._takes_secrets = self._takes_secrets and not self._renewing
         self._renewing = False
         if self._comes_back:

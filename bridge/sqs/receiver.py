@@ -289,10 +289,16 @@ class Receivers:
         self._receivers = [
             Receiver(
                 Queue(one, config.sqs_endpoint, chain, egress.ca_file),
-                egress, loop, pipeline, requests, publisher, counters, log,
+                egress,
+                loop,
+                pipeline,
+                requests,
+                publisher,
+                counters,
+                log,
             )
             for one in config.sqs_queues
-        ]  # fmt: skip
+        ]
 
     def tick(self) -> None:
         """Go on with what waited: a pause, room, the broker."""
