@@ -28,7 +28,7 @@ class StaleCertificate(CertificateUnavailable):
 
 
 class Topic:
-    """An allowed topic. It is kept, with what is the same for each of its messages, once a message of it was genuine."""
+    """An allowed topic, with what is the same for each of its messages. It is kept once a message of it was genuine."""
 
     __slots__ = ("arn", "certificates", "known", "routed")
 
@@ -48,15 +48,18 @@ class MessageVerifier:
         self._topics: dict[str, Topic] = {}
 
     def topic(self, arn: str) -> Topic:
-        """Return the topic of a TopicArn. Raises TopicNotAllowed."""
+        """Return the topic of a TopicArn (text, perhaps hostile). Raises TopicNotAllowed."""
         return self._topics.get(arn) or Topic(allowed(arn, self._config.topics))
 
     def forget(self) -> None:
-        """Begin anew with all topics."""
+        """Forget all topics; each is made anew at its next message."""
         self._topics.clear()
 
     def certificate(self, topic: Topic, received: Message) -> Certificate | str:
-        """Return the certificate to verify with, or the URL to fetch it from. Raises BridgeError for what is hostile, before a fetch."""
+        """Return the certificate to verify with, or the URL to fetch it from.
+
+        Raises UnknownSignatureVersion, SigningCertURLRefused and CertificateUnavailable, all before anything is fetched.
+        """
         if received.signature_version not in DIGESTS:
             raise UnknownSignatureVersion("SignatureVersion is neither 1 nor 2")
         url = received.signing_cert_url
@@ -73,10 +76,10 @@ class MessageVerifier:
 
     def check(self, topic: Topic, received: Message, certificate: Certificate, stored: bool = False) -> None:
         """Check certificate, signature and Timestamp. Raises CertificateNotValid, BadSignature, OutsideWindow, and StaleCertificate when
-        nobody can tell before the certificate is fetched again.
+        the certificate has to be fetched again before the signature can be judged.
 
-        stored: the message has waited in a queue. BRIDGE_MAX_AGE is no limit then, and the certificate has to have been valid at the
-        Timestamp instead of now.
+        stored: the message has waited in a queue. Then BRIDGE_MAX_AGE does not limit it, and the certificate must have been valid at
+        the Timestamp, not now.
         """
         now = self._now()
         check_certificate(certificate, topic.arn, self._config.sns_endpoint, received.timestamp if stored else now)
@@ -93,9 +96,10 @@ class MessageVerifier:
             self._topics[topic.arn.arn] = topic
 
     def _fresh(self, topic: Topic, received: Message, used: Certificate) -> Certificate:
-        """Return another certificate of the same URL than `used`, whose key did not make the signature.
+        """Return a newer certificate of the same URL than `used`, whose key did not make the signature.
 
-        Raises BadSignature if there is none, StaleCertificate if it has to be fetched, CertificateUnavailable if that has just failed.
+        Raises BadSignature when `used` is the newest, StaleCertificate when it has to be fetched, CertificateUnavailable when a fetch
+        has just failed.
         """
         source, name = certificate_source(received.signing_cert_url, topic.arn, self._config.sns_endpoint)
         certificate = self._certificates.refresh(source, name, used)
@@ -103,5 +107,5 @@ class MessageVerifier:
             raise StaleCertificate(source)
         if certificate is used:
             raise BadSignature("the signature does not match the message")
-        topic.certificates[received.signing_cert_url] = certificate  # the one before it is believed no longer
+        topic.certificates[received.signing_cert_url] = certificate  # the former one is not used any more
         return certificate

@@ -24,13 +24,13 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Run the command that sys.argv names; return the exit status, 1 as well when nobody is left to read what it prints."""
+    """Run the command that sys.argv names; return its exit status. It is 1 too when the reader of stdout has closed the pipe."""
     try:
         try:
             return run(sys.argv[1:])
         finally:
             if sys.stdout:
-                sys.stdout.flush()  # now, while something can be done about it
+                sys.stdout.flush()  # here, where a closed pipe can still be told from other errors
     except SettingError as error:
         print(f"bridge: {error}", file=sys.stderr)
         return 2
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command; return its exit status. Raises SettingError. Each command's module is only imported when it is called."""
+    """Run a command; return its exit status. Raises SettingError. A command's module is imported only when the command is called."""
     if arguments[:1] == ["simulate"]:
         return simulate(arguments[1:])
     if "--version" in arguments or "--help" in arguments or "-h" in arguments:
@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
 
 
 def simulate(arguments: list[str]) -> int:
-    """Run `bridge simulate`; return its exit status. Raises SettingError, also where it is not installed."""
+    """Run `bridge simulate`; return its exit status. Raises SettingError, also when its packages are not installed."""
     try:
         from bridge.simulate.command import simulate
     except ImportError as error:
@@ -85,24 +85,24 @@ def simulate(arguments: list[str]) -> int:
 
 
 def is_unread() -> bool:
-    """Tell whether the reader of stdout has gone, who may have seen enough (`bridge policy | head`)."""
+    """Tell whether the reader of stdout has closed the pipe (`bridge policy | head`)."""
     waiting = select.poll()
-    waiting.register(sys.stdout, 0)  # an error or a hang-up is told unasked
+    waiting.register(sys.stdout, 0)  # poll(2) reports errors and hang-ups unasked
     if not waiting.poll(0):
         return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more, and complains
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes again at its end, and complains
     return True
 
 
 def version() -> str:
-    """Return the versions of all that matters when something goes wrong."""
+    """Return one line with the versions of the bridge, CPython and OpenSSL, and with the RSA verifier in use."""
     import ssl
 
     return f"bridge {VERSION} (revision {REVISION}, CPython {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, verifier {RSA_ENGINE})"
 
 
 def usage() -> str:
-    """Return the help, made from the table of settings."""
+    """Return the help, made from the tables of commands and settings."""
     lines = ["usage: bridge [COMMAND] [--SETTING VALUE]...", "", "commands:"]
     lines += [f"  {name:<12} {meaning}" for name, meaning in COMMANDS.items()]
     lines += [

@@ -15,7 +15,7 @@ from bridge.sqs.queue_url import QueueURL, parse_queue_urls
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_FLAG = {setting.flag: setting for setting in SETTINGS}
-# Kubernetes puts these into every container beside a Service that is named "bridge" or "bridge-…"; they are nobody's mistake.
+# Kubernetes puts these into every container when a Service is named "bridge" or "bridge-…". They are not the operator's mistake.
 _OF_KUBERNETES = re.compile(
     r"BRIDGE_(?:[A-Z0-9_]+_)?(?:(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)=.*|PORT=(?:tcp|udp|sctp)://.*)",
     re.DOTALL,
@@ -59,7 +59,9 @@ class Config:
         self.log_format: str = values["LOG_FORMAT"]
 
     def queue_to_declare(self) -> tuple[str, str, str] | None:
-        """Return (queue, exchange, binding key) for BRIDGE_QUEUE. A key with fields in it is bound as #, which a topic exchange knows."""
+        """Return (queue, exchange, binding key) for BRIDGE_QUEUE, None when it is not set. A template as key is bound as `#`, the wildcard
+        of a topic exchange.
+        """
         if not self.queue:
             return None
         default = self.routes[-1]
@@ -68,9 +70,9 @@ class Config:
 
 
 def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the settings that were given, by name, flags before environment, and the arguments that are no flags.
+    """Return the settings that were given, by name, and the arguments that are no flags. A flag wins over the environment.
 
-    Raises SettingError for a name that is no setting.
+    Raises SettingError for a name that is no setting, a flag without a value, and a password in a flag.
     """
     texts = {}
     for variable, text in environment.items():
@@ -100,7 +102,10 @@ def given(environment: Mapping[str, str], arguments: Iterable[str]) -> tuple[dic
 
 
 def load(texts: dict[str, str], need_topics: bool = True) -> Config:
-    """Return the Config for settings as texts. Raises SettingError for the first one that can't be used."""
+    """Return the Config for settings as texts, by their names without BRIDGE_. Raises SettingError for the first one that can't be used.
+
+    need_topics tells whether BRIDGE_TOPICS is required.
+    """
     values: dict[str, Any] = {"ADMIN_GIVEN": "ADMIN_LISTEN" in texts}
     for setting in SETTINGS:
         try:
@@ -108,7 +113,7 @@ def load(texts: dict[str, str], need_topics: bool = True) -> Config:
         except ValueError as error:
             raise SettingError(setting.variable, str(error)) from None
     if need_topics or values["TOPICS"]:
-        _convert(values, "TOPICS", parse_patterns, "name the topics that you let in, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
+        _convert(values, "TOPICS", parse_patterns, "name the topics to accept, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
     _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, region))
     _check_files(values)
@@ -153,7 +158,7 @@ def _routes(values: dict[str, Any]) -> None:
 
 
 def routes_of(content: bytes, path: str, default: Route) -> list[Route]:
-    """Return the rules in a BRIDGE_ROUTES file's content, default as the last. Raises SettingError."""
+    """Return the rules in the content (UTF-8) of a BRIDGE_ROUTES file, with default as the last one. Raises SettingError, naming path."""
     try:
         return [*parse_routes(content.decode(), default), default]
     except ValueError as error:

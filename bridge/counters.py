@@ -1,4 +1,4 @@
-"""Numbers that all processes of the bridge share: each process has its row in one piece of memory, and any of them can add them up.
+"""Numbers that all processes of the bridge share: each process has a row in one piece of memory, and each can add up all rows.
 
 Deliveries only append to lists, because that is cheap. `flush` adds the lists to the row, four times a second.
 """
@@ -34,7 +34,7 @@ SQS_ERRORS = ("no-credentials", "access-denied", "no-such-queue", "clock", "thro
 SQS_COUNTS = ("polls", "received", "published", "confirmed", "deleted", "delete_failures")
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds: upper bounds of the histograms
 HISTOGRAMS = ("publish", "confirm")
-MAX_REFUSALS = 12  # of the last ones that are kept
+MAX_REFUSALS = 12  # the last ones are kept
 
 
 class Counters:
@@ -43,7 +43,7 @@ class Counters:
     def __init__(self, processes: int, statuses: dict[str, int]) -> None:
         """statuses maps the reasons of BridgeError's classes to their HTTP status. The memory is anonymous and inherited by fork()."""
         self.statuses = statuses
-        self.main = os.getpid(), time()  # and since when
+        self.main = os.getpid(), time()  # the process that started the bridge, and when
         names = [*OK, *GAUGES, *COUNTS, *statuses, *(f"sqs_{name}_total" for name in SQS_COUNTS)]
         names += [*(f"sqs:{reason}" for reason in statuses), *(f"sqs_errors:{kind}" for kind in SQS_ERRORS)]
         self._at = {name: at for at, name in enumerate(names)}
@@ -62,24 +62,24 @@ class Counters:
         self.refusals: deque[tuple[float, int, str, str, str, str, str]] = deque(maxlen=MAX_REFUSALS)
 
     def use(self, process: int) -> None:
-        """Write to the row of this process (0, 1, …) from now on. Counts of a predecessor stay: totals never fall."""
+        """Write to the row of this process (0, 1, …) from now on. The counts of its predecessor stay, because totals never fall."""
         self.row = self._all[process * self._width : (process + 1) * self._width]
 
     def forget(self, process: int) -> None:
-        """A process has died: its gauges are 0."""
+        """Set the gauges of a process that has died to 0."""
         for gauge in GAUGES:
             self._all[process * self._width + self._at[gauge]] = 0
 
     def own(self, name: str) -> int:
-        """Return this process's part."""
+        """Return the value of this process."""
         return self.row[self._at[name]]
 
     def of(self, process: int, name: str) -> int:
-        """Return a process's part."""
+        """Return the value of a process (0, 1, …)."""
         return self._all[process * self._width + self._at[name]]
 
     def add(self, name: str, much: int = 1) -> None:
-        """Count one more, or so many."""
+        """Add to a count of this process."""
         self.row[self._at[name]] += much
 
     def put(self, name: str, value: int) -> None:
@@ -91,18 +91,21 @@ class Counters:
         return sum(self._all[self._at[name] :: self._width])
 
     def histogram(self, name: str) -> tuple[list[int], float]:
-        """Return how many durations were within each of BOUNDS but not the one before, last those beyond; and the sum in seconds."""
+        """Return the number of durations in each bucket, and their sum in seconds.
+
+        A bucket holds the durations above the bound before it, up to its own in BOUNDS; the last one holds those above all bounds.
+        """
         at = self._at[name]
         buckets = [sum(self._all[at + bucket :: self._width]) for bucket in range(len(BOUNDS) + 2)]
         return buckets[:-1], buckets[-1] / 1e6
 
     def own_histogram(self, name: str) -> tuple[int, int]:
-        """Return this process's part: how many durations, and their sum in microseconds."""
+        """Return the number of durations of this process, and their sum in microseconds."""
         at = self._at[name] + len(BOUNDS) + 1
         return sum(self.row[self._at[name] : at]), self.row[at]
 
     def flush(self) -> None:
-        """Bring into the row what was appended since."""
+        """Add what was appended since the last call to this process's row."""
         if self.published:
             self.add("published", len(self.published))
             self.topics.update(self.published)

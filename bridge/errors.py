@@ -1,7 +1,7 @@
 """Every way in which a delivery can end without a 200: one class each, with its status and its reason.
 
-SNS retries a 5xx and takes every 4xx as final, so the rule is: 4xx only when the same bytes would be refused for ever on
-any healthy machine; all that depends on our clock, network, broker, load or settings is 503.
+SNS retries a 5xx and takes every 4xx as final. So an error is a 4xx only when any healthy machine would always refuse the same
+bytes; all that depends on our clock, network, broker, load or settings is 503.
 Source: SNS developer guide, "Amazon SNS message delivery retries" and "HTTP/S delivery policy".
 """
 
@@ -11,16 +11,16 @@ class BridgeError(Exception):
 
     status = 500
     reason = "bug"
-    expected = False  # whether it belongs to every day, and the log need not show it
+    expected = False  # in normal operation; it is logged at debug level
     close = False  # whether the connection ends with this answer
     headers = ""  # further lines of the answer's head, each with its CRLF
 
 
-# ---- 400 and its kin: the bytes are wrong
+# ---- 4xx other than 403: the bytes are wrong
 
 
 class MalformedRequest(BridgeError):
-    """The bytes are not the strict HTTP/1.1 that we accept. Where the next request starts is unknown, so the connection ends."""
+    """The bytes are not the strict HTTP/1.1 that we accept. The start of the next request is unknown, so the connection ends."""
 
     status = 400
     reason = "malformed-request"
@@ -36,7 +36,7 @@ class HeadTooLarge(BridgeError):
 
 
 class BodyTooLarge(BridgeError):
-    """The body is longer than BRIDGE_MAX_BODY. A genuine message of that size is lost, hence the loud log line."""
+    """The body is longer than BRIDGE_MAX_BODY. A genuine message of that size is lost, so the log line is an error."""
 
     status = 413
     reason = "body-too-large"
@@ -65,7 +65,7 @@ class Unauthorized(BridgeError):
     headers = 'WWW-Authenticate: Basic realm="SNS", charset="UTF-8"\r\n'
 
     def __init__(self, explanation: str, credentials: bool) -> None:
-        """credentials: whether the client sent some. Without any it is SNS's first try, which is not worth a line."""
+        """credentials tells whether the client sent any. SNS's first try has none, which is expected."""
         super().__init__(explanation)
         self.expected = not credentials
 
@@ -84,7 +84,7 @@ class MethodNotAllowed(BridgeError):
     reason = "method-not-allowed"
 
     def __init__(self, explanation: str, post: bool = True) -> None:
-        """post: whether POST is allowed here."""
+        """post tells whether POST is allowed here."""
         super().__init__(explanation)
         self.headers = f"Allow: GET, HEAD{', POST' if post else ''}\r\n"  # RFC 9110 section 15.5.6
 
@@ -169,7 +169,7 @@ class RoutingFailed(Retryable):
 
 
 class BrokerUnavailable(Retryable):
-    """There is no open channel to the broker."""
+    """No channel to the broker is open."""
 
     reason = "broker-unavailable"
 
@@ -193,7 +193,7 @@ class Nacked(Retryable):
 
 
 class Unroutable(Retryable):
-    """The broker took the message and returned it: no queue is bound. Someone can still bind one, so SNS should retry."""
+    """The broker took the message and returned it, because no queue is bound. An operator can still bind one, so SNS should retry."""
 
     reason = "unroutable"
 
@@ -218,7 +218,7 @@ class Draining(Retryable):
     close = True
 
 
-# ---- not a delivery's end, but the start's
+# ---- what stops the bridge from starting
 
 
 class SettingError(Exception):

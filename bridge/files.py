@@ -8,26 +8,26 @@ from time import time
 from bridge.errors import SettingError
 from bridge.log import Log
 
-MAX_FILE = 1 << 20  # bytes; a larger file is none of those that are followed
-SETTLED = 2.0  # seconds; in the tick of a clock a file can change twice, so younger times do not prove that it is the same
+MAX_FILE = 1 << 20  # bytes; no file that a setting names is larger
+SETTLED = 2.0  # seconds; a file can change twice within one tick of the clock, so a younger time does not prove that it is the same
 
 
 class FollowedFiles:
-    """Some files that are used together, looked at again and again, and tried until they can be used.
+    """Files that are used together. They are looked at again and again; new contents are tried until they can be used.
 
-    What was read last stays in use until then. Times and size only say when a look at the contents is due; the contents decide.
+    Until then the old contents stay in use. Times and sizes only tell when to read the contents; the contents decide.
     """
 
     def __init__(self, what: str, files: Mapping[str, str], use: Callable[[dict[str, bytes]], None], log: Log) -> None:
         """Nothing is read yet.
 
-        what is the first part of the log's events, `<what>_read` and `<what>_unusable`. files maps settings (BRIDGE_…) to paths,
+        `what` is the first part of the log's events, `<what>_read` and `<what>_unusable`. `files` maps settings (BRIDGE_…) to paths,
         "" for none. use(contents) gets each file's bytes by its setting; it raises SettingError when it can't use them.
         """
         self._what, self._use, self._log = what, use, log
         self._files = {setting: path for setting, path in files.items() if path}
-        self._versions: list[tuple[int, ...]] = []  # of what is in use; empty when it has to be looked at in any case
-        self._contents: int | None = None  # a hash of what is in use
+        self._versions: list[tuple[int, ...]] = []  # of the contents in use; empty when they have to be read again in any case
+        self._contents: int | None = None  # a hash of the contents in use
         self._complaints: set[str] = set()  # since the last success
 
     def read(self) -> bool:
@@ -51,7 +51,7 @@ class FollowedFiles:
         return changed
 
     def follow(self) -> None:
-        """Look whether the files have changed, and log it. Contents that can't be used are logged once, and tried again at each call."""
+        """Read the files again if they have changed, and log it. Contents that can't be used are tried at each call, and logged once."""
         try:
             if self.read():
                 self._log.info(f"{self._what}_read", explanation=f"{' and '.join(self._files)} changed; the new content is in use")
@@ -62,7 +62,7 @@ class FollowedFiles:
                 self._log.error(f"{self._what}_unusable", explanation=complaint)
 
     def _look(self) -> tuple[list[tuple[int, ...]], bool]:
-        """Return what tells each file from its next version, and whether that can be relied on. Raises SettingError."""
+        """Return for each file what differs in its next version, and whether that can be relied on. Raises SettingError."""
         versions: list[tuple[int, ...]] = []
         settled, young = True, time() - SETTLED
         for setting, path in self._files.items():

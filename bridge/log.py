@@ -1,4 +1,4 @@
-"""One line an event, with fixed field names; never a body, a Token or a secret. A log that can't be written never holds up a delivery."""
+"""The log: one line an event, with fixed field names; never a body, a Token or a secret. A log that can't be written delays no delivery."""
 
 import json
 import os
@@ -12,13 +12,16 @@ from bridge.version import REVISION
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
-MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe takes so many whole or not at all (pipe(7))
+MAX_LINE = 4096  # bytes: PIPE_BUF; a pipe takes a write of so many whole or not at all (pipe(7))
 MAX_KEPT = 1 << 20  # bytes, more than a pipe holds
 
 
 def place(error: BaseException) -> str:
-    """Return where the error was raised, the innermost function first: "module.function:line < module.function:line". The binary has no
-    line tables; there it is "module.function+offset", the offset of the instruction in bytes, which `make where` turns into a line."""
+    """Return where the error was raised, the innermost function first: "module.function:line < module.function:line".
+
+    The binary has no line tables. There it is "module.function+offset" with the instruction's offset in bytes; `make where` turns that
+    into a line.
+    """
     places = []
     trace = error.__traceback__
     while trace is not None:
@@ -29,42 +32,42 @@ def place(error: BaseException) -> str:
 
 
 class Log:
-    """Writes events to a file descriptor, or drops them and counts: a full disk or a stuck reader is not the messages' fault."""
+    """Writes events to a file descriptor. A line that can't be written is dropped and counted; it stops nothing."""
 
     def __init__(self, level: str = "info", form: str = "json", fd: int = 1) -> None:
-        """level is one of LEVELS, form one of FORMATS."""
+        """level, one of LEVELS, is the least severe that is written; form is one of FORMATS."""
         self._least = LEVELS.index(level)
         self._json = form == "json"
         self._write_now, self._flush_now = writer(fd)
-        self._torn = b""  # a newline, after a line of which a full disk took a part
+        self._torn = b""  # a newline when a full disk has taken only a part of the last line
         self.dropped = 0
         self.debugs = self._least == 0
 
     def debug(self, event: str, **fields: object) -> None:
-        """What happens at every delivery."""
+        """Log what happens at every delivery."""
         self._write(0, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """What an operator wants to see once."""
+        """Log what an operator wants to see once."""
         self._write(1, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """What went wrong and mends itself, or was refused."""
+        """Log a refusal, or a failure that ends by itself."""
         self._write(2, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """What somebody has to look at."""
+        """Log what an operator has to look at."""
         self._write(3, event, fields)
 
     def flush(self) -> None:
-        """Hand on what waits for the reader to make room. To be called now and then."""
+        """Hand on the lines that wait for the reader to make room. To be called now and then."""
         try:
             self._flush_now()
         except OSError:
             pass
 
     def bug(self, error: BaseException) -> None:
-        """What must not happen, and where: names of modules and functions, never values."""
+        """Log an exception that nobody expected, and its place: names of modules and functions, never values."""
         self.error("bug", explanation=type(error).__name__, place=place(error), revision=REVISION)
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
@@ -77,7 +80,7 @@ class Log:
             if whole:
                 return
         except OSError:
-            pass  # ENOSPC, EPIPE, EAGAIN: nobody to tell
+            pass  # ENOSPC, EPIPE, EAGAIN: the line is dropped
         self.dropped += 1
 
     def _line(self, level: str, event: str, fields: dict[str, object]) -> bytes:
@@ -98,9 +101,9 @@ class Log:
 def writer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
     """Return write(line) and flush() for a descriptor; neither ever waits, and both raise OSError.
 
-    write takes at most MAX_LINE bytes and tells how many it took; flush hands on what found no room yet. Whoever gave us the
-    descriptor shares its flags, so O_NONBLOCK is not ours to set there. And poll() promises nothing to one of several processes:
-    they all hear that a pipe has room, and the second one waits in write() for a reader that may stand still.
+    write takes at most MAX_LINE bytes and tells how many it took; flush hands on what found no room yet. Other programs share the
+    descriptor's flags, so O_NONBLOCK must not be set on it. poll() is no answer where several processes write: all of them hear that
+    a pipe has room, and the second one waits in write() for a reader that may stand still.
     """
     try:
         mode = os.fstat(fd).st_mode
@@ -120,14 +123,14 @@ def writer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
 
 
 def _nothing() -> None:
-    """There is nothing that has to be handed on."""
+    """Nothing waits to be handed on."""
 
 
 def _splicer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
-    """splice(2) moves pages from a pipe of ours into another one without waiting, whatever the other one's flags are.
+    """Write to a pipe of our own; splice(2) moves its pages into the other pipe without waiting, whatever the other one's flags are.
 
-    Only there do lines share pages: 16 of the other pipe's pages may be 16 lines. What it has no room for waits in ours. Neither a write
-    nor a move tears a line, so that several processes can share both pipes.
+    Only in our pipe do lines share pages: 16 pages of the other one may be 16 lines. Lines without room there wait in ours. Neither a
+    write nor a move tears a line, so several processes can share both pipes.
     """
     source, filled = os.pipe()
     os.set_blocking(source, False)
@@ -138,8 +141,8 @@ def _splicer(fd: int) -> tuple[Callable[[bytes], int], Callable[[], None]]:
         try:
             os.splice(source, fd, MAX_KEPT, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
-            pass  # no room there, or nothing here
-        except OSError:  # nobody reads any more
+            pass  # the other pipe is full, or ours is empty
+        except OSError:  # the reader is gone
             os.read(source, MAX_KEPT)
             raise
 

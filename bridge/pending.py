@@ -1,7 +1,7 @@
-"""Requests that wait for their answer: one table owns them, their deadlines, and all bytes that are held.
+"""Requests that wait for their answer. One table owns them, their deadlines, and the count of all bytes that are held.
 
-A request knows a callable that answers it, and no connection. So it ends in time, and leaves every table at once, whether or not a client
-is left to hear of it.
+A request knows a callable that answers it, and no connection. So it ends in time and leaves every table at once, even when its client
+has gone.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class PendingRequest:
     ) -> None:
         """answer(None) sends a 200, answer(error) what the error says; client is its address; began in monotonic seconds; size in bytes."""
         self._requests = requests
-        self.answer: Callable[[BridgeError | None], None] | None = answer  # None: nobody is left to answer
+        self.answer: Callable[[BridgeError | None], None] | None = answer  # None: the client is gone
         self.client, self.began, self.size = client, began, size
         self.over = self.genuine = self.waiting = False
         self.message_id = self.topic_arn = ""
@@ -61,21 +61,21 @@ class PendingRequest:
                 self.answer(error)
 
     def attempt(self, step: Callable[[], None]) -> None:
-        """Take a step; what it raises is the request's end."""
+        """Take a step; an exception in it ends the request."""
         try:
             step()
         except Exception as error:
             self.broke(error)
 
     def broke(self, error: Exception) -> None:
-        """Answer with what a step has raised."""
+        """Answer with the exception that a step has raised; one that is no BridgeError is logged as a bug."""
         if not isinstance(error, BridgeError):
             self._requests.log.bug(error)
             error = BridgeError("a bug in the bridge; the log says where")
         self.failed(error)
 
     def wait(self, leave: Callable[[], None]) -> None:
-        """Wait for a certificate, apart from the requests in flight; leave() ends the wait."""
+        """Wait for a certificate, outside the limit on requests in flight; leave() takes it out of the certificates' table."""
         self.waiting = True
         self._requests.waiting += 1
         self.held = lambda _request: leave()
@@ -88,7 +88,7 @@ class PendingRequest:
             self.held = None
 
     def leave(self) -> None:
-        """The client is gone. What is genuine goes on to the broker; all else ends without an answer."""
+        """The client is gone. A genuine message goes on to the broker; any other request ends without an answer."""
         self.answer = None
         if not self.genuine and not self.over:
             self._end()
@@ -107,7 +107,7 @@ class PendingRequest:
 
 
 class PendingRequests:
-    """All requests that have no answer yet, those that wait for a certificate among them; and all bytes that are held for any client."""
+    """All requests that have no answer yet, also those that wait for a certificate; and the number of bytes held for all clients."""
 
     def __init__(self, max_in_flight: int, max_buffered: int, deadline: float, verdicts: Verdicts, log: "Log") -> None:
         """max_buffered in bytes; deadline in seconds from a request's first byte to its answer."""
@@ -117,7 +117,7 @@ class PendingRequests:
         self.buffered = 0  # bytes: of requests that are being received, and of those that have no answer
         self.make_room: Callable[[int], None] = lambda _size: None  # the listener's: closes connections until size bytes more would fit
         self.pending: set[PendingRequest] = set()
-        self.waiting = 0  # for a certificate; they take no place of those in flight
+        self.waiting = 0  # how many of them wait for a certificate; max_in_flight does not count these
 
     def __len__(self) -> int:
         return len(self.pending)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Routed:
-    """Where a topic's messages go: all that is the same for each of them."""
+    """The part of the routing that is the same for each message of a topic."""
 
     __slots__ = ("exchange", "fields", "format", "route", "routing_key")
 
@@ -42,7 +42,7 @@ class Routed:
 
 
 class Pipeline:
-    """The whole line, for every message that arrives."""
+    """The steps of every message that arrives."""
 
     def __init__(
         self, config: Config, certificates: Certificates, egress: Egress, publisher: "Publisher", credentials: Credentials, log: Log
@@ -52,7 +52,7 @@ class Pipeline:
         self._verifier = MessageVerifier(config, certificates)
 
     def use_routes(self, routes: list[Route]) -> None:
-        """Route what comes from now on by these rules, the default as their last."""
+        """Route by these rules from now on; the last one is the default."""
         self._config.routes = routes
         self._verifier.forget()
 
@@ -100,7 +100,7 @@ class Pipeline:
             pending.done("unsubscribed")
 
     def _wait(self, url: str, body: bytes, headers: dict[str, str], pending: PendingRequest, stored: bool) -> None:
-        """Wait for the certificate. Only the bytes are kept meanwhile, because nothing proves yet that they are worth more."""
+        """Wait for the certificate. Only the body's bytes are kept meanwhile, because nothing proves yet that it is genuine."""
 
         def fetched(result: Certificate | BridgeError) -> None:
             pending.resume()
@@ -146,7 +146,7 @@ class Pipeline:
         subscription.confirm(self._egress, arn, token, self._config.sns_endpoint, then)
 
     def _receive_raw(self, headers: dict[str, str], body: bytes, pending: PendingRequest) -> None:
-        """Raw message delivery: no envelope, no signature; the client's credentials are all the proof there is."""
+        """Raw message delivery: without envelope and signature, the client's credentials are the only proof."""
         if not self._config.raw:
             raise RawDeliveryRefused("raw message delivery is not enabled (BRIDGE_RAW)")
         message_id, arn = headers.get("x-amz-sns-message-id", ""), headers.get("x-amz-sns-topic-arn", "")

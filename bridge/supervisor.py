@@ -13,14 +13,14 @@ from bridge.signals import IGNORED, STOP, explanation
 from bridge.systemd import Systemd
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a restart
-WELL = 10.0  # seconds of life after which a death counts as the first again
+WELL = 10.0  # seconds; after a life of that length the pause before a restart is FIRST_PAUSE again
 HUNG = 30.0  # seconds without a turn of its loop after which a process is killed
-LOOKED_AWAY = 5.0  # seconds between two looks of the parent, of which it slept at least some against its will
+LOOKED_AWAY = 5.0  # seconds between two looks of the parent; it never sleeps so long, so it was stopped itself
 SIGNALS = (*STOP, *IGNORED, signal.SIGCHLD)
 
 
 class Child:
-    """One of the processes, or its place while it is dead."""
+    """One of the processes; pid is 0 while it is dead."""
 
     __slots__ = ("deaths", "killed", "pause", "pid", "started", "wait_until")
 
@@ -42,10 +42,11 @@ def supervise(
 ) -> int:
     """Run start(process, parent) in `number` processes until a signal of STOP; return the exit status.
 
-    parent is a pipe's end that reads as ended when this process is gone, however it went. died(process) hears of each end.
+    parent is a pipe's end that reads as ended when this process is gone, however it ended. died(process) is called when one has ended.
     patience is how many seconds a child may take to drain before it is killed. A child that exits with 2 could not use its
-    settings: all end with 2, unless it takes the place of one that could. turned(process) is when its loop turned last, in monotonic
-    seconds, 0 before the first time; one that hangs is killed and started again. systemd hears when all have turned, and so on.
+    settings: then all end with 2, unless the child replaced one that could use them. turned(process) is when its loop turned last, in
+    monotonic seconds, 0 before the first time; a process that hangs is killed and started again. systemd is told when all have turned,
+    that the parent is alive, and that it stops.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     systemd = systemd or Systemd({})
@@ -56,7 +57,7 @@ def supervise(
     ready = False
     while True:
         now = monotonic()
-        if now - looked > LOOKED_AWAY:  # all of us were stopped, and the children get their time to turn
+        if now - looked > LOOKED_AWAY:  # the parent was stopped, the children perhaps too: they get time to turn
             watched = now
         looked = now
         for place, child in enumerate(children):
@@ -118,7 +119,7 @@ def _fork(start: Callable[[int, int], int], place: int, ours: int, theirs: int) 
 
 
 def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], log: Log) -> bool:
-    """Take note of the dead, our children and, as PID 1, anybody's; return whether one could not use its settings at its first start."""
+    """Wait for dead children, as PID 1 for orphans too; return whether a child could not use its settings at its first start."""
     unusable = False
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What systemd wants to hear from a service: that it is ready, still alive, stopping (sd_notify(3))."""
+"""What a service tells systemd: that it is ready, alive, stopping (sd_notify(3))."""
 
 import os
 import socket
@@ -7,26 +7,26 @@ from time import monotonic
 
 
 class Systemd:
-    """Talks to the socket that systemd names in the environment; without one, every call does nothing."""
+    """Writes to the socket that systemd names in the environment; without one, every call does nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Takes NOTIFY_SOCKET, and WATCHDOG_USEC with WATCHDOG_PID, which may be there for another process."""
+        """Reads NOTIFY_SOCKET and WATCHDOG_USEC; the latter is ignored when WATCHDOG_PID names another process."""
         self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
         mine = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         microseconds = environment.get("WATCHDOG_USEC", "") if mine else ""
-        self._interval = int(microseconds) / 3e6 if microseconds.isdigit() else 0.0  # in seconds; a third: one may be late
+        self._interval = int(microseconds) / 3e6 if microseconds.isdigit() else 0.0  # in seconds; a third, so that one may be late
         self._said = 0.0
 
     def ready(self) -> None:
-        """It listens."""
+        """Tell that the bridge listens."""
         self._say(b"READY=1")
 
     def stopping(self) -> None:
-        """It drains."""
+        """Tell that the bridge drains."""
         self._say(b"STOPPING=1")
 
     def alive(self) -> None:
-        """To be called at least once a second; the watchdog hears of it as often as it has to."""
+        """Tell the watchdog that the loop turns, as often as it asks for. To be called at least once a second."""
         now = monotonic()
         if self._interval and now - self._said >= self._interval:
             self._said = now
@@ -39,4 +39,4 @@ class Systemd:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.sendto(state, socket.MSG_DONTWAIT, self._address)
         except OSError:
-            pass  # systemd does not listen: nothing that a bridge could do about it
+            pass  # systemd does not listen; the bridge works all the same

@@ -1,4 +1,4 @@
-"""How requests end: counted, and told in the log. What repeats too often is summed up there."""
+"""How requests end: counted and logged. Refusals that repeat too often are summed up in the log."""
 
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from bridge.log import Log
 if TYPE_CHECKING:
     from bridge.bodies.tracing import Trace
 
-LINES = 20  # log lines a reason in one second; a client can cause thousands
+LINES = 20  # of the log, for one reason in one second; a client can cause thousands
 
 
 class Verdicts:
@@ -22,14 +22,14 @@ class Verdicts:
         self._second = 0
 
     def published(self, message_id: str, topic_arn: str, trace: "Trace | None", seconds: float) -> None:
-        """Count a message that the broker has confirmed, so many seconds after its first byte came."""
+        """Count a message that the broker has confirmed; seconds is the time since its request's first byte."""
         self.counters.published.append(topic_arn)
         self.counters.publish_times.append(seconds)
         if self._log.debugs:
             self._tell("published", message_id, topic_arn, trace)
 
     def ok(self, reason: str, message_id: str = "", topic_arn: str = "", trace: "Trace | None" = None) -> None:
-        """Count another 200 and its reason."""
+        """Count another 200; reason is one of counters.OK."""
         self.counters.add(reason)
         if self._log.debugs and message_id:
             self._tell(reason, message_id, topic_arn, trace)
@@ -43,7 +43,7 @@ class Verdicts:
     def refused(
         self, error: BridgeError, client: str = "", message_id: str = "", topic_arn: str = "", trace: "Trace | None" = None
     ) -> None:
-        """Count and log what is not answered with 200. client is an address; topic_arn may be hostile text."""
+        """Count and log a request that is not answered with 200. client is an address; topic_arn may be hostile text."""
         self.counters.add(error.reason)
         if not error.expected:
             self.counters.refusals.append((time(), error.status, error.reason, str(error), topic_arn[:300], message_id, client))
@@ -57,7 +57,7 @@ class Verdicts:
         say("verdict", status=error.status, reason=error.reason, explanation=str(error), **known)
 
     def sum_up(self) -> None:
-        """Begin a new second, when it is time: tell how many verdicts of the last one have no line of their own."""
+        """When a new second has begun, log how many verdicts of the last one got no line of their own."""
         second = int(monotonic())
         if second == self._second:
             return

@@ -1,4 +1,4 @@
-"""The version, said once; a build puts the revision it was made from beside it."""
+"""The version; a build writes the revision that it was made from into `_revision.py` beside this file."""
 
 VERSION = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""The admin listener: /livez, /readyz, /metrics, and the status page. It only ever shows; there is nothing to set."""
+"""The admin listener: /livez, /readyz, /metrics, and the status page. It only shows; no request changes anything."""
 
 import socket
 from collections.abc import Callable
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 SETTING = "BRIDGE_ADMIN_LISTEN"
 MAX_CONNECTIONS = 32
-MAX_BODY = 4096  # bytes; nobody has a reason to send one
+MAX_BODY = 4096  # bytes; no request here needs a body
 SAFE = "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-store\r\n"
 
 
 def bind_admin(config: Config, log: Log) -> socket.socket | None:
-    """Return the admin listener's socket, one for all processes; None when there should be none.
+    """Return the admin listener's socket, one for all processes; None when it is off, or the default address is in use.
 
-    Raises SettingError when an address that was given can't be had. Without the default's, the bridge still does its work.
+    Raises SettingError when an address that was set can't be used.
     """
     if config.admin_listen is None:
         return None
@@ -44,25 +44,27 @@ def bind_admin(config: Config, log: Log) -> socket.socket | None:
 def listen(
     bound: socket.socket, loop: Loop, get: Callable[[str], tuple[int, str, str]], deadline: float, statuses: dict[str, int], log: Log
 ) -> Listener:
-    """Answer GET on a socket that `bind_admin` returned; get is as in `Service`, deadline in seconds,
-    statuses as in `Counters`. Its requests are counted nowhere."""
+    """Answer GET on a socket that `bind_admin` returned. get is as in `Service`, deadline in seconds, statuses as in `Counters`.
+
+    Its requests appear in no metric.
+    """
     counters = Counters(1, statuses)
     requests = PendingRequests(MAX_CONNECTIONS, 1 << 20, deadline, Verdicts(counters, log), log)
     return Listener(bound, Service(loop, requests, MAX_BODY, get, None, trusted=True), MAX_CONNECTIONS, log)
 
 
 class AdminPages:
-    """What the admin listener shows. What it needs for an answer is only imported when asked for."""
+    """The pages of the admin listener. A page's modules are imported at its first request."""
 
     def __init__(self, counters: Counters, reports: "Reports", port: int, refresh: Callable[[], None]) -> None:
-        """counters and reports are those of all processes; refresh() brings this process's up to date; port is BRIDGE_LISTEN's."""
+        """counters and reports are those of all processes; refresh() updates this process's part of them; port is BRIDGE_LISTEN's."""
         self._counters, self._reports, self._port, self._refresh = counters, reports, port, refresh
 
     def get(self, target: str) -> tuple[int, str, str]:
         """Return status, text (ASCII) and header lines for a request's target. Raises NotFound."""
         self._refresh()
         path, _, query = target.partition("?")
-        # `bridge healthcheck` asks with the port, because another bridge may have this listener's
+        # `bridge healthcheck` asks with the port, because another bridge may have taken this listener's address
         if path == "/readyz" and (not query.startswith("port=") or query == f"port={self._port}"):
             return self._readyz()
         if path == "/livez":
@@ -92,7 +94,7 @@ class AdminPages:
         return 503, f"{text}: {', '.join(sorted(set(all_states) - {'ready'}))}\n", SAFE
 
     def _livez(self) -> tuple[int, str, str]:
-        """The loop of this process turns, or it would not answer; the others' are looked at."""
+        """Look at the loops of the other processes; that of this one turns, because it answers."""
         from bridge.admin.status import states
 
         stuck = [str(process) for process, state in enumerate(states(self._counters)) if state == "stuck"]

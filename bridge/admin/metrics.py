@@ -1,4 +1,4 @@
-"""/metrics: the numbers of all processes in Prometheus' text exposition format 0.0.4, named by its conventions."""
+"""/metrics: the numbers of all processes in Prometheus' text format 0.0.4. Source: Prometheus documentation, "Exposition formats"."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from bridge.counters import BOUNDS, OK, SQS_ERRORS, Counters
 from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
-_NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, in what part of the unit
+_NUMBERS = (  # name without bridge_, type, meaning, name in the counters, the counters' units in one of the metric's
     ("connections", "gauge", "Open connections of clients.", "connections", 1),
     ("in_flight", "gauge", "Deliveries that have no answer yet.", "in_flight", 1),
     ("processes_running", "gauge", "Processes that are running, out of BRIDGE_PROCESSES.", "started", 1),
@@ -25,13 +25,13 @@ _NUMBERS = (  # name without bridge_, type, meaning, how the counters call it, i
     (
         "attributes_left_out_total",
         "counter",
-        "Message attributes that are no headers: they are malformed or do not fit.",
+        "Message attributes without a header: they are malformed or do not fit.",
         "attributes_left_out_total",
         1,
     ),
     ("certificate_fetches_total", "counter", "Fetches of a signing certificate, whatever their result.", "certificate_fetches_total", 1),
     ("certificate_fetch_failures_total", "counter", "Certificate fetches that failed.", "certificate_fetch_failures_total", 1),
-    ("subscription_confirmations_total", "counter", "Subscriptions that SNS has confirmed.", "confirmed", 1),
+    ("subscription_confirmations_total", "counter", "Subscriptions that were confirmed.", "confirmed", 1),
     ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
     ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
 )
@@ -44,13 +44,13 @@ _SQS = (  # name without bridge_sqs_, meaning
     ("delete_failures_total", "Deletes that failed and are tried again."),
 )
 _DURATIONS = {
-    "publish": "From a request's first byte until the broker's confirm of its message, which is when it is answered.",
-    "confirm": "From a message's way to the broker until the confirm.",
+    "publish": "Time from a request's first byte to the broker's confirm, after which it is answered.",
+    "confirm": "Time from publishing a message to the broker's confirm.",
 }
 
 
 def metrics(counters: Counters) -> str:
-    """Return all metrics as text, each line ended by LF. What SNS sends never becomes a label."""
+    """Return all metrics as text, each line ended by LF. Nothing that SNS sends becomes a label."""
     lines = _family("bridge_verdicts_total", "counter", "Requests by the reason of their answer.")
     for reason, status in [*((reason, 200) for reason in OK), *counters.statuses.items()]:
         lines.append(f'bridge_verdicts_total{{status="{status}",reason="{reason}"}} {counters.total(reason)}')
@@ -67,7 +67,7 @@ def metrics(counters: Counters) -> str:
 
 
 def _sqs(counters: Counters) -> list[str]:
-    """What is pulled. The reasons are those that keep a message in its queue for good."""
+    """Return the lines about SQS. Their reasons are those for which a message stays in its queue."""
     lines = []
     for name, meaning in _SQS:
         lines += [*_family("bridge_sqs_" + name, "counter", meaning), f"bridge_sqs_{name} {counters.total('sqs_' + name)}"]
@@ -77,7 +77,7 @@ def _sqs(counters: Counters) -> list[str]:
             lines.append(f'bridge_sqs_refused_total{{reason="{reason}"}} {counters.total("sqs:" + reason)}')
     lines += _family("bridge_sqs_errors_total", "counter", "Calls to SQS that failed.")
     lines += [f'bridge_sqs_errors_total{{kind="{kind}"}} {counters.total("sqs_errors:" + kind)}' for kind in SQS_ERRORS]
-    waiting = max(counters.of(process, "sqs_waiting") for process in range(counters.processes))  # each process asks for itself
+    waiting = max(counters.of(process, "sqs_waiting") for process in range(counters.processes))  # each process asks SQS by itself
     lines += _family("bridge_sqs_messages_waiting", "gauge", "Messages waiting in the queues, as SQS estimates it.")
     return [*lines, f"bridge_sqs_messages_waiting {waiting}"]
 
@@ -96,7 +96,7 @@ def _histogram(name: str, meaning: str, buckets: list[int], seconds: float) -> l
 
 
 def _processes(counters: Counters) -> list[str]:
-    """The figures that Prometheus' own libraries export, of all processes together; none where /proc can't be read (proc(5))."""
+    """Return the process_* lines that Prometheus' client libraries export, for all processes together; none without /proc (proc(5))."""
     main, began = counters.main
     pids = {main, *(counters.of(process, "pid") for process in range(counters.processes))} - {0}
     ticks = pages = descriptors = 0
@@ -108,9 +108,9 @@ def _processes(counters: Counters) -> list[str]:
                 with open(f"/proc/{pid}/stat", "rb") as file:
                     fields = file.read().rpartition(b")")[2].split()
                 descriptors += len(os.listdir(f"/proc/{pid}/fd"))
-            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            except (FileNotFoundError, ProcessLookupError):  # the process has just ended
                 continue
-            # utime, stime; the parent's also has that of the children that are gone
+            # utime, stime; the parent's line also has the time of children that are gone
             ticks += sum(map(int, fields[11 : 15 if pid == main else 13]))
             pages += int(fields[21])
         per_second, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")

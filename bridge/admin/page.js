@@ -1,4 +1,4 @@
-// Asks for status.json every two seconds and shows it. Texts only ever become text nodes: whatever a message says, it stays text.
+// Asks for status.json every two seconds and shows it. Texts become text nodes only, so hostile text stays text.
 
 const STATES = {
   "broker-unavailable": "no connection to the broker",
@@ -56,7 +56,7 @@ function tile([name, value, more]) {
   return make("div", [make("dt", name), number]);
 }
 
-// Each of the lines has its class, from data-from on; the first one may have a filled area too.
+// Each line has a class ("a", "b", "c"), the first one that of data-from; below it an area may be filled.
 function draw(id, lines, form, words) {
   const svg = $(id);
   const highest = Math.max(...lines.flat(), 0);
@@ -153,7 +153,7 @@ function show(s) {
   showTables(s);
 }
 
-// ---- again and again, as long as somebody looks
+// ---- again and again, as long as the page is visible
 
 async function turn() {
   if (!document.hidden) {

@@ -1,4 +1,4 @@
-"""In what state the processes are, and all that the status page shows, as JSON."""
+"""The states of the processes, and /status.json, which holds all that the status page shows."""
 
 import json
 from time import monotonic, time
@@ -13,7 +13,7 @@ STUCK = 10.0  # seconds without a turn of a process's loop
 
 
 def state(counters: Counters, process: int) -> str:
-    """Return "ready", "not-running", "stuck", or the reason that a delivery to this process would be answered with."""
+    """Return "ready", "not-running", "stuck", or the reason with which this process would answer a delivery now."""
     if not counters.of(process, "started"):
         return "not-running"
     if monotonic() - counters.of(process, "turned") / 1000 > STUCK:
@@ -31,7 +31,7 @@ def states(counters: Counters) -> list[str]:
 
 
 def quantile(buckets: list[int], part: float) -> float:
-    """Return an estimate in seconds of what that part of the durations did not exceed, as Prometheus' histogram_quantile does it."""
+    """Return an estimate of a quantile in seconds, as Prometheus' histogram_quantile does it; part is from 0 to 1."""
     rank = part * sum(buckets)
     low = 0.0
     for bound, number in zip(BOUNDS, buckets, strict=False):
@@ -42,9 +42,9 @@ def quantile(buckets: list[int], part: float) -> float:
     return low
 
 
-def status(counters: Counters, activity: Reports) -> str:
-    """Return the JSON text (ASCII) of all that there is to see. Texts in it may be hostile: whoever shows them has to escape them."""
-    accounts = activity.accounts()
+def status(counters: Counters, reports: Reports) -> str:
+    """Return the JSON text (ASCII) of /status.json. Texts in it may be hostile, so a page that shows them has to escape them."""
+    accounts = reports.accounts()
     known = {**dict.fromkeys(OK, 200), **counters.statuses}
     buckets, seconds = counters.histogram("publish")
     number = sum(buckets)
@@ -75,7 +75,7 @@ def status(counters: Counters, activity: Reports) -> str:
 
 
 def _topics(accounts: list[dict[str, Any]]) -> list[list[Any]]:
-    """Topics with the number of their messages and the time of the last, the busiest first; "" stands for all without a name."""
+    """Return topics with the number of their messages and the time of the last, the busiest first; "" stands for all further topics."""
     topics: dict[str, list[float]] = {}
     for account in accounts:
         for arn, (number, last) in account.get("topics", {}).items():
@@ -85,10 +85,10 @@ def _topics(accounts: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def _rates(accounts: list[dict[str, Any]], now: int) -> list[list[int]]:
-    """The last STEPS whole steps, oldest first: published, refused, put off, confirmed, microseconds until the confirm."""
+    """Return the last STEPS whole steps, oldest first: published, refused, put off, confirms, their microseconds."""
     steps = {step: [0] * 5 for step in range(now - STEPS, now)}
     for account in accounts:
         for step, *numbers in account.get("rates", ()):
-            if step - 1 in steps:  # what the step before has brought
+            if step - 1 in steps:  # a step's numbers are written when the next one begins
                 steps[step - 1] = [one + more for one, more in zip(steps[step - 1], numbers, strict=True)]
     return list(steps.values())

@@ -1,4 +1,4 @@
-"""How to reach the broker: AMQP URLs and their secrets and certificates, read anew at every connect so that rotation needs no restart.
+"""How to reach the broker: AMQP URLs, secrets and certificates. All are read again at every connect, so that rotation needs no restart.
 
 Source: RabbitMQ URI specification and URI query parameters; AMQP 0-9-1 section 4.
 """
@@ -24,7 +24,7 @@ MAX_SECRET = 65536  # bytes of a password or token
 
 
 class BrokerSettings:
-    """urls (amqp:// or amqps://), files (paths, "" for none) and the heartbeat in seconds."""
+    """The settings of the connection: urls (amqp:// or amqps://), files (paths, "" for none) and the heartbeat in seconds."""
 
     __slots__ = ("ca_file", "cert", "heartbeat", "key", "password_file", "urls")
 
@@ -33,7 +33,7 @@ class BrokerSettings:
         self.password_file, self.heartbeat = password_file, heartbeat
 
     def secret(self) -> str:
-        """Return what BRIDGE_AMQP_PASSWORD_FILE holds now, without the line's end; "" when it is not set.
+        """Return the present content of BRIDGE_AMQP_PASSWORD_FILE without the line's end; "" when it is not set.
 
         Raises OSError, or ValueError when it is empty, too long or not UTF-8.
         """
@@ -44,7 +44,7 @@ class BrokerSettings:
 
 
 def secret_of(content: bytes) -> str:
-    """Return the password or token that a file's content is, without the line's end.
+    """Return the password or token in a file's content, without the line's end.
 
     Raises ValueError when it is empty, too long or not UTF-8.
     """
@@ -53,14 +53,14 @@ def secret_of(content: bytes) -> str:
         raise ValueError(f"BRIDGE_AMQP_PASSWORD_FILE is empty or holds more than {MAX_SECRET} bytes")
     try:
         return content.decode()
-    except UnicodeDecodeError:  # whose own words would show a byte of it
+    except UnicodeDecodeError:  # its own words would show a byte of the secret
         raise ValueError("BRIDGE_AMQP_PASSWORD_FILE is not UTF-8") from None
 
 
 def expiry(secret: str) -> float:
-    """Return when a password that is a JSON Web Token ends, in Unix seconds; 0 when it is none, or says nothing of an end.
+    """Return when a JSON Web Token ends, in Unix seconds; 0 when the secret is no token, or names no end.
 
-    Nothing is verified: the broker does that. Source: RFC 7519 sections 4.1.4 and 7.2, RFC 7515 section 3.1.
+    Nothing is verified, because the broker does that. Source: RFC 7519 sections 4.1.4 and 7.2, RFC 7515 section 3.1.
     """
     parts = secret.split(".")
     if len(parts) != 3:
@@ -74,7 +74,7 @@ def expiry(secret: str) -> float:
 
 
 def parameters(settings: BrokerSettings, url: BrokerURL, secret: str) -> pika.ConnectionParameters:
-    """Return pika's parameters; secret is what the password file holds. Raises OSError or ValueError when a file can't be used."""
+    """Return pika's parameters; secret is the password file's content. Raises OSError or ValueError when a file can't be used."""
     numbers = url.numbers
     result = pika.ConnectionParameters(url.host, url.port, url.vhost)
     result.connection_attempts = 1
@@ -95,7 +95,7 @@ def parameters(settings: BrokerSettings, url: BrokerURL, secret: str) -> pika.Co
         user = "guest" if url.user is None else url.user
         password = secret or url.password or ("guest" if user == "guest" and url.password is None else "")
         result.credentials = PlainCredentials(user, password, erase_on_connect=True)
-    # what `rabbitmqctl list_connections client_properties` and the management page show, to tell one bridge from another
+    # `rabbitmqctl list_connections client_properties` and the management page show these, to tell one bridge from another
     result.client_properties = {
         "product": "sns-to-rabbitmq",
         "version": VERSION,
@@ -116,13 +116,13 @@ def tls_context(settings: BrokerSettings) -> "ssl.SSLContext":
 
 
 def describe(error: BaseException) -> str:
-    """Return pika's errors in one line: the broker's own words where there are some, else the innermost cause."""
+    """Return one line about pika's error: the broker's own words, else the innermost cause."""
     code, text = getattr(error, "reply_code", None), getattr(error, "reply_text", None)
-    if isinstance(text, bytes):  # the broker has cut it at 255 bytes, in the middle of a character (pika hands such a text on as bytes)
+    if isinstance(text, bytes):  # the broker has cut it at 255 bytes, in the middle of a character; pika hands such a text on as bytes
         text = text.decode("utf-8", "ignore")
     if text:
         return f"{code} {text}"
-    for inner in (getattr(error, "exception", None), *error.args):  # the first is where pika keeps what failed in a phase of connecting
+    for inner in (getattr(error, "exception", None), *error.args):  # pika keeps the failure of a phase of connecting in the first
         if isinstance(inner, BaseException):
             return describe(inner)
     nested = getattr(error, "exceptions", None)

@@ -1,4 +1,4 @@
-"""A channel in confirm mode: publishes go out with mandatory set, and each waits for its confirm, its return or the channel's end.
+"""A channel in confirm mode: each publish is mandatory, and waits for its confirm, its return or the channel's end.
 
 Source: RabbitMQ guides "Consumer Acknowledgements and Publisher Confirms" and "Publishers" (mandatory); AMQP 0-9-1 section 1.8.3.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from bridge.pending import PendingRequest
 
 SMALL = 3000  # bytes of header fields that fit in any frame: frame_max is 4096 at least (AMQP 0-9-1 section 4.2.3)
-MAX_METHODS = 1000  # encoded Basic.Publish methods that are kept
+MAX_METHODS = 1000  # encoded Basic.Publish methods that are remembered
 
 
 class Publish:
-    """A message on its way: all that is needed to send it, once more too, and the request that waits for its end.
+    """A message on its way to the broker: all that is needed to send it, also again, and the request that waits for the outcome.
 
-    Until the broker has taken it, it is *suspect* when a channel closed while it was in flight, because it may be the cause;
-    *accepted* says that exchange, permission and size were right when it was sent.
+    It is *suspect* when a channel closed while it was in flight, because it may be the cause. It is *accepted* when the broker has taken
+    it: exchange, permission and size were right when it was sent.
     """
 
     __slots__ = (
@@ -52,16 +52,16 @@ class Publish:
         self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
         self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
         self.sends, self.suspect, self.accepted = 0, False, False
-        self.table: dict[int, Publish] = {}  # where it waits, and under which key
+        self.table: dict[int, Publish] = {}  # it waits here, under `key`
         self.key = 0
 
     def wait_in(self, table: "dict[int, Publish]", key: int) -> None:
-        """Wait in a table until the request is over or somebody takes it out."""
+        """Wait in a table, under key, until the request is over or the table's owner takes it out."""
         self.table, self.key = table, key
         table[key] = self
 
     def leave(self, _request: "PendingRequest") -> None:
-        """The request is over: nothing is kept for it."""
+        """Leave the table, and drop the bytes, because the request is over."""
         if self.table.get(self.key) is self:
             del self.table[self.key]
         self.body = self.fields = b""
@@ -70,14 +70,15 @@ class Publish:
 class ConfirmChannel:
     """One channel with its publishes by delivery tag.
 
-    With a fence behind each publish the broker's answers tell, in their order, which ones it has accepted: a wrong exchange closes
-    the channel, so the first without an answer is the one to blame. (Basic.Qos, without consumers, changes nothing.)
+    A publish may have a *fence* behind it: a Basic.Qos, which changes nothing without consumers. The answers to fences come in their
+    order and tell which publishes the broker has accepted. A wrong exchange closes the channel, so the first publish whose fence has
+    no answer is to blame.
     """
 
     def __init__(
         self, channel: "pika.channel.Channel", transport: Transport, frame_max: int, counters: Counters, on_nack: Callable[[], None]
     ) -> None:
-        """channel is open; frame_max in bytes; on_nack() is called after a nack was told to those concerned."""
+        """channel is open; frame_max in bytes; on_nack() is called after a nack has failed its requests."""
         self.channel, self._transport, self._frame_max, self._counters, self._on_nack = channel, transport, frame_max, counters, on_nack
         self._number = channel.channel_number
         self.pending: dict[int, Publish] = {}
@@ -95,7 +96,10 @@ class ConfirmChannel:
         self.channel.confirm_delivery(self._on_confirm, callback=lambda _frame: then())
 
     def send(self, publish: Publish, fence: bool = False) -> None:
-        """Send a message; its request hears of its confirm, return or nack. Raises RoutingFailed when its headers fit in no frame."""
+        """Send a message, with a fence behind it if asked to; its request is told of confirm, return or nack.
+
+        Raises RoutingFailed when its headers do not fit in one frame.
+        """
         request = publish.request
         method = self._methods.get((publish.exchange, publish.routing_key))
         if method is None:
@@ -127,14 +131,14 @@ class ConfirmChannel:
         request.sent = self._now
 
     def take(self) -> list[Publish]:
-        """Return all that has no confirm yet, in its order, and forget it."""
+        """Return all publishes that have no confirm yet, in their order, and forget them."""
         taken = list(self.pending.values())
         self.pending.clear()
         return taken
 
     @property
     def congested(self) -> bool:
-        """Whether the broker has stopped reading and too much waits for it already."""
+        """Whether the broker has stopped reading, and too many bytes wait for it."""
         return self._transport.congested
 
     def _on_fence(self, _frame: object) -> None:
@@ -168,9 +172,9 @@ class ConfirmChannel:
     def _on_return(
         self, _channel: "pika.channel.Channel", method: spec.Basic.Return, properties: "pika.BasicProperties", _body: bytes
     ) -> None:
-        """An unroutable message comes back, and then its ack, which proves nothing.
+        """Fail the request of a message that came back as unroutable. Its ack, which follows, is ignored.
 
-        A return has no delivery tag. If the same MessageId is in flight twice, neither of the two is believed.
+        A return has no delivery tag. If the same MessageId is in flight twice, both requests fail.
         """
         self._counters.add("returns_total")
         error = Unroutable(f"no queue is bound for exchange {method.exchange!r} and routing key {method.routing_key!r}")

@@ -1,4 +1,4 @@
-"""One connection to one broker: its way up to two channels that take publishes, and its end.
+"""One connection to one broker, from its start to two channels that take publishes, and to its end.
 
 Source: AMQP 0-9-1 section 1.4 (connection); RabbitMQ guides "Connections", "Blocked Connection Notifications", "OAuth 2" (update-secret).
 """
@@ -19,7 +19,7 @@ from bridge.errors import BridgeError
 
 
 class LinkOwner:
-    """What a link tells; each function gets the link first."""
+    """What a link tells its owner; each function gets the link as its first argument."""
 
     def link_ready(self, link: "BrokerLink") -> None:
         """Both channels take publishes."""
@@ -28,7 +28,7 @@ class LinkOwner:
         """BRIDGE_QUEUE can't be used; `BrokerLink.set_up` tries again."""
 
     def link_lost(self, link: "BrokerLink", error: BaseException) -> None:
-        """The connection has ended, or could not be made. Nothing is told after this."""
+        """The connection has ended, or could not be made. No other call follows."""
 
     def link_blocked(self, link: "BrokerLink", reason: str) -> None:
         """The broker takes no publishes for a while; reason is "" when it does again."""
@@ -37,7 +37,7 @@ class LinkOwner:
         """A channel that took publishes has closed. It opens again at once."""
 
     def channel_open(self, link: "BrokerLink") -> None:
-        """A channel that had closed takes publishes again."""
+        """A channel that had closed is open again and takes publishes."""
 
     def accepted(self, link: "BrokerLink", publish: Publish) -> None:
         """The broker has accepted a message on the trial channel; its confirm is still to come."""
@@ -49,7 +49,7 @@ class LinkOwner:
 class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
     @property
     def transport(self) -> Transport:
-        """What `Services.adopt` has made for it."""
+        """The transport that `Services.adopt` has made for it."""
         transport = self._transport
         assert isinstance(transport, Transport)
         return transport
@@ -58,8 +58,8 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
 class BrokerLink:
     """A connection with its two channels.
 
-    `main` takes messages to exchanges that are proven, `trial` all others; each is None while it is not open. `queue` is what became
-    of BRIDGE_QUEUE. secret is what it was opened or renewed with, which ends at `expires` (Unix seconds, 0 for never).
+    `main` takes messages to exchanges that are proven, `trial` all others; each is None while it is not open. `queue` tells how
+    BRIDGE_QUEUE was declared. `secret` is the one that it was opened or renewed with; it ends at `expires` (Unix seconds, 0 for never).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class BrokerLink:
         self.blocked = self.ready = self.ended = self.closing = False
 
     def connect(self, secret: str) -> None:
-        """Start, with what the password file holds. The owner hears of what becomes of it, also when another file can't be read."""
+        """Start to connect; secret is the password file's content. The owner is told of the outcome, also when a file can't be read."""
         self.secret, self.expires = secret, broker.expiry(secret)
         try:
             parameters = broker.parameters(self._settings, self.url, secret)
@@ -94,11 +94,11 @@ class BrokerLink:
                 on_close_callback=lambda _connection, error: self.lost(error),
                 custom_ioloop=self._loop.services,
             )
-        except Exception as error:  # a file that can't be read now may be there at the next try
+        except Exception as error:  # a file that can't be read now may be readable at the next try
             self.lost(error)
 
     def lost(self, error: BaseException) -> None:
-        """It has ended; the owner hears of it once."""
+        """End with an error; the owner is told once."""
         if not self.ended:
             self.ended, self.ready = True, False
             self.connection = None
@@ -161,13 +161,13 @@ class BrokerLink:
     def _channel_closed(self, channel: ConfirmChannel, error: Exception) -> None:
         connection = self.connection
         if connection is None or not connection.is_open or self.closing:
-            return  # the connection's own end follows, or was asked for
+            return  # the connection's own end follows, or the bridge closes it
         main = channel in (self.main, self._leaving)
         if main:
             self.main = self._leaving = None
         elif channel is self.trial:
             self.trial = None
-        else:  # before it was ever used: nothing here can mend that
+        else:  # it closed before it was used, and another one would too
             self.close()
             self.lost(error)
             return
@@ -175,7 +175,7 @@ class BrokerLink:
         self._owner.channel_closed(self, channel, error)
 
     def replace_main(self, why: str) -> None:
-        """Close the main channel, for another one. Nothing may be sent on it any more: the broker would close the connection."""
+        """Close the main channel and open another one. The broker would close the connection if more were sent on the old one."""
         if self.main is not None and self.main.channel.is_open:
             self._leaving, self.main = self.main, None
             self._leaving.channel.close(reply_text=why)
@@ -183,7 +183,7 @@ class BrokerLink:
     # ---- its credential, and its end
 
     def renew(self, secret: str, then: Callable[[], None]) -> None:
-        """Give the broker a new password or token (connection.update-secret); then() is called when it has taken it.
+        """Send the broker a new password or token (connection.update-secret); then() is called when it has taken it.
 
         A broker that does not take it closes the connection.
         """
@@ -192,11 +192,11 @@ class BrokerLink:
             self.connection.update_secret(secret, "BRIDGE_AMQP_PASSWORD_FILE has changed", lambda _frame: then())
 
     def take(self) -> list[Publish]:
-        """Return all that has no confirm yet, and forget it."""
+        """Return all publishes that have no confirm yet, and forget them."""
         return [publish for channel in (self._leaving, self.main, self.trial) if channel is not None for publish in channel.take()]
 
     def fail(self, error: BridgeError) -> None:
-        """All that has no confirm yet ends with this error."""
+        """Fail all requests that have no confirm yet with this error."""
         for publish in self.take():
             publish.request.failed(error)
 

@@ -1,13 +1,13 @@
-"""What is known of the exchanges that messages go to: which ones take them, and which are wrong for some seconds more. No sockets here.
+"""What is known of exchanges: which ones take messages, and which were wrong a moment ago. No sockets here.
 
 Source: AMQP 0-9-1 section 1.8.3.7 and RabbitMQ "Access Control": a publish to an exchange that does not exist (404) or must not be
-written to (403) closes the channel, and with it goes everything else that is in flight there.
+written to (403) closes the channel, and all else that is in flight there is lost with it.
 """
 
 from bridge.errors import RoutingFailed
 
 REFUSED = 5.0  # seconds for which a wrong exchange is not tried again
-CAREFUL = 60.0  # seconds for which each message to an exchange is tried first, after one of them alone was refused
+CAREFUL = 60.0  # seconds for which each message to an exchange is tried first, after one message was refused for itself
 MAX_EXCHANGES = 1000  # templates can make any number of names
 
 UNKNOWN, PROVEN, CHECKED = "unknown", "proven", "checked"
@@ -44,7 +44,7 @@ class Exchanges:
             self.proven.add(exchange)
 
     def refuse(self, exchange: str, explanation: str, now: float) -> None:
-        """The broker takes no message for this exchange."""
+        """The broker takes no message for this exchange; explanation is the text of later RoutingFailed errors."""
         self.proven.discard(exchange)
         self._bound(self._refused)
         self._refused[exchange] = now + REFUSED, explanation
@@ -60,7 +60,7 @@ class Exchanges:
         self.proven.clear()
 
     def forget(self) -> None:
-        """There is another connection, or another credential: everything can be otherwise."""
+        """Forget everything, because another connection or credential may have other rights."""
         self.proven.clear()
         self._refused.clear()
         self._checked.clear()

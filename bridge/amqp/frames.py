@@ -1,7 +1,7 @@
 """A publish as bytes: the frames of Basic.Publish, with the properties and headers that a message gets. No sockets here.
 
-pika builds these frames from objects, 24 us a message with our headers; written out by hand it is a fifth of that.
-The unit tests hold the two encoders against each other. Source: AMQP 0-9-1 sections 2.3.5, 4.2.5.5 and 4.2.6; types of
+pika builds these frames from objects in 24 us a message with our headers; written out by hand they take a fifth of that.
+The unit tests compare the two encoders. Source: AMQP 0-9-1 sections 2.3.5, 4.2.5.5 and 4.2.6; types of
 table fields as RabbitMQ reads them ("AMQP 0-9-1 errata", section 3).
 """
 
@@ -18,8 +18,8 @@ from bridge.sns.message import Notification
 APP_ID = "sns-to-rabbitmq"
 DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless the delivery policy sets another
 
-# Unsigned attributes must not take on a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's
-# own (and ours); the trace's two are checked first (tracing.py). Message attributes of these names stay in the envelope only.
+# Unsigned attributes must not get a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's own (and ours). The
+# two of a trace are checked first (tracing.py). Message attributes of these names stay in the envelope only.
 _RESERVED = re.compile(r"CC|BCC|x-.*|trace(?:parent|state)", re.IGNORECASE | re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MIN_INT64, _MAX_INT64 = -(1 << 63), (1 << 63) - 1
@@ -45,7 +45,7 @@ _INT64_KIND = ord("l")
 
 
 def content_type(header: str | None) -> bytes:
-    """Return the content type to publish: that of the request's (unsigned) header, if a short string of UTF-8 can hold it."""
+    """Return the content type to publish: the request's (unsigned) header when it is ASCII of at most 255 bytes, else the default."""
     known = _known_types.get(header)
     if known is None:
         known = header.encode() if header and len(header) <= 255 and header.isascii() else DEFAULT_CONTENT_TYPE
@@ -67,12 +67,12 @@ def publish_method(channel: int, exchange: str, routing_key: str) -> bytes:
 
 
 def fence(channel: int) -> bytes:
-    """Return a method (Basic.Qos) that changes nothing without consumers; its answer comes behind that of what was sent before it."""
+    """Return a method (Basic.Qos) that changes nothing without consumers; its answer tells that all before it was processed."""
     return bytes(frame.Method(channel, spec.Basic.Qos()).marshal())
 
 
 def refused_publish(channel: int, exchange: str, routing_key: str) -> bytes:
-    """Return a publish that RabbitMQ refuses (406) after it has checked exchange and permission: its expiration is no number."""
+    """Return a publish that RabbitMQ refuses (406) after it has checked exchange and permission, because its expiration is no number."""
     properties = bytes((len(_NO_NUMBER),)) + _NO_NUMBER
     header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, 0, 1 << 8)
     return publish_method(channel, exchange, routing_key) + header + properties + _END
@@ -91,7 +91,7 @@ def topic_fields(topic_arn: str) -> bytes:
 def header_fields(message_id: str, subject: str | None, subscription_arn: str | None, trace: Trace | None = None) -> bytes:
     """Return the header fields of a message: its id for deduplication, Subject (signed), subscription (from an unsigned header), trace.
 
-    Consumers take a header for text and may fail on what is not UTF-8, hence no subscription that is no ASCII.
+    A subscription that is not ASCII is left out, because consumers take a header for text and may fail on other bytes.
     """
     fields = _DEDUPLICATION + message_id.encode()
     if subject is not None:
@@ -106,7 +106,7 @@ def header_fields(message_id: str, subject: str | None, subscription_arn: str | 
 
 
 def _subscription_field(subscription_arn: str) -> bytes:
-    """Return the field, or b"" when the header's text can't be one."""
+    """Return the field, or b"" when the header's text is too long or not ASCII."""
     fits = len(subscription_arn) <= MAX_SUBSCRIPTION and subscription_arn.isascii()
     field = long_string(b"x-sns-subscription-arn", subscription_arn.encode()) if fits else b""
     if len(subscription_arn) <= MAX_KNOWN_LENGTH:
@@ -117,8 +117,10 @@ def _subscription_field(subscription_arn: str) -> bytes:
 
 
 def attribute_fields(message: Notification) -> tuple[bytes, int]:
-    """Return the MessageAttributes (unsigned) as header fields, and how many of them can't be: those that are not text, not base64, or
-    whose name is longer than 255 bytes. A Number that is whole and fits becomes int64, Binary becomes bytes, all else text.
+    """Return the MessageAttributes (unsigned) as header fields, and the number of those that can't be fields.
+
+    Those are not text, not base64, or have a name of more than 255 bytes. A whole Number in its range becomes int64, Binary becomes
+    bytes, all else text.
     """
     fields = []
     left_out = message.left_out
@@ -144,7 +146,7 @@ def attribute_fields(message: Notification) -> tuple[bytes, int]:
 
 
 def _field_name(name: str) -> bytes:
-    """Return an attribute's name as a table field begins with it, or b"" when it is reserved. Raises ValueError when it can't be one."""
+    """Return an attribute's name as the start of a table field, or b"" when it is reserved. Raises ValueError when it does not fit."""
     key = name.encode()
     if len(key) > 255:
         raise ValueError("a name of more than 255 bytes")
@@ -156,12 +158,12 @@ def _field_name(name: str) -> bytes:
 
 
 def room_for_fields(frame_max: int, content_type: bytes, message_id: bytes) -> int:
-    """Return how many bytes of header fields fit: all properties of a message travel in one frame (section 4.2.6)."""
+    """Return how many bytes of header fields fit, because all properties of a message must be in one frame (section 4.2.6)."""
     return frame_max - 8 - 14 - _FIXED - len(content_type) - len(message_id)
 
 
 def fitting(fields: bytes, room: int) -> tuple[bytes, int]:
-    """Return those of some header fields that fit in so many bytes, in their order, and the number of those that do not."""
+    """Return the header fields that fit in room bytes, in their order, and the number of those that do not."""
     kept, left_out, at = [], 0, 0
     while at < len(fields):
         kind = at + 1 + fields[at]

@@ -1,4 +1,4 @@
-"""The one loop that everything runs on: pika's own, turned by us, so that a turn is bounded and what it has written leaves in one send.
+"""The one loop that everything runs on: pika's own, turned here, so that a turn is bounded and its writes leave in one send.
 
 Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection and the clients' connections share).
 """
@@ -13,7 +13,7 @@ from pika.adapters.select_connection import IOLoop, PollEvents
 
 from bridge.amqp.transport import Services
 
-TURN = 32  # visits of a lane in one turn at least: the broker has work while the rest waits
+TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
 READ: int = PollEvents.READ
 WRITE: int = PollEvents.WRITE
 
@@ -28,7 +28,7 @@ class Lane(deque[Callable[[], None]]):
 
 
 class Guarded:
-    """An I/O loop whose callbacks can't end it: what one raises is handed to `broken`, and the loop goes on.
+    """An I/O loop whose callbacks can't end it: an exception of one is handed to `broken`, and the loop goes on.
 
     It has the methods of pika's `AbstractSelectorIOLoop`, whose contracts the docstrings there give.
     """
@@ -90,15 +90,15 @@ class Loop:
         self.call_later: Callable[[float, Callable[[], object]], object] = guarded.call_later
         self.cancel: Callable[[object], None] = guarded.remove_timeout
         self.add: Callable[[int, Callable[[int, int], None], int], None] = guarded.add_handler
-        # without a guard, for what only stands in a lane: its visit has the guard
+        # without a guard, because these callbacks only queue a visit, which has a guard of its own
         self.watch: Callable[[int, Callable[[int, int], None], int], None] = self._ioloop.add_handler
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
-        # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers are sure of a part of
-        # each turn. A TLS handshake that begins costs as much as fifty messages: by turns the newest, so that some clients are served in a
-        # flood of others, and the oldest, so that none is left behind in a steady stream.
+        # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
+        # turn. The start of a TLS handshake costs as much as fifty messages. Handshakes are served by turns: the newest, so that some
+        # clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), Lane(0.02), Lane(0.01)
-        self.turn = TURN  # visits of a lane in one turn; it grows with the number of clients, because each turn goes by all that are ready
+        self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
 
     def _amqp_broken(self, error: Exception) -> None:
@@ -123,7 +123,7 @@ class Loop:
             ioloop.deactivate_poller()
 
     def _serve(self) -> None:
-        """Make a turn's visits; those that are left come in the next turn, which does not wait then."""
+        """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait."""
         for lane in (self.trusted, self.newcomers, self.handshakes):
             if lane:
                 until = monotonic() + lane.budget
@@ -163,4 +163,4 @@ class Loop:
 
 
 def _nothing() -> None:
-    """Its being there keeps the next poll from waiting."""
+    """A callback that is due keeps the next poll from waiting."""

@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ: which channel a message goes by, and what becomes of it when a channel closes.
+"""Publishing to RabbitMQ: which channel a message takes, and what happens to it when a channel closes.
 
 Source: RabbitMQ guides "Consumer Acknowledgements and Publisher Confirms" and "Publishers" (exchanges that do not exist).
 """
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 class Publisher(KeptLink):
     """Publishes by one of the link's two channels, and sends again what was in flight when one closes.
 
-    A wrong exchange closes the channel under all that is in flight there, so the *main* channel takes messages to exchanges that are
-    proven on this link, and the *trial* channel all others. What was in flight when a channel closes is sent again, and answered by
-    the confirm of that: a message can be in the queue twice then, which SNS's consumers expect, and is never answered 200 without it.
+    A wrong exchange closes the channel, and all that is in flight there is lost. So the *main* channel takes messages to exchanges that
+    are proven on this link, and the *trial* channel all others. What was in flight on a channel that closes is sent again, and answered
+    by the second confirm. So a message can be in the queue twice, which SNS's consumers expect; none is answered 200 without a confirm.
     """
 
     def __init__(self, loop: Loop, settings: BrokerSettings, queue: tuple[str, str, str] | None, log: Log, counters: Counters) -> None:
@@ -72,10 +72,11 @@ class Publisher(KeptLink):
         fields: bytes,
         envelope: bool,
     ) -> None:
-        """Send a message; `request` hears of its confirm, return, nack or loss. Raises as `check`, or RoutingFailed.
+        """Send a message; `request` is told of confirm, return, nack or loss. Raises as `check`, or RoutingFailed.
 
-        fields are the header fields, the needed ones first; when the body is the envelope, which has them all, those that do not
-        fit in a frame are left out and counted.
+        body is bytes, content_type at most 255 bytes, timestamp in Unix seconds. fields are the encoded header fields, the needed ones
+        first. envelope tells whether the body is the envelope, which holds the attributes; then fields that do not fit in a frame are
+        left out and counted.
         """
         publish = Publish(request, exchange, routing_key, body, content_type, timestamp, fields, envelope)
         link = self._link
@@ -100,7 +101,7 @@ class Publisher(KeptLink):
             self._counters.add("attributes_left_out_total", number)
 
     def _try(self) -> None:
-        """Send what waits, in its order, as far as channels are open and the broker is not asked about too many at a time."""
+        """Send what waits, in its order, as far as channels are open and fences are free."""
         link = self._link
         while self._waiting and link is not None and link.ready and not link.blocked:
             publish = next(iter(self._waiting.values()))
@@ -123,7 +124,7 @@ class Publisher(KeptLink):
             self._try()
 
     def channel_closed(self, link: BrokerLink, channel: ConfirmChannel, error: Exception) -> None:
-        """Find the message that is to blame, if it is known; send all others again."""
+        """Fail the message that is to blame, if it is known; send all others again."""
         by_broker = isinstance(error, ChannelClosedByBroker)
         if by_broker:
             self._log.error("channel_closed", broker=self.address, explanation=describe(error))
@@ -132,7 +133,7 @@ class Publisher(KeptLink):
         if link is not self._link:  # it was replaced
             self.send_again(again, suspect=by_broker)
             return
-        if fenced:  # the broker has taken what was sent before it, and nothing that was sent after it
+        if fenced:  # the broker has taken all that was sent before the first of these, and nothing that was sent after it
             self._blame(link, fenced[0], error)
             unread = set(map(id, fenced[1:]))
             for publish in again:
@@ -144,7 +145,7 @@ class Publisher(KeptLink):
         self.send_again(again, suspect=by_broker and not fenced)
 
     def _blame(self, link: BrokerLink, publish: Publish, error: Exception) -> None:
-        """One message has closed the channel: its exchange is wrong, or the message is."""
+        """Fail the message that has closed the channel: its exchange is wrong, or the message itself."""
         now, code, words = monotonic(), _code(error), describe(error)
         refused: BridgeError = RoutingFailed(
             f"the broker refuses messages to exchange {publish.exchange!r}: {words} (BRIDGE_EXCHANGE or BRIDGE_ROUTES)"
@@ -160,7 +161,7 @@ class Publisher(KeptLink):
         publish.request.failed(refused)
 
     def send_again(self, publishes: list[Publish], suspect: bool) -> None:
-        """Send messages again, before all that waits. Those that went through several channels without success are answered."""
+        """Send messages again, before all that waits. Those that were sent MAX_SENDS times are answered."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         for publish in publishes:
@@ -179,26 +180,28 @@ class Publisher(KeptLink):
         self._try()
 
     def link_in_use(self) -> None:
-        """Everything can be otherwise on this link, or with this credential: what was refused is tried again."""
+        """Forget what is known of exchanges, because a new link or credential may have other rights."""
         self._ready_at, self._doubt = monotonic(), FIRST_DOUBT
         self._exchanges.forget()
         self._try()
 
     def channel_open(self, link: BrokerLink) -> None:
-        """Go on where it had stopped."""
+        """Send what waits for this channel."""
         if link is self._link:
             self._try()
 
     def give_up(self, error: BridgeError) -> None:
-        """All that waits ends with this error."""
+        """Fail all that waits with this error."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         for publish in waiting:
             publish.request.failed(error)
 
     def nacked(self, link: BrokerLink) -> None:
-        """Replace a channel that nacks, now and then. One that opened while a quorum queue had no leader can nack for ever:
-        RabbitMQ 3.10's goes on asking the dead one. A queue that is full nacks on the next channel just the same.
+        """Replace a channel that nacks, now and then.
+
+        A channel that opened while a quorum queue had no leader can nack without end, because RabbitMQ 3.10 goes on asking the dead
+        leader. A full queue nacks on the next channel too.
         """
         if link.main is None or monotonic() < self._ready_at + self._doubt:
             return
@@ -207,7 +210,7 @@ class Publisher(KeptLink):
         link.replace_main("nacks on this channel, so the next is tried")
 
     def link_blocked(self, link: BrokerLink, reason: str) -> None:
-        """A broker with an alarm confirms nothing for long: what waits is answered now."""
+        """Answer what waits, because a broker with an alarm confirms nothing for a long time."""
         if not reason:
             self._log.info("broker_unblocked", broker=self.address)
             self._try()

@@ -1,4 +1,4 @@
-"""BRIDGE_QUEUE at the broker: declared as a durable quorum queue, or used as it is when it is there in another form, and bound.
+"""BRIDGE_QUEUE at the broker: declared as a durable quorum queue, or used as it is when it exists in another form, and bound.
 
 Source: AMQP 0-9-1 sections 1.7.2.1 (queue.declare, equivalence), 1.7.2.4 (queue.bind); RabbitMQ guides "Queues" and "Quorum Queues".
 """
@@ -19,9 +19,8 @@ _DIFFERENT = re.compile(r"inequivalent arg '([^']+)'.* but current is (.*)", re.
 
 
 class DeclaredQueue:
-    """What became of BRIDGE_QUEUE. problem: why it can't be used, or ""; warnings: what its messages are not safe from.
-
-    quorum tells whether it is a durable quorum queue, and arguments what it has been declared with.
+    """The outcome of declaring BRIDGE_QUEUE. `problem` says why it can't be used, or is ""; `warnings` say what its messages are not safe
+    from. `quorum` tells whether it is a durable quorum queue; `arguments` are those that it was declared with.
     """
 
     __slots__ = ("arguments", "problem", "quorum", "warnings")
@@ -33,10 +32,10 @@ class DeclaredQueue:
 
 
 def ask(connection: "pika.SelectConnection", question: Question, then: Callable[[Any, Exception], None]) -> None:
-    """Ask the broker something on a channel of its own, because a no closes the channel.
+    """Ask the broker something on a channel of its own, because a refusal closes the channel.
 
     question(channel, answered) sends one method, whose reply goes to answered. then(reply, error) is called when the channel is
-    closed; reply is None when the answer was no, and error has the broker's words. It is not called when the connection ends before.
+    closed; reply is None after a refusal, and error has the broker's words. It is not called when the connection ends before.
     """
     replies: list[Any] = []
 
@@ -55,8 +54,8 @@ def ask(connection: "pika.SelectConnection", question: Question, then: Callable[
 def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], then: Callable[[DeclaredQueue], None]) -> None:
     """Declare and bind queue = (name, exchange, binding key); then(result) is called once, unless the connection ends before.
 
-    A queue that is there in another form is used as it is. Each refusal of the broker names one argument in which it differs; with
-    that taken over, the next one shows, until it is known whether the queue is replicated.
+    A queue that exists in another form is used as it is. Each refusal of the broker names one argument that differs. The argument's
+    value is taken over, so the next refusal names the next one, until it is known whether the queue is replicated.
     """
     name, exchange, key = queue
     result = DeclaredQueue()
@@ -73,7 +72,7 @@ def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], th
         bind()
 
     def look(refusal: Exception) -> None:
-        """Whether it is there at all."""
+        """Ask whether the queue exists at all."""
         ask(
             connection,
             lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered),
@@ -108,7 +107,7 @@ def declare(connection: "pika.SelectConnection", queue: tuple[str, str, str], th
 
 
 def _difference(error: Exception) -> tuple[str, int | str | bool | None]:
-    """Return the argument in which the queue that is there differs, by the broker's refusal, and its value; None when that is not told."""
+    """Return the argument in which the existing queue differs, by the broker's refusal, and its value, None when that is not told."""
     if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
         return "", None
     found = _VALUE.search(describe(error))
@@ -123,7 +122,7 @@ def _difference(error: Exception) -> tuple[str, int | str | bool | None]:
 
 
 def _warnings(name: str, error: Exception) -> list[str]:
-    """Read from the broker's refusal in what the queue that is there differs, and say what that costs."""
+    """Return what the existing queue's difference costs, by the broker's refusal."""
     if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
         return []
     found = _DIFFERENT.search(describe(error))

@@ -1,7 +1,7 @@
 """The stream under pika: pika's documented I/O services interface with a transport of our own.
 
-pika's own transport sends each of a publish's three frames by itself and turns the writability watcher on and off around
-it. This one gathers what a turn of the loop writes, whoever writes it, and sends it in one go; plain or TLS alike.
+pika's own transport sends each of a publish's three frames by itself, and turns the writability watcher on and off around
+it. This one gathers all that a turn of the loop writes and sends it at once, plain or by TLS.
 Source: `pika.adapters.utils.nbio_interface`, whose contracts the docstrings there give.
 """
 
@@ -21,12 +21,12 @@ RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps 
 
 
 def is_tls(sock: socket.socket) -> bool:
-    """Tell whether a socket speaks TLS. (ssl costs a start a tenth of its time and memory, so who needs no TLS does not import it.)"""
+    """Tell whether a socket speaks TLS. It does not import ssl, which would cost a start a tenth of its time and memory."""
     return hasattr(sock, "do_handshake")
 
 
 def would_block() -> tuple[type[OSError], ...]:
-    """Return what a socket raises that is not ready; TLS's own words for it once something speaks TLS."""
+    """Return the exceptions of a socket that is not ready; TLS's own are among them once something speaks TLS."""
     tls = sys.modules.get("ssl")
     return BlockingIOError, InterruptedError, *((tls.SSLWantReadError, tls.SSLWantWriteError) if tls else ())
 
@@ -39,7 +39,7 @@ class Transport(AbstractStreamTransport):
         self._protocol = protocol
         self._services = services
         self._written: list[bytes] = []  # in this turn
-        self._unsent: bytes | memoryview = b""  # what the socket did not take; it goes out first, unchanged (TLS wants that)
+        self._unsent: bytes | memoryview = b""  # what the socket did not take; it is sent first and unchanged, as TLS requires
         self._open = True
         self.turned = True  # whether the loop has turned since a publish last looked at the clock
         self._tls = is_tls(sock)
@@ -85,7 +85,7 @@ class Transport(AbstractStreamTransport):
                 data = self._sock.recv(RECEIVE)
         except would_block():
             return
-        except Exception as error:  # pika tells a protocol breach by an exception of its own
+        except Exception as error:  # pika raises exceptions of its own for a breach of the protocol
             self._end(error)
             return
         self._protocol.eof_received()
@@ -93,7 +93,7 @@ class Transport(AbstractStreamTransport):
 
     @property
     def congested(self) -> bool:
-        """Whether the broker has stopped reading and too much waits for it already; deliveries end, their bytes here do not."""
+        """Whether the broker has stopped reading, and more than MAX_UNSENT waits for it. Requests end in time; their bytes here stay."""
         return bool(self._unsent) and self.get_write_buffer_size() > MAX_UNSENT
 
     def abort(self) -> None:
@@ -127,7 +127,7 @@ class Transport(AbstractStreamTransport):
 
 
 class _Connecting(AbstractIOReference):
-    """A connection between the connected socket and its transport: the TLS handshake, in steps on the loop."""
+    """The time between a connected socket and its transport: the TLS handshake, in steps on the loop."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class _Connecting(AbstractIOReference):
         services.add_callback_threadsafe(self._begin)
 
     def cancel(self) -> bool:
-        """Give up before on_done was called; tell whether there was something to give up."""
+        """Give up, so that on_done is not called; tell whether it had not been called yet."""
         if self._over:
             return False
         self._finish()
@@ -165,7 +165,7 @@ class _Connecting(AbstractIOReference):
         self._step()
 
     def _shaken(self) -> bool:
-        """Go a step further in the handshake; tell whether it is done."""
+        """Take a step of the handshake; tell whether it is done."""
         import ssl
 
         descriptor = self._sock.fileno()
@@ -203,7 +203,7 @@ class _Connecting(AbstractIOReference):
 
 
 class _Answer(AbstractIOReference):
-    """An answer that is there already, told in a later turn as pika wants it."""
+    """An answer that is known already. It is told in a later turn, as pika requires."""
 
     def __init__(self, services: "Services", answer: Any, on_done: Callable[[Any], None]) -> None:
         self._on_done: Callable[[Any], None] | None = on_done
@@ -215,13 +215,13 @@ class _Answer(AbstractIOReference):
             on_done(answer)
 
     def cancel(self) -> bool:
-        """Tell whether the answer had not been told yet; it will not be."""
+        """Give up, so that the answer is not told; tell whether it had not been told yet."""
         on_done, self._on_done = self._on_done, None
         return on_done is not None
 
 
 class Services(SelectorIOServicesAdapter):
-    """pika's I/O services, with our transport in place of pika's; there is more than one while a connection replaces another."""
+    """pika's I/O services, with our transport in place of pika's. It has two transports while a connection replaces another."""
 
     def __init__(self, native_loop: Any) -> None:
         super().__init__(native_loop)
@@ -232,7 +232,7 @@ class Services(SelectorIOServicesAdapter):
     ) -> AbstractIOReference:
         """See `AbstractIOServices.getaddrinfo`. pika asks for a name in a thread; an address needs none.
 
-        That no thread can start now (a limit on processes) is an answer like any other: the publisher tries again later.
+        When no thread can start (a limit on processes), the answer is an error, and the publisher tries again later.
         """
         answer: Any
         try:

@@ -1,4 +1,4 @@
-"""An AMQP URL -> its parts, or a clear word about what is wrong, without the URL itself: a password may be in there. No sockets here.
+"""An AMQP URL -> its parts, or a clear error without the URL itself, because it may hold a password. No sockets here.
 
 Source: RabbitMQ "AMQP URI Specification" and "AMQP URI Query Parameters"; RFC 3986 sections 2.1 and 3.
 """
@@ -10,7 +10,7 @@ PORT, TLS_PORT = 5672, 5671
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AUTHORITY_END = re.compile("([/?])")
 _NAME = re.compile(r"[a-z_]{1,40}")
-_SETTINGS = {  # RabbitMQ's parameters that are settings here, because a secret or a file is not followed in a URL
+_SETTINGS = {  # RabbitMQ's parameters that are settings here, because a secret or file in a URL can't be followed
     "cacertfile": "set BRIDGE_AMQP_CA_FILE",
     "certfile": "set BRIDGE_AMQP_CERT",
     "keyfile": "set BRIDGE_AMQP_KEY",
@@ -18,7 +18,7 @@ _SETTINGS = {  # RabbitMQ's parameters that are settings here, because a secret 
     "fail_if_no_peer_cert": "leave it out, because it is for servers",
     "depth": "leave it out",
 }
-_NUMBERS = {  # what is taken, with the least and the greatest
+_NUMBERS = {  # parameters that are taken, with the least and the greatest value
     "heartbeat": (0, 65535),  # seconds
     "connection_timeout": (1, 60_000),  # milliseconds
     "channel_max": (4, 65535),  # the bridge has up to three channels at a time
@@ -55,7 +55,7 @@ class BrokerURL:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError:  # whose own words could hold a piece of the password
+        except ValueError:  # its own words could hold a piece of the password
             raise ValueError("holds no HOST:PORT that can be read; a [ or ] in a password is written %5B or %5D") from None
         if not host:
             raise ValueError("names no host: amqp://USER@HOST:PORT/VHOST")
@@ -96,7 +96,7 @@ class BrokerURL:
             self.server_name = value
         else:
             shown = f"the parameter {name}" if _NAME.fullmatch(name) else "a parameter"
-            raise ValueError(f"{shown} is not known; there are {', '.join(TAKEN)}")
+            raise ValueError(f"{shown} is not known; known are {', '.join(TAKEN)}")
 
     def __str__(self) -> str:
         """Return host:port/vhost, fit for a log."""

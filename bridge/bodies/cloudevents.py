@@ -1,7 +1,7 @@
 """A message as a CloudEvent 1.0 in structured mode. No sockets here.
 
-Source: CloudEvents 1.0.2, JSON event format section 3, SNS adapter ("Notification") and distributed tracing extension. `source` is
-the TopicArn, which is signed, where the adapter has the subscription's ARN, which is not; `data` is the Message, not the envelope.
+Source: CloudEvents 1.0.2, JSON event format section 3, SNS adapter ("Notification") and distributed tracing extension. Unlike the
+adapter's, `source` is the TopicArn, because that is signed and the subscription's ARN is not; `data` is the Message, not the envelope.
 """
 
 import base64
@@ -19,15 +19,15 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def of_notification(message: Notification, trace: Trace | None) -> bytes:
     """Return a Notification's event, JSON in UTF-8.
 
-    The Message stays text, even if it is JSON: as a JSON value it could lose its numbers' digits, its white space or a
-    member that is there twice. A Subject that is empty or holds what a CloudEvents string may not is left out.
+    The Message stays text, even if it is JSON, because as a JSON value it could lose digits of numbers, white space or a duplicate
+    member. A Subject that is empty or no CloudEvents string is left out.
     """
     subject = {"subject": message.subject} if message.subject and all(map(_allowed, message.subject)) else {}
     return _event(message.message_id, message.topic_arn, trace, **subject, time=message.timestamp_text, **_text(message.message))
 
 
 def of_raw(message_id: str, topic_arn: str, body: bytes, trace: Trace | None) -> bytes:
-    """Return the event of a raw delivery's body, JSON in UTF-8; what is no UTF-8 becomes `data_base64`."""
+    """Return the event of a raw delivery's body, JSON in UTF-8; a body that is not UTF-8 becomes `data_base64`."""
     try:
         data = _text(body.decode())
     except UnicodeDecodeError:
@@ -45,6 +45,6 @@ def _event(message_id: str, topic_arn: str, trace: Trace | None, **members: str)
 
 
 def _allowed(character: str) -> bool:
-    """CloudEvents 1.0.2, "Type System", String: no control characters, no noncharacters (Unicode section 23.7)."""
+    """Tell whether a CloudEvents string may hold a character (CloudEvents 1.0.2, "Type System", and Unicode section 23.7)."""
     code = ord(character)
     return not (code < 0x20 or 0x7F <= code < 0xA0 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE)

@@ -1,4 +1,4 @@
-"""The forms in which a message can be published: the one table that BRIDGE_BODY, the routes and the pipeline go by. No sockets here."""
+"""The table of body formats, which BRIDGE_BODY, the routes and the pipeline use. No sockets here."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ from bridge.sns.message import Notification
 
 
 class Format:
-    """One form. All bodies are bytes as they are published.
+    """One body format. Bodies are bytes, as they are published.
 
-    of_notification(received, body, trace) makes it of a Notification and the body that it came in; of_raw(message_id, topic_arn, body,
-    trace) of a raw delivery. content_type is None for the request's own. meaning continues "What is published:" in the settings' table.
+    of_notification(received, body, trace) makes the body of a Notification and its envelope; of_raw(message_id, topic_arn, body, trace)
+    that of a raw delivery. content_type is None for the request's own. meaning continues "What is published:" in the settings' table.
     """
 
     __slots__ = ("content_type", "has_attributes", "meaning", "name", "of_notification", "of_raw")
@@ -25,7 +25,7 @@ class Format:
         content_type: bytes | None = None,
         has_attributes: bool = False,
     ) -> None:
-        """has_attributes: whether the body holds the MessageAttributes, so that a header may stay out."""
+        """has_attributes tells whether the body holds the MessageAttributes, so that a header which does not fit may be left out."""
         self.name, self.meaning, self.content_type, self.has_attributes = name, meaning, content_type, has_attributes
         self.of_notification, self.of_raw = of_notification, of_raw
 

@@ -1,4 +1,4 @@
-"""Where a message goes: exchange, routing key and what is published, from templates over its fields. No sockets here."""
+"""Where a message goes: exchange and routing key, from templates over its fields, and its body format. No sockets here."""
 
 import re
 
@@ -68,7 +68,7 @@ def _field(name: str, topic: TopicArn, message: Notification | None) -> str:
 
 
 class Route:
-    """One rule: the topics that it is for (None: all), the two templates, and the name of the format (formats.py) that is published."""
+    """One rule: the pattern of its topics (None: all), the two templates, and the name of the body format (formats.py)."""
 
     __slots__ = ("body", "exchange", "pattern", "routing_key")
 
@@ -83,11 +83,11 @@ class Route:
 
 
 def parse_routes(text: str, default: Route) -> list[Route]:
-    """Return the rules of a BRIDGE_ROUTES file (TOML, `[[route]]` tables) in their order. What a rule leaves out, default gives.
+    """Return the rules of a BRIDGE_ROUTES file (TOML, `[[route]]` tables) in their order. What a rule leaves out comes from default.
 
     Raises ValueError with what is wrong and where.
     """
-    import tomllib  # only needed by those who have such a file
+    import tomllib  # not at the top, because most bridges have no such file
 
     try:
         document = tomllib.loads(text)

@@ -1,7 +1,7 @@
 """The trace that a message belongs to, from a message attribute or the request's headers. No sockets here.
 
-The bridge starts no span of its own: what it was given it hands on. Source: W3C Trace Context level 1, sections 3.2
-(traceparent) and 3.3 (tracestate). What is not exactly in their form is dropped, as if it were not there; it never fails a delivery.
+The bridge starts no span of its own; it hands on the context that it gets. Source: W3C Trace Context level 1, sections 3.2
+(traceparent) and 3.3 (tracestate). A malformed context is ignored and never fails a delivery.
 """
 
 import re
@@ -34,9 +34,9 @@ class Trace:
 
 
 def find(headers: dict[str, str], message: Message | None, name: str) -> Trace | None:
-    """Return the trace, if there is one: that of the attribute `name`, which is the publisher's, before that of the header `traceparent`.
+    """Return the trace of the attribute `name`, which is the publisher's, else that of the header `traceparent`, else None.
 
-    headers have lower-case names. Neither is signed.
+    headers have lower-case names. Neither source is signed.
     """
     trace = None
     if isinstance(message, Notification) and name in message.attributes:
@@ -47,7 +47,7 @@ def find(headers: dict[str, str], message: Message | None, name: str) -> Trace |
 
 
 def _trace(parent: str, state: str) -> Trace | None:
-    """Section 3.2.4: of a later version, what version 00 knows is taken, and handed on as version 00."""
+    """Return the trace, None when it is malformed. A later version is handed on as version 00, with the fields of that (section 3.2.4)."""
     match = _PARENT.fullmatch(parent)
     if match is None or match[1] == "ff" or (match[1] == "00" and match[5]):
         return None
@@ -57,7 +57,7 @@ def _trace(parent: str, state: str) -> Trace | None:
 
 
 def _state(text: str) -> str:
-    """Return a tracestate, without the spaces around its members, or "" when any of its members is not well-formed or there twice."""
+    """Return a tracestate without the spaces around its members, or "" when a member is malformed or duplicate."""
     if not text or len(text) > MAX_STATE:
         return ""
     members = [member for member in (part.strip(" \t") for part in text.split(",")) if member]

@@ -1,7 +1,7 @@
-"""`bridge check`: try what the settings say against the broker and the queues, before SNS does.
+"""`bridge check`: try the settings against the broker and the queues, before SNS does.
 
-The way to the broker, BRIDGE_QUEUE included, is `serve`'s own (BrokerLink). Whether an exchange would take a message is asked by one
-that RabbitMQ refuses only after it has checked everything else, because its expiration is no number. Source: rabbit_channel's
+It connects and declares BRIDGE_QUEUE by the code of `serve` (BrokerLink). To learn whether an exchange would take a message, it
+publishes one whose expiration is no number: RabbitMQ refuses it only after it has checked everything else. Source: rabbit_channel's
 basic.publish in RabbitMQ 3.10 to 4.3.
 """
 
@@ -31,7 +31,7 @@ Destination = tuple[str, str | None]  # exchange and routing key; None for a key
 
 
 def check(config: Config) -> int:
-    """Print a line for each thing that was looked at; return 0 when all is well, else 1. Raises SettingError."""
+    """Print a line for each broker, queue and exchange that was looked at; return 0 when all is well, else 1. Raises SettingError."""
     _read_files(config)
     print("settings: ok")
     destinations, unseen = _destinations(config)
@@ -46,7 +46,7 @@ def check(config: Config) -> int:
 
 
 def _read_files(config: Config) -> None:
-    """Read the files that `serve` reads at its start. Raises SettingError, as it would."""
+    """Read the files that `serve` reads at its start. Raises SettingError, as `serve` does."""
     log = Log()
     Credentials(config.basic_auth_file, log)
     if config.listens and config.tls_cert:
@@ -54,7 +54,7 @@ def _read_files(config: Config) -> None:
 
 
 def _destinations(config: Config) -> tuple[list[Destination], list[str]]:
-    """Return where the settings and the topics that they name lead to, and in words the routes of which that can't be told."""
+    """Return the destinations of the topics that the settings name, and in words the routes whose destination depends on the message."""
     listed = [TopicArn(pattern.text) for pattern in config.topics if "*" not in pattern.text]
     found: dict[Destination, None] = {}
     unseen: dict[str, None] = {}
@@ -70,7 +70,7 @@ def _destinations(config: Config) -> tuple[list[Destination], list[str]]:
 
 
 def _filled(template: Template, topic: TopicArn | None) -> str | None:
-    """Return what a template gives for a topic, or for any; None when that depends on the message."""
+    """Return a template filled for a topic (None: any); None when the result depends on the message."""
     if "{" not in template.text:
         return template.text
     if topic is None or not template.of_topic_only:
@@ -82,7 +82,7 @@ def _filled(template: Template, topic: TopicArn | None) -> str | None:
 
 
 class _Look(LinkOwner):
-    """One broker, looked at from a loop of its own."""
+    """The check of one broker, on a loop of its own."""
 
     def __init__(self, config: Config, url: BrokerURL, destinations: list[Destination]) -> None:
         self._config, self._url, self._destinations = config, url, list(destinations)
@@ -93,7 +93,7 @@ class _Look(LinkOwner):
         self._over = False
 
     def run(self) -> bool:
-        """Return whether all is there."""
+        """Print what was found; return whether all is well."""
         try:
             secret = self._config.broker.secret()
         except (OSError, ValueError) as error:
@@ -118,26 +118,26 @@ class _Look(LinkOwner):
     # ---- what the link tells
 
     def link_lost(self, link: BrokerLink, error: BaseException) -> None:
-        """It could not be made, or ended before all was seen."""
+        """The connection could not be made, or ended before all was seen."""
         concerned = "BRIDGE_AMQP_URL, BRIDGE_AMQP_PASSWORD_FILE, BRIDGE_AMQP_CERT, BRIDGE_AMQP_CA_FILE"
         self._end("" if link.closing else f"broker {self._url}: {describe(error)} ({concerned})")
 
     def link_unusable(self, link: BrokerLink, problem: str) -> None:
-        """BRIDGE_QUEUE can't be declared or bound: `serve` would not get ready."""
+        """BRIDGE_QUEUE can't be declared or bound, so `serve` would not get ready."""
         self._connected(link)
         self._end(problem)
 
     def link_blocked(self, _link: BrokerLink, reason: str) -> None:
-        """An alarm: `serve` would answer 503."""
+        """The broker has an alarm, so `serve` would answer 503."""
         if reason:
             self._end(f"broker {self._url}: has blocked the connection: {reason} (a memory or disk alarm)")
 
     def channel_closed(self, _link: BrokerLink, _channel: ConfirmChannel, error: Exception) -> None:
-        """Nothing was published on it."""
+        """One of the link's channels has closed, though nothing was published on it."""
         self._end(f"broker {self._url}: {describe(error)}")
 
     def link_ready(self, link: BrokerLink) -> None:
-        """Up to here it was the way of `serve`."""
+        """`serve` would be ready now; look at the queue, then at the destinations."""
         self._connected(link)
         queue, name, declared = link.queue, self._config.queue, self._config.queue_to_declare()
         if queue is not None and declared is not None:
@@ -182,7 +182,7 @@ class _Look(LinkOwner):
 
         def question(channel: "pika.channel.Channel", answered: Any) -> None:
             number = channel.channel_number
-            channel.callbacks.add(number, spec.Basic.QosOk, answered)  # of the fence: nothing was wrong
+            channel.callbacks.add(number, spec.Basic.QosOk, answered)  # the fence's answer: nothing was refused
             if rabbitmq:
                 connection.transport.write(frames.refused_publish(number, exchange, key or "") + frames.fence(number))
             elif exchange:
@@ -205,7 +205,7 @@ class _Look(LinkOwner):
         ask(connection, question, then)
 
     def _look_at_queue(self, name: str) -> None:
-        """On the default exchange a routing key is a queue's name."""
+        """Look at a queue, because on the default exchange a routing key is a queue's name."""
         connection = self._link.connection
         assert connection is not None
 

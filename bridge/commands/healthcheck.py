@@ -1,6 +1,6 @@
 """`bridge healthcheck`: ask the bridge on this machine whether it is ready, as a container's HEALTHCHECK does.
 
-The admin listener knows (/readyz). Without one there is /healthy, on the port of the deliveries, which knows that the process lives.
+The admin listener knows (/readyz). Without one, /healthy on BRIDGE_LISTEN tells only that the process answers.
 """
 
 import socket
@@ -8,11 +8,11 @@ import ssl
 
 from bridge.config import Config
 
-PATIENCE = 2.0  # seconds for one question; there may be two, and HEALTHCHECK's own patience is 5 s
+PATIENCE = 2.0  # seconds for one request; two may be needed, and the image's HEALTHCHECK has a timeout of 5 s
 
 
 def healthcheck(config: Config) -> int:
-    """Print what it found; return 0 when the bridge is ready, or healthy where nobody can be asked for more; else 1."""
+    """Print one line; return 0 when the bridge is ready, or healthy when no admin listener can be asked; else 1."""
     if config.admin_listen is not None:
         where = _where(config.admin_listen)
         try:
@@ -22,7 +22,7 @@ def healthcheck(config: Config) -> int:
                 print(f"unhealthy: no answer from {where[0]}:{where[1]} (BRIDGE_ADMIN_LISTEN): {error.strerror or error}")
                 return 1
         else:
-            # without the default, which another program has, the bridge serves all the same
+            # another program may have the default address; the bridge serves all the same
             if status in ("200", "503") or config.admin_given:
                 print(f"{'ready' if status == '200' else 'not ready'}: {text or status or 'not HTTP'}")
                 return int(status != "200")
@@ -31,14 +31,14 @@ def healthcheck(config: Config) -> int:
 
 def _healthy(config: Config) -> int:
     if not config.listens:
-        print("healthy: nobody can be asked, because BRIDGE_LISTEN is off and there is no admin listener")
+        print("healthy: BRIDGE_LISTEN is off, and no admin listener answers")
         return 0
     host, port = where = _where(config.listen)
     try:
         status, _ = _ask(where, "/healthy", config)
     except OSError as error:
         if config.tls_client_ca_file and isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-            print("healthy: it asks for a client certificate, which this check has none of")
+            print("healthy: it requires a client certificate, and this check has none")
             return 0
         print(f"unhealthy: no answer from {host}:{port} (BRIDGE_LISTEN): {error.strerror or error}")
         return 1
@@ -50,7 +50,7 @@ def _healthy(config: Config) -> int:
 
 
 def _where(listen: tuple[str, int]) -> tuple[str, int]:
-    """Return the address to ask for one to listen on."""
+    """Return the address to connect to for an address to listen on."""
     host, port = listen
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
@@ -70,12 +70,12 @@ def _ask(where: tuple[str, int], target: str, tls: Config | None) -> tuple[str, 
 
 
 def _tls(config: Config | None, plain: socket.socket) -> socket.socket:
-    """Speak TLS where the listener does. It is this machine's own certificate: nothing to verify."""
+    """Speak TLS if the listener does. Nothing is verified, because the certificate is this machine's own."""
     if config is None or not config.tls_cert:
         return plain
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if config.tls_client_ca_file:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2  # where the answer to a missing certificate belongs to the handshake
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # there a missing certificate is refused within the handshake
     return context.wrap_socket(plain)

@@ -1,4 +1,4 @@
-"""`bridge policy`: what to set at SNS, SQS and IAM so that an outage loses nothing.
+"""`bridge policy`: the policies of SNS, SQS, IAM and RabbitMQ with which an outage loses nothing.
 
 Source: SNS developer guide, "HTTP/S delivery policy", "Dead-letter queues", "Fanout to Amazon SQS queues".
 """
@@ -9,7 +9,7 @@ import os
 from bridge.errors import SettingError
 from bridge.sqs.queue_url import QueueURL, parse_queue_urls
 
-# A policy may last 3,600 s at most, all of its delays together. These sum to 3,570 s.
+# All delays of a policy together may last 3,600 s at most. These sum to 3,570 s.
 DELIVERY_POLICY = {
     "healthyRetryPolicy": {
         "numRetries": 100,
@@ -27,7 +27,7 @@ REDRIVE_POLICY = {"deadLetterTargetArn": "arn:aws:sqs:REGION:ACCOUNT:bridge-dead
 
 
 def seconds(policy: dict[str, int | str]) -> float:
-    """Return how long SNS goes on trying under a healthyRetryPolicy with linear backoff, in seconds without the attempts' own time."""
+    """Return how long SNS retries under a healthyRetryPolicy with linear backoff, in seconds, without the time of the attempts."""
     shortest, longest = int(policy["minDelayTarget"]), int(policy["maxDelayTarget"])
     between = int(policy["numRetries"]) - sum(int(policy[f"num{kind}Retries"]) for kind in ("NoDelay", "MinDelay", "MaxDelay"))
     steps = sum(shortest + (longest - shortest) * step / (between + 1) for step in range(1, between + 1))
@@ -37,7 +37,7 @@ def seconds(policy: dict[str, int | str]) -> float:
 def policy(topics: str, queues: str) -> int:
     """Print the policies and the commands that set them; return 0. Raises SettingError.
 
-    topics is BRIDGE_TOPICS, queues is BRIDGE_SQS_QUEUES; both may be empty, and placeholders are printed then.
+    topics is BRIDGE_TOPICS, queues is BRIDGE_SQS_QUEUES; for an empty one, placeholders are printed.
     """
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "REGION"
     try:
@@ -74,7 +74,7 @@ def policy(topics: str, queues: str) -> int:
 
 
 def queue_policy(queue: QueueURL, topics: list[str]) -> dict[str, object]:
-    """Return the policy by which SNS may send to a queue for these TopicArns, in which * may stand for a part."""
+    """Return the queue's policy, by which SNS may send to it for these TopicArns; * in one stands for a part."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -90,6 +90,6 @@ def queue_policy(queue: QueueURL, topics: list[str]) -> dict[str, object]:
 
 
 def iam_policy(queues: list[QueueURL]) -> dict[str, object]:
-    """Return the policy that lets the bridge receive from queues."""
+    """Return the IAM policy that the bridge needs to pull from queues."""
     actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": [queue.arn for queue in queues]}]}

@@ -58,12 +58,12 @@ class Process:
         shared = config.processes > 1
         if shared and config.listens and not config.listen[1]:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
-        deadline = config.deadline - SWEEP - 0.1  # the sweep may come so much later, and the answer must not
+        deadline = config.deadline - SWEEP - 0.1  # the sweep may be so late, and the answer must still be in time
         self._requests = PendingRequests(config.max_in_flight, config.max_buffered, deadline, Verdicts(counters, log), log)
         pipeline = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
         self._receivers: Receivers | None = None
         if config.sqs_queues:
-            from bridge.sqs import receiver  # here, not above: most bridges have no use for it
+            from bridge.sqs import receiver  # not at the top, because most bridges do not pull
 
             self._receivers = receiver.Receivers(config, loop, pipeline, self._requests, self._publisher, counters, log)
         service = Service(loop, self._requests, config.max_body, self._healthy, pipeline.receive)
@@ -86,7 +86,7 @@ class Process:
         self._parent: int | None = None
 
     def run(self, parent: int | None = None, systemd: Systemd | None = None) -> int:
-        """Run until a signal, or until the parent at the other end of a pipe is gone; return the exit status. systemd hears of it."""
+        """Run until a signal comes, or until the other end of the pipe `parent` is closed; return the exit status. systemd is told."""
         self._systemd = systemd or Systemd({})
         self._loop.on_signal((*STOP, *IGNORED), self._on_signal)
         self._parent = parent
@@ -108,14 +108,14 @@ class Process:
             )
         self._systemd.ready()
         self._loop.run()
-        for number in (*STOP, *IGNORED):  # the interpreter's own end would give them back their deadly default
+        for number in (*STOP, *IGNORED):  # at its end the interpreter restores their default, which would kill it
             signal.signal(number, signal.SIG_IGN)
         self._counters.put("started", 0)
         self._log.info("stopped")
         return 0
 
     def _tell(self) -> None:
-        """Leave state and numbers where every process can read them."""
+        """Write state and numbers where every process can read them."""
         counters, publisher, now = self._counters, self._publisher, monotonic()
         counters.put("ready", int(publisher.ready and not self._stop_by))
         counters.put("blocked", int(publisher.blocked))
@@ -133,7 +133,7 @@ class Process:
         self._reports.update(counters, publisher.address, time())
 
     def _healthy(self, target: str) -> tuple[int, str, str]:
-        """GET /healthy: the process answers; it says nothing about the broker. Raises NotFound."""
+        """GET /healthy tells that the process answers, and nothing about the broker. Raises NotFound."""
         if target.partition("?")[0] != "/healthy":
             raise NotFound("GET answers /healthy only")
         self._counters.add("healthy")
@@ -159,8 +159,8 @@ class Process:
             self._log.info("signal_ignored", signal=number, explanation=explanation(number))
             return
         if self._stop_by:
-            if self._parent is None:  # else a whole process group was told, and then the parent told us too
-                self._loop.stop()  # asked twice
+            if self._parent is None:  # else the second signal is the parent's, after one to the whole process group
+                self._loop.stop()  # an operator has asked twice
             return
         self._stop_by = monotonic() + self._config.deadline
         self._tell()
@@ -172,7 +172,7 @@ class Process:
         self._drained()
 
     def _drained(self) -> None:
-        """Look again and again whether the last delivery has its answer, and its message in SQS is deleted; then leave the broker."""
+        """Wait until the last delivery has its answer and all published messages of SQS are deleted; then close the link to the broker."""
         busy = len(self._requests) > 0 or (self._receivers is not None and not self._receivers.idle)
         if busy and monotonic() < self._stop_by:
             self._loop.call_later(0.01, self._drained)
@@ -189,7 +189,7 @@ class Process:
 
 
 def max_connections(config: Config, log: Log) -> int:
-    """Raise this process's limit on open files as far as BRIDGE_MAX_CONNECTIONS needs it; return how many connections fit under it."""
+    """Raise this process's limit on open files to what BRIDGE_MAX_CONNECTIONS needs; return how many connections the limit allows."""
     reserve = RESERVE + 20 * len(config.sqs_queues)
     wanted = config.max_connections + reserve
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -208,7 +208,7 @@ def max_connections(config: Config, log: Log) -> int:
 
 
 def failures() -> list[type[BridgeError]]:
-    """Return every class that a delivery can end with."""
+    """Return every class of errors.py that a delivery can end with."""
     classes: list[type[BridgeError]] = [BridgeError]
     for one in classes:
         classes += one.__subclasses__()
@@ -216,16 +216,16 @@ def failures() -> list[type[BridgeError]]:
 
 
 def keep_standard_streams() -> None:
-    """The number of a standard output that is closed would be the next socket's, and the log would be sent there."""
+    """Open /dev/null for each standard stream that is closed. Else a socket would get its number, and the log would be sent there."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def follow_routes(config: Config, use: Callable[[list[Route]], None], log: Log) -> Callable[[], None]:
-    """Return what looks whether the BRIDGE_ROUTES file has changed; use(rules) gets its rules now and then. Raises SettingError."""
+    """Return a function that reads the BRIDGE_ROUTES file again if it has changed; use(rules) gets its rules. Raises SettingError."""
     path, default = config.routes_file, config.routes[-1]
     if not os.path.isfile(path):  # none, or a pipe that has been read
         path = ""
@@ -236,8 +236,8 @@ def follow_routes(config: Config, use: Callable[[list[Route]], None], log: Log) 
 
 def serve(config: Config) -> int:
     """Run the bridge, in one process or in BRIDGE_PROCESSES of them; return the exit status. Raises SettingError."""
-    gc.freeze()  # what the imports made stays; the collector need not look at it again and again
-    gc.enable()  # which is off while the binary starts
+    gc.freeze()  # the modules stay, so the collector need not look at them again
+    gc.enable()  # the binary starts with the collector off
     ignore()
     keep_standard_streams()
     log = Log(config.log_level, config.log_format)

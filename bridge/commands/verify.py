@@ -17,12 +17,12 @@ ANY_TOPIC = "arn:*:sns:*:*:*"
 
 
 def verify(arguments: list[str]) -> int:
-    """Print a line a file, `FILE: genuine TYPE vN MESSAGEID` or `FILE: refused: REASON: explanation`.
+    """Print a line for each file, `FILE: genuine TYPE vN MESSAGEID` or `FILE: refused: REASON: explanation`.
 
-    Return 0 when all are genuine, else 1.
-    Raises SettingError. --at TIME (as SNS writes it) or --at message takes the place of this machine's clock.
+    Return 0 when all are genuine, else 1. Raises SettingError. --at TIME (as SNS writes it) or --at message replaces this machine's
+    clock.
     """
-    gc.enable()  # which is off while the binary starts
+    gc.enable()  # the binary starts with the collector off
     at, arguments = _at(arguments)
     texts, files = given(os.environ, arguments)
     if not files:
@@ -76,7 +76,7 @@ def _one(config: Config, path: str, at: str) -> Message:
 
 
 def _parts(config: Config, now: float):  # type: ignore[no-untyped-def]
-    """The verifier, its certificates, and one turn of a loop of one's own in place of the bridge's."""
+    """Return the verifier, its certificates, and a function that makes one turn of a small loop, which replaces the bridge's."""
     from queue import SimpleQueue
 
     calls: SimpleQueue[object] = SimpleQueue()

@@ -29,7 +29,7 @@ class Credentials:
         self._path = path
         self._accepted: list[bytes] = []
         self._file = FollowedFiles("credentials", {SETTING: path}, self._use, log)
-        self.follow = self._file.follow  # to be called again and again; while the file can't be used, the old lines stay
+        self.follow = self._file.follow  # to be called again and again; while the file can't be used, the old lines stay in use
         self._file.read()
 
     def _use(self, contents: dict[str, bytes]) -> None:
@@ -41,7 +41,7 @@ class Credentials:
     def check(self, authorization: str | None) -> None:
         """Check an Authorization header (None when there is none). Raises Unauthorized.
 
-        Every line is compared, each in constant time, so that the time tells nothing.
+        Every line is compared, each in constant time, so that timing reveals nothing.
         """
         if not self._accepted:
             return
@@ -55,8 +55,7 @@ class Credentials:
 def parse_users(content: bytes) -> list[bytes]:
     """Return the `user:password` lines of a file (bytes; RFC 7617 section 2), without empty lines. Raises ValueError.
 
-    A file that is being written ends anywhere: half of a password would be a password that is easy to guess. So the last line needs
-    its newline too.
+    The last line needs its newline too: a file that is still being written can end anywhere, and half of a password is easy to guess.
     """
     if content.startswith(_BYTE_ORDER_MARKS):
         raise ValueError("starts with a byte order mark; save it as UTF-8 without one")

@@ -1,4 +1,4 @@
-"""One client's connection on the loop: pieces from the socket in, answers out in order. Idle or slow, it costs a buffer."""
+"""One client's connection on the loop: bytes from the socket in, answers out in their order. An idle or slow client costs a buffer."""
 
 import mmap
 import socket
@@ -16,10 +16,10 @@ from bridge.pending import PendingRequest, PendingRequests
 
 MAX_AHEAD = 65536  # bytes read ahead while a request waits for its answer
 IDLE_FOR = 75.0  # seconds that a connection may wait between two requests
-LINGER_FOR = 2.0  # seconds to read on after the last answer: closing over unread bytes would reset it away
+LINGER_FOR = 2.0  # seconds to read on after the last answer, because closing over unread bytes resets the connection and loses the answer
 HANDSHAKE_BYTES, TLS_BYTES = 61440, 16384  # what TLS itself holds for a client during the handshake and after it, as measured
 SEND_BUFFER = 1 << 18  # bytes that the kernel should take of a long answer at once
-# One for all connections: nothing stays in it between two events. Its pages take memory when something came that long.
+# One buffer for all connections, because nothing stays in it between two events. A page of it takes memory once bytes have reached it.
 _received = memoryview(mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 # The states of a connection. ANSWERING leads back to READING until the last answer.
@@ -42,8 +42,8 @@ class Service:
         post: Callable[[Request, bytes, PendingRequest], None] | None,
         trusted: bool = False,
     ) -> None:
-        """max_body in bytes. get(target) returns status, text (ASCII) and header lines at once, or raises NotFound. post(request, body,
-        pending) answers `pending` now or later, or raises BridgeError; None: POST is not allowed. trusted: every client is.
+        """max_body is in bytes. get(target) returns status, text (ASCII) and header lines, or raises NotFound. post(request, body, pending)
+        answers `pending` now or later, or raises BridgeError; None: POST is not allowed. trusted tells whether all clients are.
         """
         self.loop, self.requests, self.max_body, self.get, self.post, self.trusted = loop, requests, max_body, get, post, trusted
         self.responses = Responses()
@@ -51,10 +51,10 @@ class Service:
 
 
 class Connection(BaseHTTPRequestHandler):
-    """http.server's request class, called by the loop instead of reading by itself.
+    """http.server's request class, driven by the loop.
 
-    The base class reads by blocking calls, and takes headers that the framing here refuses; so its reading and writing are replaced. A
-    whole request is answered at once (GET, HEAD) or becomes a PendingRequest (POST).
+    The base class reads by blocking calls, and accepts headers that the framing here refuses; so its reading and writing are replaced.
+    A whole request is answered at once (GET, HEAD) or becomes a PendingRequest (POST).
     """
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], service: Service) -> None:
@@ -176,7 +176,7 @@ class Connection(BaseHTTPRequestHandler):
         self._unwatch()
 
     def _count(self, held: int) -> None:
-        """Count the bytes that are held for this connection. Raises Overloaded when no other client's can go instead."""
+        """Count the bytes that are held for this connection. Raises Overloaded when other clients' bytes make no room for them."""
         requests = self.service.requests
         grown = held > self.buffered
         requests.buffered += held - self.buffered
@@ -189,7 +189,7 @@ class Connection(BaseHTTPRequestHandler):
     # ---- one request after the other
 
     def _advance(self) -> None:
-        """Start one request, if it is whole. The next one is for another visit."""
+        """Start one request, if it is whole. The next one starts in another visit."""
         item = self.reader.next()
         if item is not None:
             self._begin(*item)
@@ -224,14 +224,14 @@ class Connection(BaseHTTPRequestHandler):
             raise MethodNotAllowed("SNS delivers by POST" if service.post else "GET and HEAD are answered here", service.post is not None)
 
     def handle_expect_100(self) -> bool:
-        """RFC 9110 section 10.1.1: the client waits for a word before it sends the body."""
+        """Send 100 Continue (RFC 9110 section 10.1.1), because the client waits for it before it sends the body."""
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
     # ---- answers
 
     def answer(self, error: BridgeError | None) -> None:
-        """Answer the request under way: 200 without a body, or what the error says; its reason is the body then."""
+        """Answer the request under way: None is a 200 without a body; an error gives status and headers, and its reason is the body."""
         service = self.service
         keep_alive = not self.close_connection and not service.requests.draining
         responses = service.responses
@@ -244,7 +244,7 @@ class Connection(BaseHTTPRequestHandler):
             self._answered(responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 
     def refuse(self, error: BridgeError) -> None:
-        """Answer with an error what did not become a PendingRequest. A connection with one loses it."""
+        """Answer the request that is being received with an error. Without one, close the connection."""
         if self.state is READING:
             self.service.requests.verdicts.refused(error, self.client_address[0])
             self.answer(error)
@@ -252,7 +252,7 @@ class Connection(BaseHTTPRequestHandler):
             self.close()
 
     def evict(self, error: BridgeError) -> None:
-        """Make room: answer with the error what is being received, and close."""
+        """Make room: answer the request that is being received with the error, and close."""
         if self.reader.empty:
             self.close()
         else:
@@ -281,7 +281,7 @@ class Connection(BaseHTTPRequestHandler):
             self._queue()
 
     def _send(self, answer: bytes) -> None:
-        """Send at once. A client that does not take even an answer's few bytes loses its connection."""
+        """Send at once. If the client does not take the whole answer, its connection is closed."""
         try:
             if len(answer) > 4096:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -305,7 +305,7 @@ class Connection(BaseHTTPRequestHandler):
         self._watch()
 
     def _release(self) -> None:
-        """Forget what has arrived and was not answered."""
+        """Forget the bytes that have arrived and were not answered."""
         self.reader = RequestReader(0)
         self._unread = False
         held = 0 if self.state is CLOSED else self._tls_bytes
@@ -313,7 +313,7 @@ class Connection(BaseHTTPRequestHandler):
         self.buffered = held
 
     def close(self) -> None:
-        """Close the socket. A genuine message under way goes on to the broker, without anybody to tell."""
+        """Close the socket. A genuine message under way goes on to the broker, and its answer is dropped."""
         if self.state is CLOSED:
             return
         self._unwatch()
@@ -334,16 +334,16 @@ class Connection(BaseHTTPRequestHandler):
 
     @property
     def unseen(self) -> bool:
-        """Whether it waits for us, with the first that it sent."""
+        """Whether its first visit is still to come."""
         return self._queued and not self._visited
 
     @property
     def expendable(self) -> bool:
-        """Whether it may be closed to make room: it has no request under way that is genuine."""
+        """Whether it may be closed to make room: it has no genuine message under way."""
         return self.state is not CLOSED and (self.pending is None or not self.pending.genuine)
 
     def expire(self, now: float) -> None:
-        """Close what has taken too long, without a status; now is monotonic seconds. A PendingRequest has a deadline of its own."""
+        """Close what has taken too long, without an answer; now is monotonic seconds. A PendingRequest has a deadline of its own."""
         if self.state is not ANSWERING:
             limit = LINGER_FOR if self.state is LINGERING else IDLE_FOR if self.idle else self.service.requests.deadline
             if now - self.since >= limit:

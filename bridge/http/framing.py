@@ -9,8 +9,8 @@ import re
 from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
-MAX_DIGITS = 15  # of a Content-Length; what is more is no length
-CHUNKS_AT_ONCE = 1000  # a read may bring 40,000 chunks of one byte; other clients do not wait for them
+MAX_DIGITS = 15  # of a Content-Length; no body has a longer one
+CHUNKS_AT_ONCE = 1000  # a read may bring 40,000 chunks of one byte; other clients should not wait for them
 MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
 MAX_EMPTY_LINES = 4  # in front of a request
 
@@ -46,9 +46,9 @@ class Request:
 
 
 def skip_empty_lines(buffer: bytearray, skipped: int) -> int:
-    """Take the empty lines (CRLF) off the front of buffer, and return how many those are with the ones skipped before.
+    """Take empty lines (CRLF) off the front of buffer; return how many were skipped so far, `skipped` among them.
 
-    RFC 9112 section 2.2: some clients send one behind a body. After MAX_EMPTY_LINES they stay, and are no request line.
+    RFC 9112 section 2.2: some clients send one behind a body. Those after MAX_EMPTY_LINES stay, and are no request line.
     """
     while skipped < MAX_EMPTY_LINES and buffer.startswith(b"\r\n"):
         del buffer[:2]
@@ -71,11 +71,11 @@ def head_end(buffer: bytes | bytearray) -> int:
 
 
 def _has_bare_lf(buffer: bytes | bytearray, end: int) -> bool:
-    """A client that sends byte by byte has its head looked at as often: counting is 50 times faster than a pattern."""
+    """Tell whether a LF without CR comes before end. A client can make this run once a byte; counting is 50 times faster than a pattern."""
     return buffer.count(b"\n", 0, end) != buffer.count(b"\r\n", 0, end)
 
 
-# Lines that were met before. All but two or three of a head's lines are the same in every message of a subscription.
+# Lines that were parsed before. All but two or three lines of a head are the same in every message of a subscription.
 _starts: dict[str, tuple[str, str, bool]] = {}
 _fields: dict[str, tuple[str, str]] = {}
 MAX_KEPT, MAX_KEPT_LINE = 500, 300
@@ -166,17 +166,17 @@ def _keeps_alive(headers: dict[str, str], version_1_1: bool) -> bool:
 
 
 class ChunkedBody:
-    """A body in chunks (RFC 9112 section 7.1), without chunk extensions and trailers: nobody in front of us needs them."""
+    """A body in chunks (RFC 9112 section 7.1), without chunk extensions and trailers, because neither SNS nor a proxy needs them."""
 
     __slots__ = ("_body", "_in_chunk", "_left", "_limit", "size", "unfinished")
 
     def __init__(self, limit: int) -> None:
-        self._body = bytearray()  # not a list of chunks: of one byte each, they would take fifty times the room
+        self._body = bytearray()  # not a list of chunks, because chunks of one byte would take fifty times the memory
         self.size = 0  # bytes of the body announced so far
         self._left = 0  # bytes of the chunk under way
         self._in_chunk = False
         self._limit = limit
-        self.unfinished = False  # whether the last feed() has left whole chunks for the next one
+        self.unfinished = False  # whether the last feed() may have left whole chunks for the next one
 
     @property
     def held(self) -> int:

@@ -1,4 +1,4 @@
-"""The listening socket and its connections, on the loop: limits, room for newcomers, TLS that follows its files, and the drain."""
+"""The listening socket and its connections on the loop: limits, room for newcomers, TLS, and the drain."""
 
 import errno
 import socket
@@ -14,10 +14,10 @@ from bridge.log import Log
 if TYPE_CHECKING:
     import ssl
 
-BACKLOG = 4096  # the kernel's net.core.somaxconn is its limit; where it overflows, clients try again after 1, 3, 7 seconds
+BACKLOG = 4096  # net.core.somaxconn limits it; when the backlog overflows, clients try again after 1, 3, 7 seconds
 ACCEPTS = 512  # at most in one turn
 ACCEPT_FOR = 0.02  # seconds of a turn
-EVICTIONS = 64  # connections that one look at all finds
+EVICTIONS = 64  # connections that one search finds
 SWEEP = 0.25  # seconds between two looks at the clock
 COMPLAIN_EVERY = 10.0  # seconds between two log lines about missing descriptors
 NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -32,7 +32,7 @@ class Listener(HTTPServer):
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
         self._complained = float("-inf")
-        self._oldest: list[tuple[int, float, Connection]] = []  # rank, since, connection: those to be closed next, the first at the end
+        self._oldest: list[tuple[int, float, Connection]] = []  # rank, since, connection: the next to be closed, the very next at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
         self.socket.close()
         self.socket = bound
@@ -69,7 +69,7 @@ class Listener(HTTPServer):
                 return
 
     def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
-        """Take a new connection, if there are too many at the cost of another one."""
+        """Take a new connection. Above the limit another one is closed for it, or it is refused."""
         connections = self._service.connections
         if len(connections) >= self._max_connections and not self._evict():
             sock.close()
@@ -89,17 +89,18 @@ class Listener(HTTPServer):
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self) -> bool:
-        """Close the connection that should go next; tell whether there was one."""
+        """Close the connection that should go next; tell whether one was found."""
         victim = self._victim()
         if victim is not None:
             victim.close()
         return victim is not None
 
     def _victim(self) -> Connection | None:
-        """Return the connection to be closed next: the one that has waited longest of those that were answered, though never for a genuine
-        message; then of those without an answer; then of all. One whose first request was not looked at yet is none.
+        """Return the connection to be closed next, None when none may be closed.
 
-        All are looked at once for many evictions, because newcomers can come by the thousand.
+        It is the one that has waited longest of those that were answered, but never delivered a genuine message; then of those without an
+        answer; then of all. A connection that had no visit yet is not closed. One search serves many evictions, because newcomers can come
+        by the thousand.
         """
         while True:
             while self._oldest:
@@ -114,7 +115,7 @@ class Listener(HTTPServer):
             self._oldest = found[-EVICTIONS:]
 
     def _full_of_unseen(self) -> bool:
-        """Whether newcomers should stay in the kernel's queue for a turn, because a visit is due to all that could make room."""
+        """Whether newcomers should stay in the kernel's queue for a turn, because all connections that could make room wait for a visit."""
         connections = self._service.connections
         if len(connections) < self._max_connections:
             return False
@@ -134,7 +135,7 @@ class Listener(HTTPServer):
             receiving.pop().evict(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
 
     def _cannot_accept(self, error: OSError) -> bool:
-        """Out of descriptors: make room, and tell whether that helped. Else look away for a moment, because the socket stays readable."""
+        """No descriptor is free: make room, and tell whether that helped. Else accept nothing for a moment: the socket stays readable."""
         if error.errno in NO_DESCRIPTORS:
             if monotonic() >= self._complained + COMPLAIN_EVERY:
                 self._complained = monotonic()
@@ -165,7 +166,7 @@ class Listener(HTTPServer):
     # ---- the end
 
     def drain(self) -> None:
-        """Take no more connections; those without a request under way are closed."""
+        """Take no more connections, and close those without a request under way."""
         self._stop_accepting()
         self.socket.close()
         for connection in list(self._service.connections):
@@ -177,14 +178,14 @@ class Listener(HTTPServer):
 
 
 def rank_of(one: Connection) -> int:
-    """Return how late a connection is closed to make room: 0 after answers to others than SNS, 1 without an answer so far, 2 if trusted."""
+    """Return how late a connection is closed to make room: 0 answered, but never genuine; 1 without an answer so far; 2 trusted."""
     return 2 if one.trusted else 0 if one.answered else 1
 
 
 def bind(address: tuple[str, int], setting: str, share: bool = False) -> socket.socket:
     """Return a socket that listens on (host, port), with SO_REUSEPORT when the port is to be shared.
 
-    Raises SettingError, naming setting, when the address can't be had.
+    Raises SettingError, naming setting, when the address can't be used.
     """
     family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
     try:

@@ -33,7 +33,7 @@ class RequestReader:
 
     @property
     def held(self) -> int:
-        """How many bytes of memory the requests that are not whole take: a bytearray that grows has some to spare."""
+        """Bytes of memory that unfinished requests take. A bytearray that grows has some to spare, so it is asked."""
         held = self.buffer.__alloc__() if self.buffer else 0
         return held if self._chunks is None else held + self._chunks.held
 

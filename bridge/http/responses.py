@@ -1,4 +1,4 @@
-"""HTTP answers as bytes. The 200 is made once a second."""
+"""HTTP answers as bytes. The plain 200 is made once a second."""
 
 from time import gmtime, strftime, time
 

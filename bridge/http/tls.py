@@ -23,9 +23,9 @@ class ListenerTLS:
             "BRIDGE_TLS_KEY": config.tls_key,
             "BRIDGE_TLS_CLIENT_CA_FILE": config.tls_client_ca_file,
         }
-        # OpenSSL reads the files by itself; had they changed in between, the next look sees that
+        # OpenSSL reads the files by itself; if they have changed meanwhile, the next look finds that
         self._files = FollowedFiles("tls_certificate", files, lambda _contents: use(self._context()), log)
-        self.follow = self._files.follow  # to be called again and again; while the files can't be used, the old ones stay in use
+        self.follow = self._files.follow  # to be called again and again; while the files can't be used, the old contents stay in use
         self._files.read()
 
     def _context(self) -> "ssl.SSLContext":

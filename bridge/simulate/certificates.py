@@ -1,8 +1,8 @@
-"""A certificate authority of our own and what it issues, strict enough for VERIFY_X509_STRICT (Python 3.13's default).
+"""A certificate authority of our own, and certificates of it that pass VERIFY_X509_STRICT (Python 3.13's default).
 
 authority = Authority(folder)
 files = authority.issue(folder / "server", "localhost", "127.0.0.1")      # files.certificate, files.key: PEM
-authority.ca_file                                                           # what BRIDGE_CA_FILE and its kin take
+authority.ca_file                                                           # the value of BRIDGE_CA_FILE and the like
 """
 
 import os
@@ -14,7 +14,7 @@ import trustme
 
 
 class Files(NamedTuple):
-    """Where one certificate (its chain) and its key lie."""
+    """The files (PEM) of a certificate with its chain, and of its key."""
 
     certificate: Path
     key: Path
@@ -46,12 +46,12 @@ class Authority:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file so that no reader sees half of it."""
+    """Write a file in one step, so that no reader sees half of it."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(content)
     os.replace(fresh, path)
 
 
 def leaf(files: Files) -> bytes:
-    """The certificate (PEM) without its chain, as SNS serves its own."""
+    """Return the certificate (PEM) without its chain, as SNS serves its own."""
     return files.certificate.read_bytes().split(b"-----END CERTIFICATE-----")[0] + b"-----END CERTIFICATE-----\n"

@@ -1,4 +1,4 @@
-"""`bridge simulate`: what SNS would send, to a bridge that is not subscribed yet, and what came of it."""
+"""`bridge simulate`: send what SNS would send to a bridge that is not subscribed yet, and report the answers."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ from bridge.simulate.signing import signer
 from bridge.simulate.sns import SNS, Messages
 from bridge.sns.topic import TopicArn
 
-TOPIC = "arn:aws:sns:eu-central-1:000000000000:simulated"  # an account that nobody has
+TOPIC = "arn:aws:sns:eu-central-1:000000000000:simulated"  # no such account exists
 FOLDER = "simulated-sns"
 
 
@@ -43,21 +43,21 @@ def simulate(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bridge simulate", description=__doc__, epilog="Without --to: says how to start the bridge.")
+    parser = argparse.ArgumentParser(prog="bridge simulate", description=__doc__, epilog="Without --to it tells how to start the bridge.")
     add = parser.add_argument
     add("--to", metavar="URL", help="the bridge, http[s]://[user:password@]host[:port]/path")
-    add("--topic", metavar="ARN", default=TOPIC, help="the topic to be (%(default)s)")
+    add("--topic", metavar="ARN", default=TOPIC, help="the topic to play (%(default)s)")
     add("--count", metavar="N", type=int, default=100, help="messages (%(default)s)")
-    add("--rate", metavar="N", type=float, default=0, help="messages a second; 0: as fast as they are taken (%(default)s)")
-    add("--size", metavar="SIZE", type=size, default=512, help="of a Message: 512, 64KiB (%(default)s)")
-    add("--connections", metavar="N", type=int, default=16, help="at a time (%(default)s)")
-    add("--versions", metavar="1,2", default="1,2", help="SignatureVersions, by turns (%(default)s)")
-    add("--hostile", action="store_true", help="send what must be refused, too")
-    add("--policy", metavar="FILE", help="a DeliveryPolicy, JSON; else the one that `bridge policy` prints")
-    add("--speed", metavar="N", type=float, default=1, help="the policy's delays, so many times shorter (%(default)s)")
-    add("--ca-file", metavar="FILE", type=Path, help="roots (PEM) to trust an https bridge by")
-    add("--folder", metavar="DIR", type=Path, default=Path(FOLDER), help="where key and certificate are kept (%(default)s)")
-    add("--listen", metavar="HOST:PORT", type=address, help="be SNS's own endpoint there (http) instead: confirms subscriptions, too")
+    add("--rate", metavar="N", type=float, default=0, help="messages a second; 0: as fast as the bridge takes them (%(default)s)")
+    add("--size", metavar="SIZE", type=size, default=512, help="size of a Message: 512, 64KiB (%(default)s)")
+    add("--connections", metavar="N", type=int, default=16, help="number of connections at a time (%(default)s)")
+    add("--versions", metavar="1,2", default="1,2", help="SignatureVersions, used by turns (%(default)s)")
+    add("--hostile", action="store_true", help="send also messages that must be refused")
+    add("--policy", metavar="FILE", help="file with a DeliveryPolicy (JSON); else the one that `bridge policy` prints")
+    add("--speed", metavar="N", type=float, default=1, help="make the policy's delays N times shorter (%(default)s)")
+    add("--ca-file", metavar="FILE", type=Path, help="root certificates (PEM) that an https bridge is verified by")
+    add("--folder", metavar="DIR", type=Path, default=Path(FOLDER), help="folder for key and certificate (%(default)s)")
+    add("--listen", metavar="HOST:PORT", type=address, help="serve SNS's own endpoint there (http), which confirms subscriptions too")
     return parser
 
 

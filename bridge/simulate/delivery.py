@@ -1,4 +1,4 @@
-"""SNS's delivery of many messages at once: keep-alive connections, and retries by a delivery policy.
+"""SNS's delivery of many messages at once, over keep-alive connections, with retries by a delivery policy.
 
     outcomes = deliver_all(posts, endpoint, connections=64)                      # one attempt each
     outcomes = deliver_all(posts, endpoint, policy=Policy(), scale=0.01)         # SNS's default retries, a hundred times as fast
@@ -29,12 +29,15 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Self:
-        """The policy in a DeliveryPolicy document, of a subscription or of a topic ("http": {"defaultHealthyRetryPolicy": ...})."""
+        """Return the policy in a DeliveryPolicy document, of a subscription or of a topic ("http": {"defaultHealthyRetryPolicy": ...}).
+
+        Raises KeyError.
+        """
         rules = document.get("healthyRetryPolicy") or document["http"]["defaultHealthyRetryPolicy"]
         return cls(**{name: rules[name] for name in cls._fields if rules.get(name) is not None})
 
     def delays(self) -> list[float]:
-        """Seconds before each retry: at once, at the least delay, the back-off from least to most, at the most."""
+        """Return the seconds before each retry, in SNS's phases: no delay, least delay, back-off from least to most, most delay."""
         steps = self.numRetries - self.numNoDelayRetries - self.numMinDelayRetries - self.numMaxDelayRetries
         least, most = self.minDelayTarget, self.maxDelayTarget
         backoff = [least + (most - least) * _share(self.backoffFunction, step, steps) for step in range(1, steps + 1)]
@@ -64,27 +67,29 @@ class Attempt(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one message. `status` is the last answer's; SNS has given up unless it is 2xx."""
+    """The outcome of one message. `status` is the last answer's; SNS has given up unless it is 2xx."""
 
     post: Post
     attempts: tuple[Attempt, ...]
 
     @property
     def status(self) -> int:
+        """The last answer's status, 0 for no answer."""
         return self.attempts[-1].status
 
     @property
     def delivered(self) -> bool:
+        """Whether the last answer was 2xx."""
         return 200 <= self.status < 300
 
 
 def retried(status: int) -> bool:
-    """No answer and 5xx are sent again (429 too, by the guide); every other refusal is final."""
+    """Tell whether SNS sends again after a status: 0 (no answer), 5xx and, by the guide, 429. Every other refusal is final."""
     return status == 0 or status >= 500 or status == 429
 
 
 class _Work:
-    """What is to be sent: the retries that are due, then the next new message."""
+    """The messages to send: the retries that are due, then the next new message."""
 
     def __init__(self, posts: Iterable[Post], outcomes: list[Outcome]) -> None:
         self._posts: Iterator[Post] = iter(posts)
@@ -96,7 +101,7 @@ class _Work:
         self.outcomes = outcomes
 
     def next(self) -> tuple[Post, tuple[Attempt, ...]] | None:
-        """Wait for something to send; None when all is done."""
+        """Wait for a message to send; return it with its attempts so far, None when all is done."""
         while True:
             with self._changed:
                 now = time.monotonic()
@@ -110,7 +115,7 @@ class _Work:
                     self._changed.wait(self._retries[0][0] - now if self._retries else None)
                     continue
                 due = max(0.0, self._retries[0][0] - now) if self._retries else -1
-            if not self._source.acquire(timeout=due):  # not under _changed: the generator may sleep, and a retry is due meanwhile
+            if not self._source.acquire(timeout=due):  # without _changed, because the generator may sleep while a retry is due
                 continue
             try:
                 post = next(self._posts, None)
@@ -124,6 +129,7 @@ class _Work:
                 self._changed.notify_all()
 
     def done(self, post: Post, attempts: tuple[Attempt, ...], delays: list[float]) -> None:
+        """Queue the next retry of a message, or append its outcome."""
         with self._changed:
             self._under_way -= 1
             if retried(attempts[-1].status) and len(attempts) <= len(delays):
@@ -146,8 +152,8 @@ def deliver_all(
 ) -> list[Outcome]:
     """Send every message and return the outcomes in the order in which they were settled.
 
-    posts may be a generator: it is asked for the next message whenever a connection is free, so it can pace or end the load.
-    scale multiplies the policy's delays; timeout is how long an answer is waited for; outcomes is filled while they come.
+    posts may be a generator. It is asked for the next message whenever a connection is free, so it can pace or end the load.
+    scale multiplies the policy's delays; timeout is the time limit of an answer, in seconds; outcomes is appended to meanwhile.
     """
     work = _Work(posts, [] if outcomes is None else outcomes)
     delays = [delay * scale for delay in policy.delays()]

@@ -1,7 +1,7 @@
 """SNS's messages, really signed and laid out as SNS does it: two spaces, `"key" : value`, UTF-8 as it is.
 
 The layout and the string to sign are those of the recorded messages in tests/data/vectors and of the SNS developer guide,
-"Verifying the signatures of Amazon SNS messages". Written without a line of the bridge: it must not agree with itself.
+"Verifying the signatures of Amazon SNS messages". No line of the bridge is used here, so that a mistake there can't repeat itself.
 """
 
 import base64
@@ -19,7 +19,7 @@ DIGESTS = {"1": hashes.SHA1, "2": hashes.SHA256}
 
 
 class Post(NamedTuple):
-    """One message as SNS sends it: what a delivery's POST carries."""
+    """One message as SNS sends it: the content of a delivery's POST."""
 
     message_id: str
     headers: dict[str, str]
@@ -27,12 +27,13 @@ class Post(NamedTuple):
 
 
 def now(offset: float = 0) -> str:
-    """SNS's form of the time, `offset` seconds from now."""
+    """Return the time `offset` seconds from now in SNS's form."""
     at = datetime.fromtimestamp(datetime.now(UTC).timestamp() + offset, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def string_to_sign(fields: dict[str, Any]) -> bytes:
+    """Return the bytes that the signature covers."""
     names = NOTIFICATION_SIGNS if fields["Type"] == "Notification" else CONFIRMATION_SIGNS
     return "".join(f"{name}\n{fields[name]}\n" for name in names if name in fields).encode()
 
@@ -49,7 +50,7 @@ def sign(fields: dict[str, Any], key: rsa.RSAPrivateKey) -> dict[str, Any]:
 
 
 def layout(fields: dict[str, Any]) -> bytes:
-    """The body's bytes."""
+    """Return the body's bytes (UTF-8)."""
     lines = []
     for name, value in fields.items():
         if isinstance(value, dict):
@@ -63,7 +64,7 @@ def layout(fields: dict[str, Any]) -> bytes:
 
 
 def post(fields: dict[str, Any], subscription: str = "", content_type: str = "text/plain; charset=UTF-8") -> Post:
-    """The POST that carries these fields, with the headers that SNS sends."""
+    """Return the POST of these fields, with the headers that SNS sends."""
     headers = {
         "x-amz-sns-message-type": fields["Type"],
         "x-amz-sns-message-id": fields["MessageId"],
@@ -97,7 +98,7 @@ class Signer:
         timestamp: str = "",
         message_id: str = "",
     ) -> dict[str, Any]:
-        """A Notification's members, signed. attributes: name -> (Type, Value)."""
+        """Return a Notification's members, signed. attributes maps names to (Type, Value)."""
         subscription = f"{topic}:{uuid.UUID(int=7)}"
         fields: dict[str, Any] = {"Type": "Notification", "MessageId": message_id or str(uuid.uuid4()), "TopicArn": topic}
         if subject is not None:
@@ -116,7 +117,7 @@ class Signer:
     def confirmation(
         self, topic: str, token: str, *, kind: str = "SubscriptionConfirmation", version: str = "1", timestamp: str = ""
     ) -> dict[str, Any]:
-        """A SubscriptionConfirmation's or UnsubscribeConfirmation's members, signed."""
+        """Return a SubscriptionConfirmation's or UnsubscribeConfirmation's members, signed."""
         text = (
             "You have chosen to subscribe to the topic"
             if kind == "SubscriptionConfirmation"

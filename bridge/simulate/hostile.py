@@ -1,6 +1,6 @@
-"""What somebody hostile, or broken, would send: each variant with the answer that this bridge gives it.
+"""Messages of a hostile or broken client, each with the answer that this bridge gives.
 
-Nothing here makes a bridge ask the network for anything: each is refused before that, or the bridge has a fault worth knowing.
+The bridge refuses each of them before it asks the network for anything.
 """
 
 import json
@@ -12,7 +12,7 @@ from bridge.simulate.envelope import Post, now, post
 from bridge.simulate.post import Answer, Closed, Endpoint
 from bridge.simulate.sns import Messages
 
-# {host} is the SNS host of the topic's region, {upper} the same written otherwise, {other} that of another region.
+# {host} is the SNS host of the topic's region, {upper} the same in upper case, {other} that of another region.
 URLS = [
     "https://evil.example/SimpleNotificationService-{hex}.pem",
     "http://{host}/SimpleNotificationService-{hex}.pem",
@@ -46,7 +46,7 @@ FRAMING = {
 
 
 class Variant(NamedTuple):
-    """One of them: what it is, what is sent (a message, or a request's bytes), and which status and reason it deserves."""
+    """One hostile message: its name, what is sent (a message, or a request's bytes), and the right status and reason."""
 
     name: str
     sent: Post | bytes
@@ -55,19 +55,19 @@ class Variant(NamedTuple):
 
 
 def urls(region: str = "eu-central-1") -> list[str]:
-    """The hostile SigningCertURLs for a topic of a region (of the partition aws)."""
+    """Return hostile SigningCertURLs for a topic of a region (of the partition aws)."""
     host = f"sns.{region}.amazonaws.com"
     other = "sns.us-east-1.amazonaws.com" if region != "us-east-1" else "sns.eu-west-1.amazonaws.com"
     return [url.format(host=host, upper=host.replace("sns", "SNS"), other=other, hex="0" * 32) for url in URLS]
 
 
 def changed(sent: Post, **members: object) -> Post:
-    """The message with other members, its signature as it was."""
+    """Return the message with other members and its old signature."""
     return post(json.loads(sent.body) | members)
 
 
 def variants(messages: Messages) -> Iterator[Variant]:
-    """Every variant, from genuine messages of a topic that the bridge lets in."""
+    """Yield every variant, made from genuine messages of a topic that the bridge allows."""
     arn = messages.topic
     region = arn.split(":")[3]
     foreign = f"arn:aws:sns:{region}:999999999999:{secrets.token_hex(8)}"

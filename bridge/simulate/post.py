@@ -1,4 +1,4 @@
-"""The client side of a delivery: raw keep-alive connections, so that tests can send exactly the bytes they mean, right or wrong.
+"""The client side of a delivery: raw keep-alive connections, so that tests can send any bytes, right or wrong.
 
 with Connection("127.0.0.1", 3000) as connection:
     answer = connection.deliver(post)
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from bridge.simulate.envelope import Post
 
-SNS_TIMEOUT = 15.0  # what SNS waits for an answer
+SNS_TIMEOUT = 15.0  # seconds that SNS waits for an answer
 
 
 class Answer(NamedTuple):
@@ -31,7 +31,7 @@ class Closed(ConnectionError):
 
 
 def request(post: Post, host: str, path: str = "/", extra: dict[str, str] | None = None) -> bytes:
-    """The bytes of the POST."""
+    """Return the bytes of the POST."""
     lines = [
         f"POST {path} HTTP/1.1",
         f"Host: {host}",
@@ -42,7 +42,7 @@ def request(post: Post, host: str, path: str = "/", extra: dict[str, str] | None
 
 
 def basic(credentials: str) -> dict[str, str]:
-    """The Authorization header of "user:password"."""
+    """Return the Authorization header of "user:password"."""
     return {"Authorization": "Basic " + b64encode(credentials.encode()).decode()}
 
 
@@ -99,15 +99,15 @@ class Connection:
         return self.receive()
 
     def deliver(self, post: Post, path: str = "/", extra: dict[str, str] | None = None) -> Answer:
-        """POST once."""
+        """POST once and return the answer."""
         return self.exchange(request(post, self.host, path, extra))
 
     def get(self, path: str) -> Answer:
-        """GET."""
+        """GET a path and return the answer."""
         return self.exchange(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
 
     def ended(self) -> bool:
-        """Whether the other side closes (waits for it as long as the socket's timeout)."""
+        """Tell whether the other side closes the connection; waits for that as long as the socket's timeout."""
         try:
             return not self.socket.recv(1)
         except ConnectionError:
@@ -125,7 +125,7 @@ class Connection:
 
 
 class Endpoint(NamedTuple):
-    """A subscription's endpoint as it is given to SNS, http[s]://[user:password@]host[:port]/path; what SNS trusts there, by which name."""
+    """A subscription's endpoint as SNS gets it, http[s]://[user:password@]host[:port]/path; with the roots and the name to verify."""
 
     url: str
     ca_file: Path | None = None

@@ -1,4 +1,4 @@
-"""What a simulation saw, as lines for people."""
+"""The report of a simulation, as lines for people."""
 
 import statistics
 from collections import Counter
@@ -10,7 +10,7 @@ from bridge.simulate.post import Answer
 
 
 def reason(text: str) -> str:
-    """The first line of an answer's body, which is the bridge's reason (or whatever a proxy in between says)."""
+    """Return the first line of an answer's body: the bridge's reason, or the words of a proxy."""
     first = (text.strip().splitlines() or [""])[0]
     return first[:60]
 
@@ -21,14 +21,14 @@ def _answers(attempts: Iterable[Attempt]) -> str:
 
 
 def latencies(outcomes: list[Outcome]) -> str:
-    """The last attempts' times: median, 99 % and longest. outcomes has at least one."""
+    """Return the times of the last attempts: median, 99 % and longest. outcomes has at least one."""
     times = sorted(outcome.attempts[-1].seconds * 1000 for outcome in outcomes)
     cuts = statistics.quantiles(times, n=100, method="inclusive") if len(times) > 1 else times * 99
     return f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, longest {times[-1]:.1f} ms"
 
 
 def of_messages(outcomes: list[Outcome], count: int, seconds: float) -> Iterator[str]:
-    """The lines about ordinary messages: count were to be sent, and it took so many seconds."""
+    """Yield the lines about ordinary messages; count is the number to be sent, seconds the time that it took."""
     delivered = [outcome for outcome in outcomes if outcome.delivered]
     refused = [outcome for outcome in outcomes if not outcome.delivered and not retried(outcome.status)]
     given_up = [outcome for outcome in outcomes if not outcome.delivered and retried(outcome.status)]
@@ -45,7 +45,7 @@ def of_messages(outcomes: list[Outcome], count: int, seconds: float) -> Iterator
 
 
 def verdict(variant: Variant, answer: Answer) -> str:
-    """ "" when the answer is as safe as the bridge's own; else what is wrong with it."""
+    """Return "" when the answer is the right one; else what is wrong with it."""
     if 200 <= answer.status < 300:
         return "TAKEN: it must be refused"
     if answer.status != variant.status:
@@ -54,7 +54,7 @@ def verdict(variant: Variant, answer: Answer) -> str:
 
 
 def of_variant(variant: Variant, answer: Answer) -> str:
-    """The line about one hostile variant."""
+    """Return the line about one hostile variant."""
     got = f"{answer.status or '-'} {reason(answer.body.decode('utf-8', 'replace'))}"
     wrong = verdict(variant, answer)
     return f"  {got:<24} {variant.name}" + (f"   <- {wrong}" if wrong else "")

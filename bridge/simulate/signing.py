@@ -3,7 +3,7 @@
     FOLDER/key.pem                                             for the simulation alone (mode 600)
     FOLDER/certificates/SimpleNotificationService-<hex>.pem    for the bridge
 
-The certificate lasts a day: what somebody forgets in a bridge's settings proves nothing the day after.
+The certificate lasts a day, so that it proves nothing the day after, if it is forgotten in a bridge's settings.
 """
 
 import secrets
@@ -18,11 +18,11 @@ from bridge.sns.topic import TopicArn
 
 NAME = "sns.amazonaws.com"  # SNS's own signing certificates bear it, and the bridge looks for it
 DAYS = 1.0
-LEAST = timedelta(hours=1)  # that a certificate must still last to be used again
+LEAST = timedelta(hours=1)  # a certificate that ends sooner is not used again
 
 
 def signer(folder: Path, topic: TopicArn) -> Signer:
-    """Return a signer whose certificate is in folder/certificates, made anew when there is none that lasts another hour. Raises OSError."""
+    """Return a signer whose certificate is in folder/certificates. It is made anew unless one lasts another hour. Raises OSError."""
     certificates, key = folder / "certificates", folder / "key.pem"
     certificates.mkdir(parents=True, exist_ok=True)
     kept = sorted(certificates.glob("SimpleNotificationService-*.pem"))

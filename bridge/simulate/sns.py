@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
     sns: "SNS"
 
     def do_GET(self) -> None:
-        """The certificate, or ConfirmSubscription."""
+        """Answer with the certificate, or confirm a subscription."""
         self.sns.requests.append(self.path)
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -99,17 +99,17 @@ class _Server(ThreadingHTTPServer):
 
 
 class Messages:
-    """What one signer sends of one topic."""
+    """The messages of one topic, by one signer."""
 
     def __init__(self, topic: str, signer: Signer) -> None:
         self.topic, self.signer = topic, signer
 
     def notification(self, message: str = "hello", *, topic: str = "", **fields: Any) -> Post:
-        """One Notification; see Signer.notification for subject, attributes, version, timestamp, message_id."""
+        """Return a Notification; `Signer.notification` documents subject, attributes, version, timestamp, message_id."""
         return post(self.signer.notification(topic or self.topic, message, **fields))
 
     def notifications(self, count: int, message: str = "message", *, versions: str = "12", size: int = 0) -> Iterator[Post]:
-        """Many, by turns of the signature versions, with and without Subject and attributes; of size bytes if that is not 0."""
+        """Yield many, with the signature versions by turns, with and without Subject and attributes; of size bytes unless that is 0."""
         for number in range(count):
             text = f'{message} {number} äöü ✓ "quoted"'
             if size:
@@ -124,7 +124,9 @@ class Messages:
 
 
 class SNS(Messages):
-    """Attributes: endpoint (its origin), ca_file, signer, certificate (PEM), requests (paths seen), pending, confirmed (tokens)."""
+    """A simulated SNS, used as a context manager. Attributes: endpoint (its origin), ca_file, signer, certificate (PEM), requests (paths
+    that were asked for), pending, confirmed (tokens).
+    """
 
     def __init__(
         self, folder: Path, *, topic: str = TOPIC, host: str = "localhost", listen: tuple[str, int] = ("127.0.0.1", 0), tls: bool = True
@@ -158,17 +160,17 @@ class SNS(Messages):
     # ---- messages
 
     def subscription_confirmation(self, topic: str = "", version: str = "1") -> Post:
-        """A SubscriptionConfirmation whose token this SNS will accept."""
+        """Return a SubscriptionConfirmation whose token this SNS will accept."""
         token = secrets.token_hex(96)
         self.pending.add((topic or self.topic, token))
         return post(self.signer.confirmation(topic or self.topic, token, version=version))
 
     def unsubscribe_confirmation(self, topic: str = "", version: str = "1") -> Post:
-        """An UnsubscribeConfirmation."""
+        """Return an UnsubscribeConfirmation."""
         return post(self.signer.confirmation(topic or self.topic, secrets.token_hex(96), kind="UnsubscribeConfirmation", version=version))
 
     def subscribe(self, endpoint: Endpoint, topic: str = "", version: str = "1") -> Answer:
-        """Send the SubscriptionConfirmation and return the endpoint's answer; confirmed when its token is in `confirmed`."""
+        """Send the SubscriptionConfirmation and return the endpoint's answer; `confirmed` holds its token once it was confirmed."""
         with endpoint.connect() as connection:
             return endpoint.deliver(connection, self.subscription_confirmation(topic, version))
 

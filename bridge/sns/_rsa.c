@@ -2,12 +2,12 @@
  *
  * Key(modulus, exponent) takes big-endian bytes; Key.verify(signature, message, "sha1" | "sha256") -> bool.
  * sha256(bytes) -> bytes is for bridge.sqs.signing.
- * As in bridge.sns.rsa the padding is never parsed: the one encoding that may stand in the signature is made with the key, a
- * message's hash is written to its end, and the whole is compared (RFC 8017 section 8.2.2). What a verification needs is
- * made once and shared, which the GIL makes safe: it is held wherever a key is used; only long messages are hashed
- * without it. Nothing here is secret, so nothing needs constant time.
+ * As in bridge.sns.rsa the padding is never parsed. The only valid encoding is made with the key, a message's hash is written
+ * to its end, and the whole is compared (RFC 8017 section 8.2.2). The objects of a verification are made once and shared. That
+ * is safe because the GIL is held wherever a key is used; only long messages are hashed without it. Nothing here is secret, so
+ * nothing needs constant time.
  *
- * The hashes are called by themselves, not by EVP: its fetching of algorithms would bring half of libcrypto along.
+ * The hashes are called directly, not by EVP, because its fetching of algorithms would bring half of libcrypto along.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #define PY_SSIZE_T_CLEAN
@@ -38,7 +38,7 @@ static void sha256(const char *message, size_t size, unsigned char *out)
     SHA256_Final(out, &context);
 }
 
-/* RFC 8017 section 9.2, note 1: what stands before the hash */
+/* RFC 8017 section 9.2, note 1: the bytes before the hash */
 static const struct {
     const char *name;
     void (*hash)(const char *message, size_t size, unsigned char *out);
@@ -113,7 +113,7 @@ static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return (PyObject *)self;
 }
 
-/* result = signature ** exponent % modulus, from the exponent's highest bit down. Return 0 when there is no memory. */
+/* result = signature ** exponent % modulus, from the exponent's highest bit down. Return 0 when memory is short. */
 static int power(Key *self)
 {
     unsigned bit = 1u << 31;
@@ -196,7 +196,7 @@ PyMODINIT_FUNC PyInit__rsa(void)
     PyObject *module = PyModule_Create(&module_def), *type = module ? PyType_FromSpec(&key_spec) : NULL;
     char version[40];
 
-    /* A static libcrypto asks which instructions the processor has only when it is told to; without, a verification takes 28 us, not 20. */
+    /* A static libcrypto looks for the processor's instructions only when it is told to; else a verification takes 28 us, not 20. */
     if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL))
         PyErr_Format(PyExc_ImportError, "libcrypto could not start");
     snprintf(version, sizeof version, "%u.%u.%u", OPENSSL_version_major(), OPENSSL_version_minor(), OPENSSL_version_patch());

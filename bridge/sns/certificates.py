@@ -1,4 +1,4 @@
-"""The signing certificate of a message: which URLs may name one, and a small cache of those that were fetched.
+"""The signing certificate of a message: which URLs may name one, and a small cache of fetched certificates.
 
 The certificate is a leaf without a chain, so its trust comes from where it is fetched: TLS to exactly the SNS host of the
 topic's own region. Source: SNS developer guide, "Verifying the signatures of Amazon SNS messages".
@@ -14,13 +14,13 @@ from bridge.sns.signature import MAX_ENCODED, BadCertificate, Certificate, load_
 from bridge.sns.topic import TopicArn
 
 MAX_KEPT = 64
-MAX_WAITING = 256  # deliveries that wait for certificates, which may all be forged
-MAX_WAITING_FOR_ONE = 64  # of these, those that wait for the same URL
+MAX_WAITING = 256  # deliveries that wait for certificates; all of them may be forged
+MAX_WAITING_FOR_ONE = 64  # deliveries that wait for the same URL
 FAILED_FOR = 3  # seconds until a URL that failed is tried again
 EXPIRED_FOR = 60  # seconds until a certificate that came expired is fetched again
-FRESH_FOR = 120  # seconds in which a signature that does not match is believed to be a forgery, without another fetch
+FRESH_FOR = 120  # seconds after a fetch in which a signature that does not match is a forgery, and nothing is fetched again
 
-_Waiters = dict[object, tuple[Callable[[Certificate | BridgeError], None], int]]  # with the bytes that each holds
+_Waiters = dict[object, tuple[Callable[[Certificate | BridgeError], None], int]]  # each with the bytes that it holds
 
 _NAME = r"SimpleNotificationService-[0-9a-f]{32}\.pem"
 _PATH = re.compile(rf"/({_NAME})")
@@ -33,7 +33,7 @@ def certificate_source(url: str, topic: TopicArn, endpoint: str) -> tuple[str, s
 
     The host must equal the one built from the (allowed) TopicArn: a pattern such as `sns.*.amazonaws.com` also matches a
     bucket that anybody can own. endpoint is BRIDGE_SNS_ENDPOINT ("" for none), which takes that host's place.
-    Raises SigningCertURLRefused, before anybody has opened a connection.
+    Raises SigningCertURLRefused, before any connection is opened.
     """
     if url.startswith(topic.origin):
         path = _PATH.fullmatch(url, len(topic.origin))
@@ -51,7 +51,7 @@ def certificate_source(url: str, topic: TopicArn, endpoint: str) -> tuple[str, s
 def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, now: float) -> None:
     """Check a certificate's dates against now (Unix seconds) and its name. Raises CertificateNotValid.
 
-    The name is one of `TopicArn.signers`. Behind an endpoint of the operator's own the name is the operator's.
+    The name is one of `TopicArn.signers`. With BRIDGE_SNS_ENDPOINT (`endpoint`) any name is accepted.
     """
     if not certificate.not_before <= now <= certificate.not_after:
         raise CertificateNotValid("the signing certificate has expired or is not yet valid; is this machine's clock right?")
@@ -62,9 +62,9 @@ def check_certificate(certificate: Certificate, topic: TopicArn, endpoint: str, 
 
 
 class Certificates:
-    """Signing certificates by their URL: from BRIDGE_CERTIFICATES, else over the network, each fetched once for all who wait.
+    """Signing certificates by their URL: from BRIDGE_CERTIFICATES, else over the network. One fetch serves all waiting deliveries.
 
-    Those who wait have a limit of their own, in number and in bytes, because nothing proves yet that they are genuine.
+    Waiting deliveries have a limit of their own, in number and in bytes, because nothing proves yet that they are genuine.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Certificates:
         count: Callable[[str], None] = lambda _name: None,
         max_held: int = 16 << 20,
     ) -> None:
-        """folder is "" for none; now gives Unix seconds; count(name) adds one to a counter; max_held: bytes of all who wait."""
+        """folder is "" for none; now gives Unix seconds; count(name) adds one to a counter; max_held limits the bytes of all that wait."""
         self._count = count
         self._folder = folder
         self._egress = egress
@@ -86,7 +86,10 @@ class Certificates:
         self._waiting, self._held, self._max_held = 0, 0, max_held
 
     def at_hand(self, url: str, name: str) -> Certificate | None:
-        """Return the certificate if no network is needed for it, None if `wait` has to fetch it. Raises CertificateUnavailable."""
+        """Return the certificate if no network is needed for it, None if `wait` has to fetch it.
+
+        url and name are what `certificate_source` returned. Raises CertificateUnavailable.
+        """
         if url in self._kept:
             certificate, fetched = self._kept[url]
             if self._now() <= certificate.not_after or 0 <= self._now() - fetched < EXPIRED_FOR:
@@ -97,9 +100,9 @@ class Certificates:
     def refresh(self, url: str, name: str, used: Certificate) -> Certificate | None:
         """Return the certificate to try after `used`, whose key did not make a signature: SNS may have renewed the key under this URL.
 
-        It is `used` itself if that is as fresh as one can be (FRESH_FOR); the signature is a forgery then. None: `wait` has to fetch
-        it. At most one fetch of a URL in FRESH_FOR follows from forgeries, and `used` stays for all whom it serves.
-        Raises CertificateUnavailable: whether the signature is genuine can't be told now.
+        It is `used` itself if that was fetched within FRESH_FOR; then the signature is a forgery. None: `wait` has to fetch it.
+        So forgeries cause at most one fetch of a URL in FRESH_FOR, and `used` serves other messages meanwhile.
+        Raises CertificateUnavailable when the signature can't be judged now.
         """
         if url not in self._kept:
             return self._read(url, name)
@@ -109,10 +112,10 @@ class Certificates:
         return self._read(url, name)
 
     def wait(self, url: str, waiter: Callable[[Certificate | BridgeError], None], size: int = 0) -> Callable[[], None]:
-        """Fetch the certificate, or join those who wait for it; waiter is called on the loop with it or with the error.
+        """Fetch the certificate, or join the fetch under way; waiter is called on the loop with the certificate or the error.
 
-        size: the bytes that are held meanwhile. Returns a callable that takes the waiter out again; to call it late does no harm.
-        Raises Overloaded when too many wait.
+        size is the number of bytes that the waiter holds. Returns a callable that takes the waiter out again; calling it late does no
+        harm. Raises Overloaded when too many wait.
         """
         waiters = self._fetches.get(url)
         full = waiters is not None and len(waiters) >= MAX_WAITING_FOR_ONE
@@ -151,10 +154,10 @@ class Certificates:
         for ticket, (waiter, _) in list(waiters.items()):
             if ticket in waiters:
                 self._leave(waiters, ticket)
-                waiter(result)  # a delivery's own, which raises nothing
+                waiter(result)  # it is PendingRequest's and raises nothing
 
     def _read(self, url: str, name: str) -> Certificate | None:
-        """Return the certificate of the folder, None if it has none. Raises CertificateUnavailable, after a fetch that just failed too."""
+        """Return the certificate of the folder, None if it has none. Raises CertificateUnavailable, also when a fetch has just failed."""
         if self._folder:
             try:
                 with open(os.path.join(self._folder, name), "rb") as file:
@@ -172,7 +175,7 @@ class Certificates:
         certificate = load_certificate(encoded)
         former = self._kept.pop(url, None)
         if former is not None:
-            former[0].not_after = 0  # all who hold it look for this one
+            former[0].not_after = 0  # so that each topic that holds it asks for the new one
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[url] = certificate, self._now()

@@ -1,7 +1,7 @@
 """A strict reader of DER (X.690): the few types that a certificate is made of.
 
-Where a lenient parser would take two encodings of one thing (BER lengths, padded integers, trailing bytes), this one
-takes one or refuses, so bytes cannot mean one thing here and another elsewhere.
+A lenient parser takes several encodings of one value (BER lengths, padded integers, trailing bytes). This one takes one encoding
+and refuses all others, so that bytes cannot mean one thing here and another elsewhere.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ SEQUENCE, SET = 0x30, 0x31
 
 
 class BadCertificate(ValueError):
-    """Not a certificate that SNS could sign with: malformed, or its key is none that we verify with."""
+    """Not a certificate that SNS could sign with: it is malformed, or its key is not accepted."""
 
 
 class Reader:
-    """Takes one element after the other from DER bytes; whatever is not exactly DER raises BadCertificate."""
+    """Takes one element after the other from DER bytes. Each method raises BadCertificate for bytes that are not exactly DER."""
 
     __slots__ = ("at", "data")
 
@@ -27,6 +27,7 @@ class Reader:
         self.at = 0
 
     def more(self) -> bool:
+        """Tell whether an element is left."""
         return self.at < len(self.data)
 
     def peek(self) -> int:
@@ -59,9 +60,11 @@ class Reader:
         return data[start : self.at]
 
     def inside(self, tag: int) -> Reader:
+        """Return a reader of the content of the next element, which must have this tag."""
         return Reader(self.take(tag))
 
     def end(self) -> None:
+        """Check that no element is left."""
         if self.more():
             raise BadCertificate("trailing bytes")
 
@@ -73,6 +76,7 @@ class Reader:
         return content
 
     def positive(self) -> int:
+        """Return an INTEGER above 0."""
         value = int.from_bytes(self.integer(), "big", signed=True)
         if value <= 0:
             raise BadCertificate("integer is not positive")

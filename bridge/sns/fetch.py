@@ -1,6 +1,6 @@
 """The HTTPS requests that the bridge makes to AWS, off the loop and bounded: the signing certificate, ConfirmSubscription, SQS.
 
-`requests` blocks, so each fetch has a thread; there are few, and those that hang are given up by the loop's clock.
+`requests` blocks, so each fetch has a thread. The number of threads is limited, and a fetch that hangs is given up by the loop's clock.
 """
 
 import os
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
 AT_ONCE = 4  # fetches under way
-THREADS = 16  # with those that were given up, until their sockets time out
-WAITING = 64
+THREADS = 16  # also counts fetches that were given up, until their sockets time out
+WAITING = 64  # fetches that wait for a thread
 KEPT = 32  # connections to one origin
 
 
 class EgressError(Exception):
-    """The fetch failed. `str()` says why, in one sentence without the URL's query (a Token is in there)."""
+    """The fetch failed. `str()` says why in one sentence, without the URL's query, which may hold a Token."""
 
 
 def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
     """GET a URL; return its status and at most limit bytes of body. Raises EgressError. Blocks for up to TOTAL seconds or so.
 
-    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS takes a package that the bridge does not bring), redirects
-    are not followed, ca_file (PEM) holds the roots that are trusted.
+    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS needs a package that the bridge does not bring). Redirects
+    are not followed. ca_file (PEM) holds the roots that are trusted.
     """
     with new_session() as session:
         return exchange(session, "GET", url, {}, None, ca_file, limit, connect=CONNECT, read=READ, total=TOTAL)
 
 
 def new_session(proxies: bool = True) -> "Session":
-    """Return a requests.Session: connections that are kept for the next exchange. proxies tells whether HTTPS_PROXY is honoured.
+    """Return a requests.Session, which keeps connections for the next exchange. proxies tells whether HTTPS_PROXY is honoured.
 
     It serves one thread at a time.
     """
-    import requests  # here, not above: an idle bridge whose certificates are on disk never needs it
+    import requests  # not at the top, because an idle bridge whose certificates are on disk never needs it
 
     session = requests.Session()
     session.trust_env = proxies
@@ -87,18 +87,18 @@ def exchange(
         raise EgressError(f"{type(error).__name__}: {error.strerror or 'connection failed'}") from None
     except EgressError:
         raise
-    except Exception as error:  # urllib3 has a few that requests does not wrap when the body is read raw
+    except Exception as error:  # requests does not wrap some of urllib3's when the body is read raw
         raise EgressError(type(error).__name__) from None
 
 
 class Origin:
-    """Kept connections to one origin, for all threads: what a Session does anew for each request is done once.
+    """Kept connections to one origin, for all threads. It does once what a Session does for each request.
 
-    HTTPS_PROXY and NO_PROXY are honoured as they are when it is made.
+    HTTPS_PROXY and NO_PROXY are read once, when it is made.
     """
 
     def __init__(self, url: str, ca_file: str) -> None:
-        """url is the one that is asked; ca_file (PEM) holds the roots that are trusted."""
+        """url is the one that `post` asks; ca_file (PEM) holds the roots that are trusted."""
         import requests
         from requests import adapters
 
@@ -154,12 +154,12 @@ def _read(raw: Any, limit: int, until: float, total: float) -> bytes:
 
 
 def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
-    """requests would look into ~/.netrc if it were given nothing."""
+    """Change nothing. Without an `auth` requests would look into ~/.netrc."""
     return request
 
 
 def _unsupported_proxy(url: str) -> str:
-    """Return what is wrong with the proxy that the environment names for a URL, "" if nothing is; the proxy's URL may hold a password."""
+    """Return what is wrong with the proxy that the environment names for a URL, else ""; not its URL, which may hold a password."""
     for name in (url.partition(":")[0] + "_proxy", "all_proxy"):
         for variable in (name, name.upper()):
             kind, separator, _ = os.environ.get(variable, "").partition("://")
@@ -169,7 +169,7 @@ def _unsupported_proxy(url: str) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """The innermost cause in words; requests' own text holds the whole URL."""
+    """Return the innermost cause in words, because requests' own text holds the whole URL."""
     cause: BaseException = error
     for _ in range(8):
         inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
@@ -210,9 +210,9 @@ class Egress:
         at_once: int = AT_ONCE,
         threads: int = THREADS,
     ) -> None:
-        """call_soon is safe to call from any thread; cancel takes what call_later returned; ca_file "" means certifi's.
+        """call_soon may be called from any thread; cancel takes what call_later returned; ca_file "" means certifi's.
 
-        at_once limits the requests under way; threads limits these and those that were given up, until their sockets time out.
+        at_once limits the requests under way. threads limits these together with those that were given up, until their sockets time out.
         """
         self._call_soon, self._call_later, self._cancel = call_soon, call_later, cancel
         self._ca_file = ca_file
@@ -238,7 +238,7 @@ class Egress:
     def run(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
         """Call work in a thread; then(its result, "") or then(None, why it failed) is called on the loop, never at once.
 
-        work blocks for total seconds or so at most, and then has an end of its own. It may raise EgressError.
+        work ends by itself after about total seconds at most. It may raise EgressError.
         """
         if len(self._waiting) >= WAITING:
             self._call_soon(lambda: then(None, "too many fetches are waiting"))
@@ -254,7 +254,7 @@ class Egress:
             job.timer = self._call_later(job.total + 0.5, lambda job=job: self._end(job, None, f"no answer within {job.total:g} s"))  # type: ignore[misc]
             try:
                 threading.Thread(target=self._run, args=(job,), daemon=True).start()
-            except RuntimeError as error:  # the machine has no thread left; it may have one for the next fetch
+            except RuntimeError as error:  # the machine has no thread left now; the next fetch may get one
                 self._call_soon(lambda job=job, why=str(error): self._back(job, None, why))  # type: ignore[misc]
 
     def _run(self, job: _Job) -> None:
@@ -263,7 +263,7 @@ class Egress:
             result = job.work()
         except EgressError as error:
             why = str(error)
-        except Exception as error:  # a thread must not end without a word, or a delivery waits for nothing
+        except Exception as error:  # else a delivery would wait for a thread that has ended
             why = f"{type(error).__name__} in fetch"
         self._call_soon(lambda: self._back(job, result, why))
 

@@ -1,4 +1,4 @@
-"""The forms of MessageId and Timestamp, in one place and one module, where the build finds them as constants. No sockets here."""
+"""The forms of MessageId and Timestamp, in a module of their own, where the build finds them as constants. No sockets here."""
 
 import re
 

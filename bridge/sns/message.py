@@ -18,10 +18,10 @@ _TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
 MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
-# Of a body: its strings, brackets and commas, each of which becomes objects of up to 300 bytes. SNS's own JSON has some forty, and eight
-# more for each message attribute. What is inside a string does not count: the Message is often JSON itself.
+# The strings, brackets and commas of a body: each becomes objects of up to 300 bytes. SNS's own JSON has some forty, and eight more for
+# each message attribute. The inside of a string does not count, because the Message is often JSON itself.
 MAX_PARTS = 40_000
-# A body with fewer brackets, those inside strings included, and fewer bytes than this is not counted: it never costs 12 MiB.
+# The parts of a body are not counted if it has no more brackets (also inside strings) and bytes than these, because it never takes 12 MiB.
 MAX_BRACKETS = 10_000
 MAX_UNCOUNTED = 280_000  # above 256 KiB, SNS's own limit, in an envelope
 
@@ -29,13 +29,13 @@ _common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "Signature
 
 
 class Message:
-    """What all three types have in common. Every value is as in the JSON; `timestamp` is Unix seconds, `signature` is decoded."""
+    """The members that all three types have. Every value is as in the JSON; `timestamp` is Unix seconds, `signature` is decoded."""
 
     __slots__ = ("message", "message_id", "signature", "signature_version", "signing_cert_url", "timestamp", "timestamp_text", "topic_arn")
     type = ""
 
     def __init__(self, members: dict[str, object]) -> None:
-        """Raises MalformedMessage."""
+        """members is the JSON object of the body. Raises MalformedMessage."""
         try:
             values = _common(members)
         except KeyError as error:
@@ -60,7 +60,7 @@ class Message:
 class Notification(Message):
     """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value).
 
-    `left_out`: how many further attributes are there that are not of this form. They are optional, so they cost a message nothing.
+    `left_out` is the number of attributes that are not of this form. Attributes are optional, so a malformed one is no error.
     """
 
     __slots__ = ("attributes", "left_out", "subject")
@@ -80,6 +80,7 @@ class Notification(Message):
             self.attributes, self.left_out = _attributes(members["MessageAttributes"])
 
     def string_to_sign(self) -> bytes:
+        """See `Message.string_to_sign`."""
         subject = "" if self.subject is None else f"Subject\n{self.subject}\n"
         return _signed(
             self.message,
@@ -103,6 +104,7 @@ class _Confirmation(Message):
             raise MalformedMessage("SubscribeURL holds a control character")
 
     def string_to_sign(self) -> bytes:
+        """See `Message.string_to_sign`."""
         return _signed(
             self.message,
             f"\nMessageId\n{self.message_id}\nSubscribeURL\n{self.subscribe_url}\n"
@@ -111,14 +113,14 @@ class _Confirmation(Message):
 
 
 class SubscriptionConfirmation(_Confirmation):
-    """SNS asks whether this endpoint wants the topic's messages."""
+    """SNS asks to confirm a subscription of this endpoint."""
 
     __slots__ = ()
     type = "SubscriptionConfirmation"
 
 
 class UnsubscribeConfirmation(_Confirmation):
-    """SNS tells that the subscription was deleted. Visiting its SubscribeURL would subscribe again: nobody does."""
+    """SNS tells that the subscription was deleted. Its SubscribeURL is not visited, because that would subscribe again."""
 
     __slots__ = ()
     type = "UnsubscribeConfirmation"
@@ -146,7 +148,7 @@ def parse(body: bytes) -> Message:
     except (ValueError, RecursionError, StopIteration) as error:
         raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
     if end != len(text) and text[end:].strip(_SPACE):
-        raise MalformedMessage("there is more in the body than one JSON value")
+        raise MalformedMessage("the body holds more than one JSON value")
     del text  # one of 2 MiB with an emoji in it takes 8
     if type(members) is not dict:
         raise MalformedMessage("the body is not a JSON object")
@@ -160,7 +162,7 @@ def parse(body: bytes) -> Message:
 
 
 def check_headers(headers: dict[str, str], message: Message) -> None:
-    """Compare the x-amz-sns-* headers that are there with the body. Raises HeadersDisagree."""
+    """Compare those x-amz-sns-* headers that a request has with the body; names are in lower case. Raises HeadersDisagree."""
     get = headers.get
     if (
         get("x-amz-sns-message-type", message.type) != message.type
@@ -176,7 +178,7 @@ def is_uuid(text: str) -> bool:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A duplicate member verifies under one parser and reads differently under another."""
+    """Refuse duplicate members: parsers differ in which of the two they take, so a consumer could read what was not verified."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise MalformedMessage("a JSON member is there twice")
@@ -184,13 +186,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _brackets(body: bytes) -> int:
-    """How many brackets open, those inside strings too. replace() finds them by memchr; count() looks at byte by byte, 3 us a message."""
+    """Return how many brackets open, also inside strings. replace() finds them by memchr; count() goes byte by byte, 3 us a message."""
     return 2 * len(body) - len(body.replace(b"[", b"")) - len(body.replace(b"{", b""))
 
 
 def _too_many_parts(body: bytes) -> bool:
-    """Tell whether a body has more than MAX_PARTS strings, brackets and commas, without one object for each."""
-    if body.count(b'"') - body.count(rb"\"") > 2 * MAX_PARTS:  # at least so many begin or end a string: no copy is needed to tell
+    """Tell whether a body has more than MAX_PARTS strings, brackets and commas, without making an object for each."""
+    if body.count(b'"') - body.count(rb"\"") > 2 * MAX_PARTS:  # at least so many begin or end a string; this needs no copy of the body
         return True
     # without escapes, every second piece between quotation marks is inside a string
     pieces = body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"', 2 * MAX_PARTS)
@@ -198,7 +200,7 @@ def _too_many_parts(body: bytes) -> bool:
 
 
 def _count(body: bytes) -> int:
-    """How many quotation marks, opening brackets and commas a body has; by pieces, because the allocator keeps a copy of 2 MiB."""
+    """Return how many quotation marks, opening brackets and commas a body has; by pieces, because the allocator keeps a copy of 2 MiB."""
     found = 0
     for at in range(0, len(body), 65536):
         piece = body[at : at + 65536]
@@ -207,7 +209,7 @@ def _count(body: bytes) -> int:
 
 
 def _nested_too_deeply(value: object) -> bool:
-    """Level by level: how deep Python itself goes before it raises RecursionError differs between its versions."""
+    """Look level by level, because versions of Python differ in how deep they go before they raise RecursionError."""
     level = [value]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []
@@ -230,7 +232,7 @@ _SPACE = " \t\n\r"
 
 
 def _why(error: Exception) -> str:
-    """The decoder's own words, without a piece of the body."""
+    """Return the decoder's own words, without a piece of the body."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
     if isinstance(error, StopIteration):
@@ -254,7 +256,7 @@ def _signed(message: str, rest: str) -> bytes:
 
 
 def _attributes(value: object) -> tuple[dict[str, tuple[str, str]], int]:
-    """Return the attributes of a JSON value, and how many are odd."""
+    """Return the attributes of a JSON value, and how many are malformed."""
     if type(value) is not dict:
         return {}, 1
     attributes = {}

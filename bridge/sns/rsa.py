@@ -1,9 +1,9 @@
-"""RSA signature verification in pure Python, for where libcrypto is not linked in (RFC 8017 section 8.2.2)."""
+"""RSA signature verification in pure Python, used where libcrypto is not linked in (RFC 8017 section 8.2.2)."""
 
 import hashlib
 from hmac import compare_digest
 
-# RFC 8017 section 9.2, note 1: what stands before the digest in a DigestInfo, NULL parameters included.
+# RFC 8017 section 9.2, note 1: the bytes before the digest in a DigestInfo, NULL parameters included.
 DIGEST_INFO = {
     "sha1": bytes.fromhex("3021300906052b0e03021a05000414"),
     "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
@@ -28,8 +28,8 @@ class Key:
     def verify(self, signature: bytes, message: bytes, digest: str) -> bool:
         """Return whether this is the key's PKCS#1 v1.5 signature of the message; digest is "sha1" or "sha256".
 
-        The padding is never parsed: the one encoding that may stand in the signature is built and compared whole,
-        which leaves no room for garbage after the hash (Bleichenbacher 2006) or for other encodings of DigestInfo.
+        The padding is never parsed. The only valid encoding is built and compared as a whole, which leaves no room for garbage after
+        the hash (Bleichenbacher 2006) or for other encodings of DigestInfo.
         Raises ValueError for another digest.
         """
         if digest not in DIGEST_INFO:

@@ -1,7 +1,7 @@
 """The signing certificate and RSA signatures: certificate bytes -> Certificate -> verify().
 
-libcrypto verifies where the extension module `bridge.sns._rsa` is there, Python's pow() where it is not. The certificate
-itself is read by `bridge.sns.x509` in both cases, so both verifiers accept the same certificates, and no C parses them.
+libcrypto verifies when the extension module `bridge.sns._rsa` is installed, else Python's pow(). The certificate itself is read by
+`bridge.sns.x509` in both cases, so both verifiers accept the same certificates, and no C code parses them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class Certificate:
-    """A signing certificate: when it is valid (Unix seconds), whom it names, and its key.
+    """A signing certificate: its dates (Unix seconds), its names, and its key.
 
     `verify(signature, message, digest)` tells whether the key made this PKCS#1 v1.5 signature; digest is "sha1" or
     "sha256". It is the key's own bound method: nothing stands between the caller and libcrypto.
@@ -53,20 +53,23 @@ class Certificate:
 
 
 def load_certificate(encoded: bytes, key: Callable[[bytes, bytes], Verifier] = Key) -> Certificate:
-    """Read a certificate in DER or PEM. `key` is the verifier to use. Raises BadCertificate."""
+    """Return the certificate in DER or PEM. `key` is the class of the verifier to use. Raises BadCertificate."""
     certificate = Certificate()
     certificate.not_before, certificate.not_after, certificate.names, modulus, exponent = read_certificate(der(encoded))
     certificate.bits = modulus.bit_length()
     if not MIN_BITS <= certificate.bits <= MAX_BITS or modulus % 2 == 0:
         raise BadCertificate(f"RSA key of {certificate.bits} bits")
     if not 65537 <= exponent < 1 << 32 or exponent % 2 == 0:
-        raise BadCertificate("public exponent")  # a huge one would cost as much as a signature does
+        raise BadCertificate("public exponent")  # a huge one would cost as much as signing does
     certificate.verify = key(unsigned(modulus), unsigned(exponent)).verify
     return certificate
 
 
 def der(encoded: bytes) -> bytes:
-    """Return the certificate's DER; of a PEM file the first certificate, whatever text stands around it (RFC 7468)."""
+    """Return the certificate's DER; of a PEM file that of the first certificate, whatever text surrounds it (RFC 7468).
+
+    Raises BadCertificate.
+    """
     if len(encoded) > MAX_ENCODED:
         raise BadCertificate("too long")
     if encoded.startswith(b"\x30\x82"):  # a sequence of 256 to 65,535 bytes: no certificate of these keys is another
@@ -82,4 +85,5 @@ def der(encoded: bytes) -> bytes:
 
 
 def unsigned(number: int) -> bytes:
+    """Return a number as bytes, the most significant first, without leading zeros."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")

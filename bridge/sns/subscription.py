@@ -1,4 +1,4 @@
-"""ConfirmSubscription: the one call to SNS's API that the bridge makes. Source: SNS API reference, ConfirmSubscription."""
+"""ConfirmSubscription: the only call to SNS's API that the bridge makes. Source: SNS API reference, ConfirmSubscription."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ MAX_ANSWER = 65536  # bytes
 
 
 def confirmation_url(topic: TopicArn, token: str, endpoint: str) -> str:
-    """Build the URL from the signed fields; the SubscribeURL as given is never visited.
+    """Return the URL, made from the signed fields; the message's own SubscribeURL is never visited.
 
-    topic and token have passed their grammars, so no character of them needs escaping.
+    topic and token have passed their grammars, so no character of them needs escaping. endpoint is BRIDGE_SNS_ENDPOINT, "" for none.
     """
     return f"{endpoint or topic.origin}/?Action=ConfirmSubscription&TopicArn={topic.arn}&Token={token}"
 
 
 def confirm(egress: Egress, topic: TopicArn, token: str, endpoint: str, then: Callable[[BridgeError | None], None]) -> None:
-    """Confirm a subscription; then(None) is called on the loop when SNS said 200, else then(ConfirmationFailed)."""
+    """Confirm a subscription; then(None) is called on the loop when SNS answered 200, else then(ConfirmationFailed)."""
 
     def answered(status: int, _body: bytes, why: str) -> None:
         if status == 200:

@@ -1,4 +1,4 @@
-"""Timestamp: its form, and the Unix seconds that it stands for. No sockets here."""
+"""Timestamp: its form, and its Unix seconds. No sockets here. Source: SNS developer guide, "Parsing Amazon SNS message formats"."""
 
 from bridge.errors import MalformedMessage
 from bridge.sns.calendar import days_since_epoch
@@ -15,7 +15,7 @@ def is_timestamp(text: str) -> bool:
 
 
 def unix_seconds(timestamp: str) -> int:
-    """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day that is none."""
+    """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day or time that is none."""
     minute = timestamp[:16]
     start = _known_minutes.get(minute)
     if start is None:

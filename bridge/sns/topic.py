@@ -4,9 +4,9 @@ import re
 
 from bridge.errors import TopicNotAllowed
 
-# By partition: its DNS suffix, the name of its signing certificates, and the regions of which AWS says so. Any other region, and one
-# that nobody knows yet, may also sign as "sns" at the suffix. Sources: AWS general reference, "Service endpoints", for the suffixes;
-# aws-sdk-java-v2, SnsHostProvider (2026-03), for the names and the rule.
+# By partition: its DNS suffix, the name of its signing certificates, and the regions that are known to sign by it. Any other region, also
+# a future one, may sign as "sns" at the suffix too. Sources: AWS general reference, "Service endpoints" (the suffixes);
+# aws-sdk-java-v2, SnsHostProvider, 2026-03 (the names and the rule).
 PARTITIONS = {
     "aws": (
         "amazonaws.com",
@@ -29,14 +29,15 @@ _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
 
 
 class TopicArn:
-    """An allowed topic's name, taken apart.
+    """A standard topic's ARN, taken apart.
 
-    `origin` is the https origin of the SNS that it lives in, `signers` are the names that its signing certificate may bear.
+    `origin` is the https origin of the topic's SNS; `signers` are the names that its signing certificate may bear.
     """
 
     __slots__ = ("account", "arn", "name", "origin", "partition", "region", "signers")
 
     def __init__(self, arn: str) -> None:
+        """Raises TopicNotAllowed when the text is not the ARN of a standard SNS topic."""
         match = _ARN.fullmatch(arn)
         if match is None or match[1] not in PARTITIONS:
             raise TopicNotAllowed("TopicArn is not the ARN of a standard SNS topic")

@@ -1,6 +1,6 @@
-"""An X.509 certificate (RFC 5280), in DER: the few fields that verifying a signature takes.
+"""An X.509 certificate (RFC 5280) in DER: the few fields that verifying a signature needs.
 
-It is read, not judged: trust comes from TLS to the host that the certificate was fetched from. One reader serves both
+It is read, not judged, because trust comes from TLS to the host that the certificate was fetched from. One reader serves both
 verifiers, so that both accept the same certificates.
 """
 
@@ -11,8 +11,8 @@ from bridge.sns.der import BOOLEAN, OCTET_STRING, SEQUENCE, SET, BadCertificate,
 # The context tags of RFC 5280 sections 4.1 and 4.2.1.6 (GeneralName).
 VERSION, EXTENSIONS, DNS_NAME = 0xA0, 0xA3, 0x82
 GENERAL_NAMES = b"\xa0\x81\x82\xa3\xa4\xa5\x86\x87\x88"
-# UTF8String, NumericString, PrintableString, IA5String, VisibleString, BMPString. No T61String (what its bytes mean is a
-# guess) and no UniversalString (nobody uses it). The codecs are those that need no module of their own.
+# UTF8String, NumericString, PrintableString, IA5String, VisibleString, BMPString. T61String is left out, because its alphabet is a guess,
+# and UniversalString, because it is not used. These codecs need no module of their own.
 TEXT = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x16: "ascii", 0x1A: "ascii", 0x1E: "utf-16"}
 BIG_ENDIAN = b"\xfe\xff"
 PRINTABLE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
@@ -24,7 +24,7 @@ RSA_ENCRYPTION = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"  # RFC 
 
 
 def text(tag: int, content: bytes) -> str:
-    """Return the string of a name's attribute, without control characters."""
+    """Return the string of a name's attribute (RFC 5280 section 4.1.2.4). Raises BadCertificate, also for control characters."""
     if tag not in TEXT or (tag == 0x13 and not PRINTABLE.issuperset(content)):
         raise BadCertificate("name: type or alphabet")
     if TEXT[tag] == "utf-16":
@@ -39,7 +39,7 @@ def text(tag: int, content: bytes) -> str:
 
 
 def common_names(name: Reader) -> list[str]:
-    """Return the common names in a Name: a sequence of sets of one or more attributes, sorted in each set."""
+    """Return the common names in a Name: a sequence of sets of one or more attributes, sorted in each set. Raises BadCertificate."""
     found = []
     while name.more():
         attributes = name.inside(SET)
@@ -60,7 +60,7 @@ def common_names(name: Reader) -> list[str]:
 
 
 def dns_names(extensions: Reader) -> list[str]:
-    """Return the dNSNames of the subject alternative name among the extensions; an extension may occur once."""
+    """Return the dNSNames of the subject alternative name among the extensions; an extension may occur once. Raises BadCertificate."""
     seen, found = set(), []
     while extensions.more():
         extension = extensions.inside(SEQUENCE)
@@ -88,7 +88,7 @@ def dns_names(extensions: Reader) -> list[str]:
 
 
 def rsa_key(info: Reader) -> tuple[int, int]:
-    """Return modulus and public exponent of a SubjectPublicKeyInfo (RFC 3279 section 2.3.1)."""
+    """Return modulus and public exponent of a SubjectPublicKeyInfo (RFC 3279 section 2.3.1). Raises BadCertificate."""
     if info.take(SEQUENCE) != RSA_ENCRYPTION:
         raise BadCertificate("not an RSA key")
     outer = Reader(info.bits())
@@ -103,7 +103,7 @@ def rsa_key(info: Reader) -> tuple[int, int]:
 def read_certificate(encoded: bytes) -> tuple[int, int, tuple[str, ...], int, int]:
     """Return not_before, not_after (Unix seconds), names (common name first, then dNSNames), modulus and exponent.
 
-    Raises BadCertificate for whatever is not a version 3 certificate with an RSA key, in DER, and nothing after it.
+    encoded is DER. Raises BadCertificate unless it is exactly one version 3 certificate with an RSA key.
     """
     whole = Reader(encoded)
     certificate = whole.inside(SEQUENCE)

@@ -1,1 +1,1 @@
-"""Pull from SQS: request signatures, credentials, the queue's calls, and the pulling itself."""
+"""SQS as the second way in: request signatures, credentials, the queue's calls, and the receiving of messages."""

@@ -1,4 +1,4 @@
-"""What `bridge check` says about queues."""
+"""The part of `bridge check` that looks at SQS queues. Source: SQS API reference, GetQueueAttributes and DeleteMessageBatch."""
 
 import os
 
@@ -8,11 +8,11 @@ from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import Queue, SQSError
 from bridge.sqs.queue_url import QueueURL
 
-NO_RECEIPT = "bridge-check"  # belongs to no message: SQS says so to whoever may delete, and AccessDenied to all others
+NO_RECEIPT = "bridge-check"  # no message has it: SQS answers so if the caller may delete, else AccessDenied
 
 
 def check_queues(config: Config) -> bool:
-    """Print what can be seen of each queue of BRIDGE_SQS_QUEUES without receiving from it; return whether all is well."""
+    """Print what can be seen of each queue of BRIDGE_SQS_QUEUES without receiving from it; return whether all is well. Blocks."""
     if not config.sqs_queues:
         return True
     ca_file = config.ca_file or default_ca_file()

@@ -1,6 +1,6 @@
 """AWS credentials from the five places where AWS's SDKs look, in their order, renewed before they expire.
 
-environment -> web identity (STS) -> shared file -> container -> instance metadata. Everything here blocks: it runs in a thread.
+environment -> web identity (STS) -> shared file -> container -> instance metadata. Everything here blocks, so it runs in a thread.
 Source: AWS SDKs and tools reference guide, "Standardized credential providers"; STS API reference, AssumeRoleWithWebIdentity;
 EC2 user guide, "Use the Instance Metadata Service"; ECS developer guide, "Task IAM role".
 """
@@ -17,7 +17,7 @@ from bridge.sns.fetch import EgressError, exchange, new_session
 from bridge.sns.timestamp import unix_seconds
 from bridge.sqs.signing import Credentials
 
-RENEW = 900  # seconds before they expire
+RENEW = 900  # seconds before their end, from which on they are renewed
 AGAIN = 30  # seconds until a renewal that failed is tried again
 STEP = 2.0  # seconds that connecting or a read may take
 TOTAL = 8.0  # seconds for one answer
@@ -34,7 +34,7 @@ Ask = Callable[[str, str, dict[str, str], bytes | None, bool], tuple[int, bytes]
 
 
 class NoCredentials(Exception):
-    """No credentials are to be had. `str()` says where it was looked and what to do; it holds no secret."""
+    """No credentials were found. `str()` says where they were looked for and what to do; it holds no secret."""
 
 
 def ask(ca_file: str) -> Ask:
@@ -48,10 +48,10 @@ def ask(ca_file: str) -> Ask:
 
 
 class CredentialChain:
-    """The credentials to sign with, for all threads: looked for once, and again before they expire or when AWS refused them."""
+    """The credentials to sign with, for all threads. They are looked for once, and again before they expire or when AWS refuses them."""
 
     def __init__(self, environment: Mapping[str, str], region: str, ask: Ask, now: Callable[[], float] = time.time) -> None:
-        """region is where STS is asked when AWS_REGION does not say it; now gives Unix seconds."""
+        """region is that of STS when AWS_REGION names none; now gives Unix seconds."""
         self._environment, self._region, self._ask, self._now = environment, region, ask, now
         self._kept: Credentials | None = None
         self._tried = -float("inf")
@@ -81,13 +81,13 @@ class CredentialChain:
             self._lock.release()
 
     def forget(self, refused: Credentials) -> None:
-        """AWS refused these; the next `get` looks again: the file or the role may have new ones."""
+        """Forget credentials that AWS has refused; the next `get` looks again, because the file or the role may have new ones."""
         if self._kept is refused:
             self._kept = None
 
 
 def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials:
-    """Return the credentials of the first place that is set up. Raises NoCredentials."""
+    """Return the credentials of the first place that is set up; now is in Unix seconds. Raises NoCredentials."""
     try:
         found = (
             _of_environment(environment)
@@ -107,7 +107,7 @@ def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> C
 
 
 def _checked(origin: str, access_key: object, secret_key: object, token: object = "", expires: object = None) -> Credentials:
-    """Make Credentials of what `origin` said. Raises NoCredentials for what is missing or no text that a header can carry."""
+    """Return Credentials of the values from `origin`. Raises NoCredentials when one is missing, or is no text that a header can carry."""
     for name, value in (("access key", access_key), ("secret key", secret_key), ("session token", token or "-")):
         if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
             raise NoCredentials(f"{origin}: the {name} is missing, or holds a space or a character that is not ASCII")
@@ -139,7 +139,7 @@ def _of_environment(environment: Mapping[str, str]) -> Credentials | None:
 
 
 def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials | None:
-    """EKS's service accounts and other OpenID Connect providers: a token that STS takes for a role's credentials, unsigned."""
+    """EKS's service accounts and other OpenID Connect providers: STS gives a role's credentials for a token, by an unsigned request."""
     path = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE", "")
     if not path:
         return None
@@ -198,7 +198,7 @@ def _of_shared_file(environment: Mapping[str, str]) -> Credentials | None:
 
 
 def _sections(text: str) -> dict[str, dict[str, str]]:
-    """Return the sections of an ini file. Lines that are indented belong to the setting before them, of which none is read here."""
+    """Return the sections of an ini file. Indented lines belong to the setting above; no setting that is read here has any."""
     sections: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
     for line in text.splitlines():
@@ -256,8 +256,8 @@ def _of_json(origin: str, status: int, answer: bytes) -> Credentials:
     except ValueError:
         members = None
     if not isinstance(members, dict):
-        raise NoCredentials(f"{origin} can't be had: status {status}{'' if status != 200 else ', but no JSON'}")
+        raise NoCredentials(f"{origin}: no answer in JSON, status {status}")
     if members.get("Code", "Success") != "Success":
-        raise NoCredentials(f"{origin} can't be had: {str(members['Code'])[:60]}")
+        raise NoCredentials(f"{origin} are refused: {str(members['Code'])[:60]}")
     access_key, secret_key, token = (members.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
     return _checked(origin, access_key, secret_key, token, members.get("Expiration") or "none")

@@ -1,4 +1,4 @@
-"""One SQS queue: the four calls that the bridge makes, by the AWS JSON protocol 1.0. They block: each runs in a thread.
+"""One SQS queue: the four calls that the bridge makes, by the AWS JSON protocol 1.0. They block, so each runs in a thread.
 
 Source: SQS API reference (ReceiveMessage, DeleteMessageBatch, ChangeMessageVisibilityBatch, GetQueueAttributes, "Common errors");
 Smithy 2.0, "AWS JSON 1.0 protocol".
@@ -18,7 +18,7 @@ AT_ONCE = 10  # messages or entries of one call: SQS's limit
 CONNECT, READ, TOTAL = 3.0, 5.0, 8.0  # seconds; a long poll takes its WaitTimeSeconds more
 MAX_ANSWER = 24 << 20  # bytes: ten messages of 1 MiB, SQS's limit, escaped
 
-# What stands in __type -> its kind, and what to do about it
+# The code in __type -> the kind of the error, and what to do about it
 _KINDS = {
     "AccessDenied": ("access-denied", "is not allowed; `bridge policy` prints the IAM policy that the bridge needs"),
     "KmsAccessDenied": ("access-denied", "is not allowed, because the queue's KMS key does not allow kms:Decrypt"),
@@ -55,10 +55,10 @@ class ReceivedMessage:
     __slots__ = ("body", "count", "message_id", "receipt")
 
     def __init__(self, members: dict[str, Any]) -> None:
-        """Raises KeyError, TypeError, AttributeError or ValueError when SQS's members are not there."""
+        """members is the JSON object. Raises KeyError, TypeError, AttributeError or ValueError when it is not SQS's."""
         self.message_id: str = members["MessageId"]
         self.receipt: str = members["ReceiptHandle"]
-        self.body: bytes = members["Body"].encode("utf-8", "surrogatepass")  # a lone surrogate is no UTF-8, and no envelope
+        self.body: bytes = members["Body"].encode("utf-8", "surrogatepass")  # a lone surrogate is refused later: it is not UTF-8
         self.count = int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
 
 
@@ -75,7 +75,7 @@ class Queue:
         self._origin: Origin | None = None
 
     def receive(self, number: int, wait: int, visibility: int) -> list[ReceivedMessage]:
-        """Wait up to `wait` seconds for up to `number` messages, which stay out of others' sight for so many seconds. Raises SQSError."""
+        """Wait up to `wait` seconds for up to `number` messages, which are hidden from others for `visibility` seconds. Raises SQSError."""
         answer = self._call(
             "ReceiveMessage",
             wait,
@@ -90,11 +90,11 @@ class Queue:
             raise SQSError("unavailable", f"ReceiveMessage on queue {self.name}: the answer is not SQS's") from None
 
     def delete(self, receipts: list[str]) -> dict[int, str]:
-        """Delete up to AT_ONCE messages; return SQS's code for each that was not, by its place in the list. Raises SQSError."""
+        """Delete up to AT_ONCE messages; return SQS's code for each that was not deleted, by its index. Raises SQSError."""
         return self._batch("DeleteMessageBatch", [{"ReceiptHandle": receipt} for receipt in receipts])
 
     def change_visibility(self, receipts: list[tuple[str, int]]) -> dict[int, str]:
-        """Put up to AT_ONCE messages out of sight for so many seconds each; returns and raises as `delete`."""
+        """Hide up to AT_ONCE messages, given as (receipt, seconds); return and raise as `delete`."""
         return self._batch("ChangeMessageVisibilityBatch", [{"ReceiptHandle": one, "VisibilityTimeout": time} for one, time in receipts])
 
     def attributes(self) -> dict[str, str]:
@@ -107,7 +107,7 @@ class Queue:
         answer = self._call(operation, Entries=numbered)
         done = {entry.get("Id") for entry in answer.get("Successful") or () if isinstance(entry, dict)}
         codes = {entry.get("Id"): entry.get("Code") for entry in answer.get("Failed") or () if isinstance(entry, dict)}
-        # only what SQS says is done, is done
+        # an entry that SQS does not name as successful has failed
         return {number: str(codes.get(str(number), "no answer")) for number in range(len(entries)) if str(number) not in done}
 
     def _call(self, operation: str, wait: int = 0, **members: Any) -> dict[str, Any]:
@@ -138,7 +138,9 @@ class Queue:
         raise refused
 
     def _error(self, operation: str, status: int, members: dict[str, Any]) -> SQSError:
-        """Source: Smithy 2.0, "Operation error serialization": what stands before # and after : in __type has no meaning."""
+        """Return the error of an answer. The text before # and after : in __type has no meaning (Smithy 2.0, "Operation error
+        serialization").
+        """
         full = str(members.get("__type", ""))
         code = full.rpartition("#")[2].partition(":")[0].rpartition(".")[2].removesuffix("Exception")
         message = str(members.get("message") or members.get("Message") or "")

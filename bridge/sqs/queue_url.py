@@ -1,4 +1,4 @@
-"""QueueUrl: its grammar, and the region, account and ARN that stand in it. No sockets here.
+"""QueueUrl: its grammar, and the region, account and ARN in it. No sockets here.
 
 Source: SQS developer guide, "Queue and message identifiers"; AWS general reference, "Amazon SQS endpoints and quotas".
 """
@@ -14,12 +14,12 @@ MAX_QUEUES = 20
 
 
 class QueueURL:
-    """A queue's URL, taken apart. `origin` is the service's; `region` is the default where the URL names none."""
+    """A queue's URL, taken apart. `origin` is that of SQS."""
 
     __slots__ = ("account", "name", "origin", "region", "url")
 
     def __init__(self, url: str, region: str = "") -> None:
-        """region is the default, "" for none. Raises ValueError with what is wrong."""
+        """region is used when the URL names none; "" for none. Raises ValueError with what is wrong."""
         match = _FORM.fullmatch(url)
         if match is None:
             shown = repr(url) if "@" not in url else "a URL with a password"
@@ -39,7 +39,7 @@ class QueueURL:
 
 
 def parse_queue_urls(text: str, region: str = "") -> list[QueueURL]:
-    """Return the queues of a comma-separated list; region is for those that name none. Raises ValueError with what is wrong."""
+    """Return the queues of a comma-separated list; region is used for a URL that names none. Raises ValueError with what is wrong."""
     queues = [QueueURL(part.strip(), region) for part in text.split(",") if part.strip()]
     if len({queue.url for queue in queues}) < len(queues):
         raise ValueError("names a queue twice")

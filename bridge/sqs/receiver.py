@@ -22,25 +22,25 @@ from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import AT_ONCE, Queue, ReceivedMessage, SQSError
 
 WAIT = 20  # seconds of a long poll: SQS's limit
-VISIBILITY = 60  # seconds in which a message is published and deleted, or comes back
-POLLS = 8  # of ten messages, of a queue at once, while batches come back full
-CALLS = 32  # of a queue under way: polls, deletes, changes of visibility
-PATIENCE = 30.0  # seconds for a call, credentials among it; a long poll has WAIT more
+VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
+POLLS = 8  # of ten messages each, at once for a queue, while batches come back full
+CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
+PATIENCE = 30.0  # seconds for a call, finding credentials included; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
-MAX_UNDELETED = 1000  # published messages whose deletes fail; then nothing more is received
-REFUSED, MAX_REFUSED = 3600, 39600  # seconds out of sight, for each receive up to SQS's limit of 12 h
-MAX_PUT_OFF = 900  # seconds out of sight of what the broker did not confirm
+MAX_UNDELETED = 1000  # published messages whose deletes fail; above it nothing is received
+REFUSED, MAX_REFUSED = 3600, 39600  # seconds for which a refused message is hidden, for each receive; SQS's limit is 12 h
+MAX_PUT_OFF = 900  # seconds for which a message without a confirm is hidden at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until the next poll or delete after a failure
 LOOK = 60.0  # seconds between two looks at how many messages wait
-MAX_KNOWN = 10_000  # refused messages that are known again
+MAX_KNOWN = 10_000  # refused messages that are remembered
 
-# What SNS sends as headers of a POST and a queue does not have. The SubscriptionArn is as unsigned there as it is here.
+# SNS's headers of a POST, which a message in a queue does not have. The SubscriptionArn is unsigned, as in a POST.
 _HEADERS = {"content-type": "text/plain; charset=UTF-8"}
 _SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\]*[?&]SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
 
 
 class Receiver:
-    """Receives from one queue. A message is deleted when the broker has confirmed it, and never else."""
+    """Receives from one queue. A message is deleted only when the broker has confirmed it."""
 
     def __init__(
         self,
@@ -55,20 +55,20 @@ class Receiver:
     ) -> None:
         self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
-        self._asked = 0  # messages that polls under way may bring
+        self._asked = 0  # messages that the polls under way can bring
         self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
         self._wanted = 1  # polls at once, and batches in flight
-        self._full = False  # whether the last batch was
+        self._full = False  # whether the last batch was full
         self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
         self._to_delete: list[str] = []  # MessageIds
         self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
-        self._refused: dict[str, None] = {}  # MessageIds that were judged once
+        self._refused: dict[str, None] = {}  # MessageIds of messages that were refused for good
         self._flush_soon = False
         self._pause = self._delete_pause = FIRST_PAUSE
         self._resume_at = 0.0  # monotonic seconds
         self._look_at = 0.0
-        self._complaints: dict[str, str] = {}  # what was said last of an operation that fails
-        self.waiting = 0  # messages in the queue, as far as SQS knows
+        self._complaints: dict[str, str] = {}  # by operation: the last explanation that was logged
+        self.waiting = 0  # messages in the queue, as SQS estimates it
 
     @property
     def idle(self) -> bool:
@@ -90,14 +90,14 @@ class Receiver:
             )
 
     def _room(self) -> int:
-        """How many messages may be asked for now. While the broker takes nothing, none."""
+        """Return how many messages may be asked for now; 0 while the broker takes nothing."""
         requests = self._requests
         if not self._publisher.ready or requests.draining or monotonic() < self._resume_at:
             return 0
         if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
             return 0
         room = min(AT_ONCE * self._wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # a few that wait long hold up nobody, and many come in full batches
+        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
         return min(AT_ONCE, room) if room >= min(least, requests.max_in_flight) else 0
 
     def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
@@ -115,10 +115,10 @@ class Receiver:
         self.pull()
 
     def _take(self, message: ReceivedMessage) -> None:
-        if message.message_id in self._in_flight:  # it was shown again meanwhile: the newest receipt is the one to delete by
+        if message.message_id in self._in_flight:  # SQS has shown it again: only the newest receipt deletes it
             self._in_flight[message.message_id].receipt = message.receipt
             return
-        if message.message_id in self._undeleted:  # it came back before it was deleted: nobody needs it twice
+        if message.message_id in self._undeleted:  # it is published already, and came back before it was deleted
             self._undeleted[message.message_id] = message.receipt
             self._flush_later()
             return
@@ -132,7 +132,7 @@ class Receiver:
         try:
             pending = self._requests.admit(answer, f"sqs:{self._queue.name}", monotonic(), len(message.body))
         except BridgeError as error:
-            if isinstance(error, Draining):  # as if it had not been received
+            if isinstance(error, Draining):  # another bridge can receive it at once
                 self._hide(message, 0, 0)
             else:
                 self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
@@ -158,7 +158,7 @@ class Receiver:
             self._undeleted[message.message_id] = message.receipt
             self._to_delete.append(message.message_id)
             self._flush_later()
-        elif error.status < 500 or isinstance(error, CertificateNotValid):  # its Timestamp and its certificate stay as they are
+        elif error.status < 500 or isinstance(error, CertificateNotValid):  # Timestamp and certificate stay as they are
             self._counters.add(f"sqs:{error.reason}")
             if len(self._refused) >= MAX_KNOWN:
                 self._refused.clear()
@@ -169,7 +169,7 @@ class Receiver:
             self._slow_down()
         self.pull()
 
-    # ---- delete, or put out of sight
+    # ---- delete, or hide
 
     def _hide(self, message: ReceivedMessage, seconds: int, most: int) -> None:
         self._to_hide.append((message.receipt, min(seconds, most)))
@@ -198,7 +198,7 @@ class Receiver:
             self._change_visibility(batch)
 
     def _change_visibility(self, batch: list[tuple[str, int]]) -> None:
-        """What fails here comes back after VISIBILITY."""
+        """Hide messages. When that fails, they come back after VISIBILITY."""
         self._call("ChangeMessageVisibility", lambda: self._queue.change_visibility(batch), PATIENCE, lambda _failed, _error: None)
 
     def _delete(self, ids: list[str]) -> None:
@@ -214,7 +214,7 @@ class Receiver:
         again = []
         for number, one in enumerate(ids):
             code = error.kind if error else failed.get(number, "")
-            if code and code != "ReceiptHandleIsInvalid":  # that one is gone, or comes back with another
+            if code and code != "ReceiptHandleIsInvalid":  # the message is gone, or comes back with another receipt
                 again.append(one)
             else:
                 self._undeleted.pop(one, None)
@@ -277,7 +277,7 @@ class Receiver:
 
 
 class Receivers:
-    """The receivers of BRIDGE_SQS_QUEUES. They share credentials and threads."""
+    """The receivers of all queues of BRIDGE_SQS_QUEUES. They share credentials and threads."""
 
     def __init__(
         self, config: Config, loop: Loop, pipeline: Pipeline, requests: PendingRequests, publisher: Publisher, counters: Counters, log: Log
@@ -301,7 +301,7 @@ class Receivers:
         ]
 
     def tick(self) -> None:
-        """Go on with what waited: a pause, room, the broker."""
+        """Receive what is possible now; to be called several times a second."""
         for receiver in self._receivers:
             receiver.pull()
             receiver.look()
@@ -309,5 +309,5 @@ class Receivers:
 
     @property
     def idle(self) -> bool:
-        """Whether all that is published is deleted."""
+        """Whether all published messages are deleted."""
         return all(receiver.idle for receiver in self._receivers)

@@ -15,7 +15,7 @@ _UNCHANGED = frozenset(b"/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 
 class Credentials:
-    """An access key with its secret. `token` is "" for none; `expires` is Unix seconds, infinite for keys that stay."""
+    """An access key with its secret. `token` is "" for none; `expires` is in Unix seconds, infinite for keys without an end."""
 
     __slots__ = ("access_key", "expires", "secret_key", "token")
 
@@ -34,8 +34,8 @@ def sign(
 ) -> dict[str, str]:
     """Return the headers to send: those given, X-Amz-Date, Authorization and, of temporary credentials, X-Amz-Security-Token.
 
-    url is as it is sent: ASCII, percent-encoded, its path without empty and dot segments. All of headers is signed, and the
-    host. now is Unix seconds. The text of a header value is compared without leading, trailing and repeated spaces.
+    url is as it is sent: ASCII, percent-encoded, its path without empty and dot segments. All headers and the host are signed.
+    now is in Unix seconds. A header's value is signed without leading, trailing and repeated spaces.
     """
     scheme, _, rest = url.partition("://")
     place, _, query = rest.partition("?")

@@ -262,7 +262,7 @@ class TestWhatIsShown:
             status = json.loads(shown("/status.json"))
             own = {"BRIDGE_LISTEN": "off", "BRIDGE_SQS_QUEUES": sqs.url("orders")}
             assert run("healthcheck", BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{port}", **own).returncode == 0
-            assert "nobody can be asked" in run("healthcheck", BRIDGE_ADMIN_LISTEN="off", **own).stdout
+            assert "no admin listener answers" in run("healthcheck", BRIDGE_ADMIN_LISTEN="off", **own).stdout
         lines = "received_total 2", "published_total 1", 'refused_total{reason="malformed-message"} 1', 'errors_total{kind="clock"} 0'
         for line in lines:
             assert f"\nbridge_sqs_{line}\n" in metrics

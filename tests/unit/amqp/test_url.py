@@ -88,8 +88,8 @@ def test_rabbitmqs_parameters_are_taken():
         ("channel_max=1", "4 to 65535"),
         ("frame_max=1024", "4096"),
         ("frame_max=1e4", "4096"),
-        ("retry_delay=2", "there are"),
-        ("ssl_options={}", "there are"),
+        ("retry_delay=2", "known are"),
+        ("ssl_options={}", "known are"),
     ],
 )
 def test_what_is_not_taken_names_the_parameter_and_the_setting_to_use(parameter, setting):
@@ -98,4 +98,4 @@ def test_what_is_not_taken_names_the_parameter_and_the_setting_to_use(parameter,
 
 
 def test_an_unknown_parameter_that_could_be_a_secret_is_not_named():
-    assert "there are" in refusal(f"amqps://u@h/v?{SECRET}=1")
+    assert "known are" in refusal(f"amqps://u@h/v?{SECRET}=1")
