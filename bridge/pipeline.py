@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from bridge.amqp import frames
+from bridge.amqp.channel import Publish
 from bridge.authenticity import MessageVerifier, StaleCertificate, Topic
 from bridge.bodies import tracing
 from bridge.bodies.formats import FORMATS
@@ -133,7 +134,8 @@ class Pipeline:
         form = routed.format
         published = form.of_notification(received, body, pending.trace)
         content_type = form.content_type or frames.content_type(headers.get("content-type"))
-        self._publisher.publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, form.has_attributes)
+        publish = Publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, form.has_attributes)
+        self._publisher.publish(publish)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, pending: PendingRequest) -> None:
         def then(error: BridgeError | None) -> None:
@@ -165,4 +167,5 @@ class Pipeline:
         fields = routed.fields + frames.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), pending.trace)
         body = routed.format.of_raw(message_id, arn, body, pending.trace)
         content_type = routed.format.content_type or frames.content_type(headers.get("content-type"))
-        self._publisher.publish(pending, routed.exchange, routed.routing_key, body, content_type, int(time()), fields, False)
+        publish = Publish(pending, routed.exchange, routed.routing_key, body, content_type, int(time()), fields, False)
+        self._publisher.publish(publish)

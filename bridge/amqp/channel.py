@@ -48,12 +48,17 @@ class Publish:
         fields: bytes,
         envelope: bool,
     ) -> None:
-        """The arguments are Publisher.publish's."""
+        """exchange and routing_key are text of at most 255 bytes in UTF-8; body is bytes; content_type at most 255 bytes;
+        timestamp in Unix seconds.
+
+        fields are the header fields, encoded, the needed ones first. envelope: the body is the envelope, which has them all, so those that
+        do not fit in a frame are left out and counted.
+        """
         self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
         self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
         self.sends, self.suspect, self.accepted = 0, False, False
-        self.table: dict[int, Publish] = {}  # it waits here, under `key`
-        self.key = 0
+        self.table: dict[int, Publish]  # it waits here, under `key`
+        self.key: int
 
     def wait_in(self, table: "dict[int, Publish]", key: int) -> None:
         """Wait in a table, under key, until the request is over or the table's owner takes it out."""
@@ -121,8 +126,9 @@ class ConfirmChannel:
         transport.write(method)
         transport.write(content)
         publish.sends += 1
-        self._last_tag += 1
-        publish.wait_in(self.pending, self._last_tag)
+        tag = publish.key = self._last_tag = self._last_tag + 1
+        publish.table = pending = self.pending  # as wait_in() does it, without another call
+        pending[tag] = publish
         if fence:
             transport.write(self._fence)
             self.fenced.append(publish)

@@ -5,7 +5,6 @@ Source: RabbitMQ guides "Consumer Acknowledgements and Publisher Confirms" and "
 
 from itertools import count
 from time import monotonic, time
-from typing import TYPE_CHECKING
 
 from pika.exceptions import ChannelClosedByBroker
 
@@ -23,9 +22,6 @@ FIRST_DOUBT, LONGEST_DOUBT = 2.0, 60.0  # seconds until a channel that nacks is 
 MAX_WAITING = 1000  # messages to exchanges that are not known yet
 MAX_FENCED = 64  # of these, the ones that the broker is asked about at a time
 MAX_SENDS = 5  # of one message, when channels close under it
-
-if TYPE_CHECKING:
-    from bridge.pending import PendingRequest
 
 
 class Publisher(KeptLink):
@@ -61,24 +57,9 @@ class Publisher(KeptLink):
         if self.blocked:
             raise BrokerBlocked("the broker has blocked the connection (a memory or disk alarm)")
 
-    def publish(
-        self,
-        request: "PendingRequest",
-        exchange: str,
-        routing_key: str,
-        body: bytes,
-        content_type: bytes,
-        timestamp: int,
-        fields: bytes,
-        envelope: bool,
-    ) -> None:
-        """Send a message; `request` is told of confirm, return, nack or loss. Raises as `check`, or RoutingFailed.
-
-        body is bytes, content_type at most 255 bytes, timestamp in Unix seconds. fields are the encoded header fields, the needed ones
-        first. envelope tells whether the body is the envelope, which holds the attributes; then fields that do not fit in a frame are
-        left out and counted.
-        """
-        publish = Publish(request, exchange, routing_key, body, content_type, timestamp, fields, envelope)
+    def publish(self, publish: Publish) -> None:
+        """Send a message; its request is told of confirm, return, nack or loss. Raises as `check`, or RoutingFailed."""
+        exchange = publish.exchange
         link = self._link
         main = None if link is None or link.blocked else link.main
         if main is not None and exchange in self._exchanges.proven:
@@ -92,6 +73,7 @@ class Publisher(KeptLink):
                 raise BrokerUnavailable("too many messages wait for exchanges that are not known yet")
             publish.wait_in(self._waiting, next(self._keys))
             self._try()
+        request = publish.request
         if not request.over:
             request.held = publish.leave
 

@@ -5,17 +5,17 @@ python -m tests.fault.control           # settings as those of the bridge
 
 import sys
 from time import monotonic
-from typing import Any
 
 from bridge import cli
 from bridge.amqp import publisher
+from bridge.amqp.channel import Publish
 
 published = publisher.Publisher.publish
 
 
-def publish(self: publisher.Publisher, delivery: Any, *words: Any, **named: Any) -> None:
-    published(self, delivery, *words, **named)
-    delivery.confirmed(monotonic())
+def publish(self: publisher.Publisher, publish: Publish) -> None:
+    published(self, publish)
+    publish.request.confirmed(monotonic())
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from typing import Any
 
 from bridge import cli
 from bridge.amqp import publisher
+from bridge.amqp.channel import Publish
 from bridge.sqs import receiver
 
 published, answered = publisher.Publisher.publish, receiver.Receiver._answered
 
 
-def publish(self: publisher.Publisher, pending: Any, *words: Any, **named: Any) -> None:
-    published(self, pending, *words, **named)
-    pending.done("published")
+def publish(self: publisher.Publisher, publish: Publish) -> None:
+    published(self, publish)
+    publish.request.done("published")
 
 
 def always(self: receiver.Receiver, message: Any, pending: Any, _error: Any) -> None:

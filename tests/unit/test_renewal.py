@@ -61,9 +61,9 @@ class Broker:
     def left_out(self, number):
         assert not number
 
-    def publish(self, pending, exchange, routing_key, body, *_):
-        self.published.append(json.loads(body)["Message"])
-        pending.done("published")
+    def publish(self, publish):
+        self.published.append(json.loads(publish.body)["Message"])
+        publish.request.done("published")
 
 
 class Bridge:

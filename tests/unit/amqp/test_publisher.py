@@ -101,7 +101,7 @@ def publisher(log):
 
 def publish(publisher, exchange="shop", key="k"):
     request = Request()
-    publisher.publish(request, exchange, key, b"body", b"text/plain", 0, b"", True)
+    publisher.publish(Publish(request, exchange, key, b"body", b"text/plain", 0, b"", True))
     return request
 
 
