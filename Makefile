@@ -25,7 +25,7 @@ venv-module:
 		|| { [ "$$(id -u)" = 0 ] && apt-get update -q >/dev/null && apt-get install -y --no-install-recommends python3-venv >/dev/null; } \
 		|| { echo "python3's venv is missing: apt-get install python3-venv"; exit 1; }
 
-# What the native verifier is compiled with: without it `pip install` leaves it out, and it would go untested.
+# The native verifier is compiled with these. Without them `pip install` leaves it out, and it would not be tested.
 native-tools:
 	$(call packages,gcc,$(PYTHON) -c 'import os; import sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \
 	|| missing="$$missing python3-dev"; printf '#include <stdlib.h>\n#include <openssl/evp.h>\n' | gcc -E - >/dev/null 2>&1 \
@@ -57,10 +57,10 @@ pytest: suite-tools venv .venv-localstack/.ready
 size-if-built:
 	@if [ -e dist/size.json ]; then $(MAKE) --no-print-directory size; else echo "size: no image is built here (make image)"; fi
 
-audit: venv ## known vulnerabilities of what is installed and frozen, asked of PyPI's advisories (needs the internet)
+audit: venv ## known vulnerabilities of the frozen packages, by PyPI's advisories (needs the internet)
 	$(VENV)/bin/pip-audit --disable-pip --no-deps -r build/requirements.txt
 
-clean: ## remove what was built in this folder; the caches of the image's build stay
+clean: ## remove all that was built in this folder; the caches of the image's build stay
 	rm -rf dist $(VENV) .venv-bench .venv-demo .venv-deploy .venv-localstack .venv-package .engine .fresh .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 -include build/*.mk tests/*/*.mk

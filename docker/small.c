@@ -1,5 +1,5 @@
-/* What dumb-init asks of stdio and getopt, without the C library's: messages to standard error, "%d:%d", long options.
- * Linked before musl's archive, so none of its stdio comes in: the program is a quarter of the size. */
+/* The functions of stdio and getopt that dumb-init calls: messages to standard error, "%d:%d", long options.
+ * Linked before musl's archive, so that none of its stdio is linked: the program is a quarter of the size. */
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@ int optind = 1;
 
 static void out(const char *text, size_t length) { (void)!write(2, text, length); }
 
-/* %s, %d and %.*s are all that dumb-init prints. */
+/* dumb-init prints only %s, %d and %.*s. */
 int fprintf(FILE *restrict stream, const char *restrict format, ...)
 {
     va_list values;
@@ -49,7 +49,7 @@ int fprintf(FILE *restrict stream, const char *restrict format, ...)
     return 0;
 }
 
-/* Clang turns an fprintf without values into this. */
+/* Clang turns an fprintf without values into this call. */
 size_t fwrite(const void *restrict text, size_t size, size_t count, FILE *restrict stream)
 {
     out(text, size * count);

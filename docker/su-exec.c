@@ -1,11 +1,11 @@
-/* su-exec USER[:GROUP] PROGRAM [ARGUMENT...]: become that user, then be that program. No shell, no child; of the
- * environment only HOME changes, where it is set. USER and GROUP are names in /etc/passwd and /etc/group, or numbers;
- * without GROUP, the user's own, or for a number that has no line, the same number. The supplementary groups become that
- * one group.
+/* su-exec USER[:GROUP] PROGRAM [ARGUMENT...]: become that user, then execute that program. No shell, no child; of the
+ * environment only HOME changes, where it is set. USER and GROUP are names in /etc/passwd and /etc/group, or numbers.
+ * Without GROUP it is the user's own, or the same number for a number that has no line. The supplementary groups become
+ * that one group.
  *
- * A process that is not root has nothing to give up and cannot become another: then the program is just started, so that
- * the image runs alike with any --user. When root may not change its user (all capabilities dropped), that is an error:
- * the program would go on as root.
+ * A process that is not root cannot become another user. Then the program is just started, so that the image runs with
+ * any --user. When root may not change its user (all capabilities dropped), that is an error, because the program would
+ * go on as root.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void read_file(const char *name, char *into, size_t size)
         close(file);
 }
 
-/* Copies field `number` of the line whose field `key` is `value` (name:x:1:2...); returns 0 when there is none. */
+/* Copies field `number` of the line whose field `key` is `value` (name:x:1:2...); returns 0 when no line matches. */
 static int field(const char *text, int key, const char *value, int number, char *out, size_t size)
 {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
@@ -61,7 +61,7 @@ static int field(const char *text, int key, const char *value, int number, char 
     return 0;
 }
 
-/* The id of a name or number; an id that is no plain number below 2^32 - 1 is refused ((uid_t)-1 means "no change"). */
+/* The id of a name or number; an id that is no plain number below 2^32 - 1 is refused, because (uid_t)-1 means "no change". */
 static unsigned id(const char *file, const char *text, const char *what)
 {
     char number[16];
@@ -93,7 +93,7 @@ static void become(char *user)
             if (!strncmp(*word, "HOME=", 5))
                 *word = home;
     gid_t only = gid;
-    /* The system calls themselves: the C library's functions carry what other threads need, and there are none. */
+    /* The system calls themselves, because the C library's functions also bring code for threads, and this program has one. */
     if (syscall(SYS_setgroups, 1, &only) || syscall(SYS_setgid, gid) || syscall(SYS_setuid, uid))
         fail(user, errno);
     if (uid && !syscall(SYS_setuid, 0))

@@ -18,7 +18,7 @@ variable "bridge_role_arn" {
 }
 
 locals {
-  # What `bridge policy` prints.
+  # The policy that `bridge policy` prints.
   delivery_policy = {
     healthyRetryPolicy = {
       numRetries         = 100
@@ -37,7 +37,7 @@ locals {
 
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "bridge-dead-letters"
-  message_retention_seconds = 1209600 # 14 days, the most there is
+  message_retention_seconds = 1209600 # 14 days, the maximum
   sqs_managed_sse_enabled   = true
 }
 

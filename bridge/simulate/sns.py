@@ -135,7 +135,7 @@ class SNS(Messages):
         self.topic = topic
         self.authority = Authority(folder, "sns")
         self.ca_file = self.authority.ca_file
-        self._folder, self._host = folder, host
+        self._folder = folder
         self.requests: list[str] = []
         self.pending: set[tuple[str, str]] = set()
         self.confirmed: list[str] = []

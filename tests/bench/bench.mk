@@ -1,4 +1,4 @@
-# Debian's python3 is what the figures are about: it is built with PGO and LTO, as the official container images are.
+# The figures are about Debian's python3, which is built with PGO and LTO, as the official container images are.
 BENCH_PYTHON ?= $(or $(wildcard /usr/bin/python3),$(PYTHON))
 BENCH_VENV = .venv-bench
 .PHONY: bench bench-requirements pgo

@@ -178,16 +178,16 @@ INTRODUCTION = """\
 
 `make bench` made this file. The job, the same for all: a POST of an SNS Notification (a Message of the size named, in an envelope
 of 1.3 kB more) -> topic allowed, RSA-2048 signature of version 1 or 2 verified -> published persistent and mandatory -> 200 after
-the confirm. The peers in `tests/bench/peers` do that and no more; the bridge also holds every message against its strict grammar
-and sends SNS's fields as AMQP headers.
+the confirm. The peers in `tests/bench/peers` do only that; the bridge also checks every message by its strict grammar and sends
+SNS's fields as AMQP headers.
 
 Load, broker and bridge share the machine, so compare CPU a message first: rates depend on what the broker leaves. Ratios are
-medians over rounds of the figures of one round. Before anything is measured each bridge is shown to refuse forged messages and to
-answer 503 where there is no queue; after each measurement the queue's count was held against the number of 200s.
+medians over rounds of the figures of one round. Before the measurements each bridge had to refuse forged messages and to answer 503
+without a queue; after each measurement the queue's count was compared with the number of 200s.
 
-*broker alone* is no bridge: a publisher in C (`tests/bench/publish.c`) without HTTP and verification, which keeps as many of the same
-messages under way over one connection as the load has connections. It bounds the rate that any bridge can have on this broker and
-machine; the load generator's and the bridge's own work come on top.
+*broker alone* is no bridge but a publisher in C (`tests/bench/publish.c`) without HTTP and verification. It keeps as many of the same
+messages in flight over one connection as the load has connections. Its rate is the limit of any bridge on this broker and machine;
+the work of the load generator and the bridge comes on top.
 
 """
 

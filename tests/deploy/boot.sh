@@ -15,7 +15,7 @@ mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$roo
 cp -r --preserve=mode "$2/." "$root/"
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
-mount -o remount,bind,ro "$root/proc/sys" # systemd-sysctl shall change nothing here
+mount -o remount,bind,ro "$root/proc/sys" # systemd-sysctl should change nothing here
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"

@@ -1,4 +1,4 @@
-# What `pip install .` of the README gets in a network of its own.
+# The packages that README's `pip install .` gets in a network of its own.
 OFFLINE = pika|requests|certifi|urllib3|idna|charset-normalizer|setuptools
 .PHONY: test-deploy deploy-requirements deploy-tools
 
@@ -14,7 +14,7 @@ OFFLINE = pika|requests|certifi|urllib3|idna|charset-normalizer|setuptools
 deploy-tools:
 	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl haproxy)
 
-test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; what the documentation says to type
+test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; the commands of the documentation
 	$(MAKE) --no-print-directory .venv-deploy/.ready
 	sh tests/deploy/alone.sh $(VENV)/bin/python -m pytest tests/deploy tests/docs
 

@@ -1,11 +1,11 @@
-# Docker's own engine, which no other test asks for: a Debian machine in a folder runs it, in a network of its own.
+# Docker's own engine, which no other test needs: a Debian machine in a folder runs it, in a network of its own.
 .PHONY: test-docker engine-tools
 ENGINE = .engine
 
 engine-tools:
 	$(call packages,debootstrap unshare:util-linux ip:iproute2)
 
-# A machine with Docker as Debian has it, and the tree that stands for the images of RabbitMQ and LocalStack, which only a registry has.
+# A machine with Debian's Docker, and a tree that replaces the images of RabbitMQ and LocalStack, because only a registry has those.
 $(ENGINE)/.ready: | engine-tools
 	rm -rf $(ENGINE)
 	mkdir $(ENGINE)

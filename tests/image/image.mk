@@ -8,5 +8,5 @@ test-sources: image sources venv ## build the image from the archive of `make so
 	$(call packages,unshare:util-linux)
 	$(VENV)/bin/python -m pytest -m long tests/image/test_sources.py
 
-test-newest: tools venv ## do the changes to CPython's and OpenSSL's sources fit the newest that Debian has, and does it compile (10 minutes)
+test-newest: tools venv ## whether the changes to CPython and OpenSSL fit the newest sources that Debian has, and compile (10 minutes)
 	$(VENV)/bin/python -m pytest -m long tests/image/test_newest.py

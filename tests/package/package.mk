@@ -11,8 +11,8 @@ package-tools:
 package: venv .venv-package/.ready package-tools ## wheel and sdist: checked, installed with and without a compiler, run; the manual page
 	$(VENV)/bin/python -m pytest tests/package
 
-# PyPI takes no wheel that is built on just some Linux, and one without the native verifier would keep pip from building it.
-distributions: .venv-package/.ready ## what goes to PyPI, the sdist: dist/package
+# PyPI takes no wheel that is built on just any Linux, and pip would take a wheel without the native verifier instead of building one.
+distributions: .venv-package/.ready ## the sdist for PyPI: dist/package
 	rm -rf dist/package
 	.venv-package/bin/python -m build --sdist --outdir dist/package .
 	.venv-package/bin/twine --no-color check --strict dist/package/*

@@ -27,7 +27,7 @@ Amazon SNS posts notifications over HTTP(S).
 .B bridge
 verifies each one, publishes it to RabbitMQ, and answers 200 only when RabbitMQ has confirmed it into a queue.
 Anything else is answered so that SNS keeps the message and sends it again (503),
-or, when the same bytes would be refused for ever, drops it (4xx).
+or drops it, because the same bytes would always be refused (4xx).
 The answer's body and the log tell the reason.
 .PP
 It has no queue, no disk and no state of its own.
