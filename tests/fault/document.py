@@ -15,30 +15,32 @@ SECOND = 1.0  # what a time must differ by to be told
 FEW = 10  # duplicates that may come and go from run to run
 HEAD = """# Faults
 
-These tests break the bridge, its broker, its network and its machine while genuine messages come in, and count what happens to the messages.
-`make fault BROKER=4.3` makes these tables; with `BRIDGE_UNDER_TEST=binary` it makes the table of the binary. `make fault BROKER=3.10` adds
-the rows whose result differs on an older RabbitMQ: a time that is longer or shorter by more than a second, or duplicates on only one of
-the two.
+These tests break the bridge, its broker, its network and its machine while genuine messages come in, and count what happens to the
+messages. `make fault BROKER=4.3` makes these tables; with `BRIDGE_UNDER_TEST=binary` it makes the table of the binary. `make fault
+BROKER=3.10` adds the rows whose result differs on an older RabbitMQ: a time that is longer or shorter by more than a second, or
+duplicates on only one of the two.
 
-Every row is one test under a load of at least 1,000 genuine messages, with one forged message in fifty. A message that is not answered 200
-or 4xx is sent again, as SNS does it. A row appears only if this holds: every message that was answered 200 is in the queue, byte for byte;
-none that was answered 4xx is; the queue holds nothing that was not sent; it holds no message more often than it was posted (twice as often
-where the bridge itself sends again what was in flight); no genuine message was answered 4xx; and in the end each was answered 200. A control
-build that answers 200 without waiting for the confirm fails the same check.
+Every row is one test under a load of at least 1,000 genuine messages, with one forged message in fifty. A message that is not answered
+200 or 4xx is sent again, as SNS does it. A row appears only if this holds: every message that was answered 200 is in the queue, byte
+for byte; none that was answered 4xx is; the queue holds nothing that was not sent; it holds no message more often than it was posted
+(twice as often where the bridge itself sends again what was in flight); no genuine message was answered 4xx; and in the end each was
+answered 200. A control build that answers 200 without waiting for the confirm fails the same check.
 
-*Worst answer* is the longest time from POST to answer, of all attempts; *recovers within* is the time from the fault's end to the
-first 200. *Duplicates* come from at-least-once delivery: the message was published, and its confirm did not come in time.
+*Worst answer* is the longest time from POST to answer, of all attempts; *recovers within* is the time from the fault's end to the first
+200. *Duplicates* come from at-least-once delivery: the message was published, and its confirm did not come in time.
 
 The same run sends mixed requests through haproxy and checks that each gets its own answer; lets sslscan and testssl.sh judge the TLS
-listener; tries hostile messages in a network where every name and address leads to a canary, which must stay silent; and looks for known
-secrets in log, standard error, command line, metrics and answers. These tests have no row; failures are listed below the table of their run.
+listener; tries hostile messages in a network where every name and address leads to a canary, which must stay silent; and looks for
+known secrets in log, standard error, command line, metrics and answers. These tests have no row; failures are listed below the table of
+their run.
 
-Under *hostile neighbours* another client misbehaves, at the strength that is named and at twice that, while genuine messages come at 30 a
-second, each posted once: a third on new connections, the others on kept ones, one in ten of 80 KB. Times are those of the genuine
-messages during the attack, from the moment when each was due to its answer, on a machine whose cores the attacker, the broker and the bridge
-share. Memory is the bridge's resident memory before the attack and its highest during it. The bridge promises that each is answered 200, 99 of
-100 within a second, /livez too; that memory stays below the sum of the idle bridge's, 1.25 times `BRIDGE_MAX_BUFFERED` and 16 MiB; and that
-nothing is lost. The Go bridge is the benchmark's (`tests/bench/peers/bridge.go`), under the same attack where it applies.
+Under *hostile neighbours* another client misbehaves, at the strength that is named and at twice that, while genuine messages come at 30
+a second, each posted once: a third on new connections, the others on kept ones, one in ten of 80 KB. Times are those of the genuine
+messages during the attack, from the moment when each was due to its answer, on a machine whose cores the attacker, the broker and the
+bridge share. Memory is the bridge's resident memory before the attack and its highest during it. The bridge promises that each is
+answered 200, 99 of 100 within a second, /livez too; that memory stays below the sum of the idle bridge's, 1.25 times
+`BRIDGE_MAX_BUFFERED` and 16 MiB; and that nothing is lost. The Go bridge is the benchmark's (`tests/bench/peers/bridge.go`), under the
+same attack where it applies.
 """
 
 
