@@ -1,4 +1,4 @@
-"""Whose bytes they are: the linker's map and the frozen modules, as groups. Bytes before packing; the packer sees no groups."""
+"""The bytes of the program by groups, from the linker's map and the frozen modules. They are counted before packing."""
 
 import json
 import re

@@ -14,21 +14,21 @@ TOO_FEW_FILES = 1024
 
 
 def check_limit(most: int) -> None:
-    """Raise when a process may open this many files and no more: the compiler opens all of its C library's at once."""
+    """Raise BuildError when a process may open too few files, because the compiler opens all files of its C library at once."""
     if 0 <= most <= TOO_FEW_FILES:  # -1 is no limit
         advice = "ulimit -n 4096; with buildah: --ulimit nofile=4096:4096"
         raise BuildError(f"a process may open {most} files here, and the compiler needs 4096: {advice}")
 
 
 def place() -> Path:
-    """Copy the two programs, and what where.py reads, to dist; return the packed one's path."""
+    """Copy the two programs, and the offsets that where.py reads, to dist; return the packed one's path."""
     check_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     packed = pack.build()
     DIST.mkdir(parents=True, exist_ok=True)
     for folder, name in ((packed, "bridge"), (packed, "bridge.unpacked"), (freeze.objects(), "offsets.json")):
         new = DIST / f".{name}.{os.getpid()}"
         shutil.copy(folder / name, new)
-        new.replace(DIST / name)  # at once: a program that runs is not written over, nor by two builds together
+        new.replace(DIST / name)  # in one step, because a running program can't be written over, and two builds may run together
         say(f"dist/{name}", f"{(DIST / name).stat().st_size} bytes")
     sums.write()
     return DIST / "bridge"

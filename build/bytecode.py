@@ -19,8 +19,8 @@ from transform import transform
 
 
 def bare(code: CodeType) -> CodeType:
-    """Return the code, inner code too, without its lines and without names that only a reader wants: those of a function's own
-    variables (not of its arguments), and where a function was defined (`Class.method` is `method`)."""
+    """Return the code, inner code too, without its line table and without names that only a reader needs: those of a function's own
+    variables (not of its arguments), and the qualified name of a function (`Class.method` becomes `method`)."""
     consts = tuple(bare(const) if isinstance(const, CodeType) else const for const in code.co_consts)
     arguments = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & 4) // 4 + (code.co_flags & 8) // 8
     names = tuple(name if at < arguments else "" for at, name in enumerate(code.co_varnames))
@@ -34,7 +34,7 @@ def array(name: str, data: bytes) -> str:
 
 
 def refreeze(module: str, source: Path, header: Path) -> None:
-    """Replace the array in a header of Python/frozen_modules, keeping its name, and the file's name that tracebacks and C know."""
+    """Replace the array in a header of Python/frozen_modules. Its name, and the file's name in tracebacks and C, stay."""
     name = re.search(r"const unsigned char (\w+)\[\]", header.read_text())
     if name is None:
         sys.exit(f"{header} has no array")
@@ -43,12 +43,12 @@ def refreeze(module: str, source: Path, header: Path) -> None:
 
 
 def startup(sources: Path, header: Path) -> None:
-    """Write the table that nocompiler.c looks its sources up in."""
+    """Write the table in which nocompiler.c looks up sources."""
     text, rows = "", []
     for number, part in enumerate(sources.read_text().split("@@")[1:]):
         source = "".join(ast.literal_eval(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', part))
         code = compile(source, "<exec>", "exec", dont_inherit=True)
-        # The "empty" function lends its line table to every compiled function: it stays whole.
+        # Every compiled function uses the line table of the "empty" function, so that one stays whole.
         data = dumps(code if "def empty" in source else bare(code))
         text += array(f"code{number}", data)
         escaped = "".join(f"\\{byte:03o}" for byte in source.encode())

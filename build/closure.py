@@ -1,4 +1,4 @@
-"""The modules that the binary holds, found without Nuitka: every import that the transformed sources can reach.
+"""The modules of the binary, found without Nuitka: every import that the transformed sources can reach.
 
 closure.py FOLDER    writes them there as they are frozen, for a trial under the built interpreter: seconds, not minutes
 """

@@ -1,4 +1,4 @@
-"""What Nuitka runs as its compiler: zig cc for each C file, and at the link only a list of the objects, in order.
+"""The compiler that Nuitka runs: zig cc for each C file; at the link it only lists the objects, in their order.
 
 The flags that Nuitka adds for speed or for a dynamic program are replaced by those of a small static one.
 """
@@ -33,7 +33,7 @@ def link(arguments: list[str]) -> None:
     for number, name in enumerate(names):
         shutil.copy(name, folder / f"{number:03}-{Path(name).name}")
     output = Path(arguments[arguments.index("-o") + 1])
-    # Nuitka wants an ELF program here: the one linked before, for --onefile; else its own interpreter will do.
+    # Nuitka wants an ELF program here: the one linked before, for --onefile, else its own interpreter.
     shutil.copy(os.environ.get("BRIDGE_PROGRAM") or sys.executable, output)
     output.chmod(0o755)
 

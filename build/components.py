@@ -11,8 +11,8 @@ from recipe import HERE, SOURCES, BuildError
 
 @dataclass(frozen=True)
 class Component:
-    """One thing that is in the image. `digest` is the SHA-256 of what was fetched; `text` the licence that travels along,
-    `changes` what is not as it was published, which some licences ask to be told."""
+    """A component of the image. `digest` is the SHA-256 of the fetched file; `text` is the licence, which goes into /NOTICE; `changes`
+    sums up how it differs from what was published, as some licences require."""
 
     name: str
     version: str

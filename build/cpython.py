@@ -15,7 +15,7 @@ import toolchain
 from openssl import edit
 from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cached, digest, main, needs, run, target
 
-# Where the interpreter spends the time of a delivery: of these, what pgo.txt says runs is built for speed; everything else for size.
+# The interpreter spends the time of a delivery in these files. Their functions that run by pgo.txt are built for speed, all else for size.
 HOT = """
 Python/ceval.o Objects/call.o Objects/dictobject.o Objects/unicodeobject.o Objects/bytesobject.o Objects/longobject.o
 Objects/object.o Objects/obmalloc.o Objects/typeobject.o Objects/tupleobject.o Objects/listobject.o Objects/frameobject.o
@@ -24,7 +24,7 @@ Python/getargs.o Python/pystate.o Modules/_sre/sre.o Modules/binascii.o Modules/
 """.split()
 FAST = ["-O2", "-Xclang", "-O2"]
 
-# The extension modules that are never asked for; the configuration does not even look for their libraries.
+# Extension modules that nothing imports; the configuration does not look for their libraries.
 ABSENT = """
 _ctypes _curses _curses_panel _dbm _gdbm _tkinter _sqlite3 readline _uuid _decimal _bz2 _lzma nis _ctypes_test _lsprof _zoneinfo
 _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _interpreters _interpchannels _interpqueues
@@ -37,16 +37,16 @@ OPTIONS = """
 --with-ssl-default-suites=openssl --with-builtin-hashlib-hashes=md5,sha1,sha2,sha3,blake2 --with-pkg-config=no
 """.split()
 
-# What `configure` finds out by running programs: as found on amd64. It can't when it builds for another machine, and its guesses would
-# hash strings by FNV, for which anybody can make collisions, and interpret without computed gotos; and where it can, what it finds
-# depends on who builds: at `nice 19` nice() looks broken.
+# The results of the programs that `configure` runs, as found on amd64. For another machine it can't run them, and by its guesses CPython
+# would hash strings by FNV, for which anybody can make collisions, and have no computed gotos. Where it can run them, the results
+# depend on the build's surroundings: at `nice 19` nice() looks broken.
 KNOWN = {
     "ac_cv_aligned_required": "no", "ac_cv_computed_gotos": "yes", "ac_cv_buggy_getaddrinfo": "no", "ac_cv_pthread_is_default": "yes",
     "ac_cv_broken_sem_getvalue": "no", "ac_cv_working_tzset": "yes", "ac_cv_file__dev_ptmx": "yes", "ac_cv_file__dev_ptc": "no",
     "ac_cv_broken_nice": "no",
 }  # fmt: skip
 
-# Of Lib/, what Nuitka and the frozen program never import.
+# Parts of Lib/ that Nuitka and the frozen program never import.
 LEFT = "test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data venv __pycache__".split()
 
 

@@ -1,7 +1,7 @@
 """Step 1: the sources, by name and version from Debian and PyPI, each checked by its SHA-256.
 
-A Debian package is looked for in the cache, then in each of `places()`. A folder `sources` beside `build`, as the archive that
-`make sources` writes has it, takes the place of all of them: then nothing is asked of the network.
+A Debian package is looked for in the cache, then in each of `places()`. A folder `sources` beside `build`, as in the archive of
+`make sources`, replaces all of them, and the network is not used.
 """
 
 import os
@@ -36,7 +36,7 @@ def mirrors_of(targets: str) -> tuple[str, str]:
 
 @cache
 def apt(suite: str = "") -> Path:
-    """Return the configuration of an apt of our own, which leaves the machine's alone. It knows the suites of sources.toml, or the
+    """Return the configuration of an apt of our own, which does not touch the machine's. It knows the suites of sources.toml, or the
     sources of the suite that is named."""
     needs("apt-get")
     plain, security = mirror()
@@ -50,7 +50,7 @@ def apt(suite: str = "") -> Path:
         f"deb {signed} {plain} {backports.removesuffix('-backports')} main",
     ]
     more = 'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Retries "3";\n'
-    if suite:  # what is only looked at may come from lists that have expired, as those of a mirror that is seldom updated have
+    if suite:  # for a look, lists may have expired, because some mirrors are seldom updated
         lines, more = [f"deb-src {signed} {plain} {suite} main"], more + 'Acquire::Check-Valid-Until "false";\n'
 
     def make(work: Path) -> None:

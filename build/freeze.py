@@ -18,7 +18,7 @@ COMPILED = ""
 LIBRARIES = ("pika", "requests", "urllib3", "certifi", "idna")
 
 FLAGS = "no_site,no_docstrings,no_asserts,no_warnings,isolated"
-SCRIPTS = ("freeze.py", "plugin.py", "patterns.py", "offsets.py", "compiler.py", "shim")  # beside library.BYTECODE, what is read here
+SCRIPTS = ("freeze.py", "plugin.py", "patterns.py", "offsets.py", "compiler.py", "shim")  # these are read here, and library.BYTECODE
 OPTIONS = f"""
 --static-libpython=yes --clang --lto=no --jobs={JOBS} --assume-yes-for-downloads --update-check=never --disable-ccache
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
@@ -60,7 +60,7 @@ def stage(work: Path) -> None:
 
 
 def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
-    """Run Nuitka over the staged sources. Its compiler is compiler.py, which only notes the link, or gives it `program`."""
+    """Run Nuitka over the staged sources. Its compiler is compiler.py, which only lists the link's objects, or gives it `program`."""
     python = cpython.interpreter()
     home = work / "python"  # a Python of this build's own: with the library where Nuitka looks for it
     shutil.copytree(python, home, symlinks=True)
@@ -68,7 +68,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
     shutil.rmtree(home / "lib/python3.13/ctypes")
     shutil.copytree(HERE / "shim", home / "lib/python3.13", dirs_exist_ok=True)
     (work / "bin").mkdir()
-    (work / "bin/patchelf").write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo patchelf 0.18.0; true\n")  # asked for, never used
+    (work / "bin/patchelf").write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo patchelf 0.18.0; true\n")  # demanded, not used
     (work / "bin/patchelf").chmod(0o755)
     wrapper = work / "clang"
     for name in ("clang", "clang++"):

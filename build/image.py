@@ -1,6 +1,6 @@
 """Step 12: the image, written by hand: eight files, one layer, an OCI layout that `docker load` reads as well.
 
-Nothing of the moment is in it: names in order, owner 0, one time, no umask; the same files give the same digests.
+The same files give the same digests: names are in order, the owner is 0, all times are one, and the umask has no effect.
 """
 
 import base64
@@ -155,7 +155,7 @@ def layout(layer: bytes, packed: bytes, version: str, revision: str) -> dict[str
 
 
 def source() -> str:
-    """Return where the sources are: pyproject.toml's `[project.urls] Source`; "" while it names no place, and then no label does."""
+    """Return pyproject.toml's `[project.urls] Source`, "" when it has none; then the label is left out."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return str(project.get("urls", {}).get("Source", ""))
 

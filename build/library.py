@@ -1,6 +1,6 @@
-"""Step 6: libpython3.13.a as the binary wants it: no compiler, no frozen copies of the stdlib, only the builtins listed.
+"""Step 6: libpython3.13.a for the binary: without the compiler and the frozen copies of the stdlib, with only the builtins listed.
 
-It is cut from the tree that the interpreter was compiled in: the same objects, but for the ones made again here.
+It is cut from the tree that the interpreter was compiled in: the same objects, except those made again here.
 """
 
 import re
@@ -25,7 +25,7 @@ posix pwd resource select sys time zlib
 VERIFIER = next((ROOT / "bridge").rglob("_rsa.c"))
 VERIFIER_NAME = ".".join(VERIFIER.relative_to(ROOT).with_suffix("").parts)
 
-# What makes bytecode of a module, here and in freeze.py: inputs of both.
+# The scripts that make bytecode of a module, here and in freeze.py: inputs of both.
 BYTECODE = ("bytecode.py", "transform.py", "modules.toml", "stubs")
 
 # The objects of the parser and the compiler; c/nocompiler.c answers in their place.
@@ -35,7 +35,7 @@ string_tokenizer utf8_tokenizer helpers Python-ast Python-tokenize asdl assemble
 instruction_sequence symtable
 """.split()
 
-# The modules that CPython starts with: as modules.toml calls them, their headers' names, their sources.
+# The modules that CPython starts with: their names in modules.toml, their headers' names, their sources.
 FROZEN = [
     ("_frozen_importlib", "importlib._bootstrap", "Lib/importlib/_bootstrap.py"),
     ("_frozen_importlib_external", "importlib._bootstrap_external", "Lib/importlib/_bootstrap_external.py"),
@@ -60,8 +60,8 @@ def cut_frozen(tree: Path, log: Path) -> None:
 
 
 def cut_runtime(tree: Path) -> None:
-    """Keep one copy of the initial runtime state, not two: there are no subinterpreters and no second start. Collect nothing until
-    the bridge asks for it, which `serve` and `verify` do."""
+    """Keep one copy of the initial runtime state, not two, because the binary has no subinterpreters and no second start. The collector
+    stays off until `serve` or `verify` turns it on."""
     path = tree / "Python/pystate.c"
     edit(path, r"^static const _PyRuntimeState initial = .*$", "static const _PyThreadStateImpl initial_thread = _PyThreadStateImpl_INIT;")
     edit(path, r"memcpy\(runtime, &initial, sizeof\(\*runtime\)\);", 'Py_FatalError("no second start in this build");')
@@ -71,7 +71,7 @@ def cut_runtime(tree: Path) -> None:
 
 
 def isolate(tree: Path) -> None:
-    """Read no PYTHON... variable: none of them is a setting of the bridge, and PYTHONHASHSEED would give strings hashes that are known."""
+    """Read no PYTHON... variable, because none is a setting of the bridge, and PYTHONHASHSEED would make the hashes of strings known."""
     edit(tree / "Python/preconfig.c", r"^(    config->use_environment = )1;$", r"\g<1>0;")
     edit(tree / "Python/initconfig.c", r"^(    config->use_environment = )-1;$", r"\g<1>0;")
 

@@ -29,7 +29,7 @@ def verifier(work: Path, log: Path) -> None:
 
 
 def memory(work: Path, log: Path) -> None:
-    """Compile c/memory.c, which takes the place of a memcpy that moves one byte at a time."""
+    """Compile c/memory.c, which replaces a memcpy that moves one byte at a time."""
     source = HERE / "c/memory.c"
     flags = [*SECTIONS, "-O2", "-fno-builtin", f"-ffile-prefix-map={ROOT}=."]
     run([toolchain.tools() / "cc", "-c", *flags, source, "-o", work / "memory.o"], log)
@@ -47,7 +47,7 @@ def command(objects: list[Path], rest: list[Path], output: Path) -> list[str | P
 
 
 def build() -> Path:
-    """Return the folder with `bridge` (stripped), `bridge.map` (what lies where)."""
+    """Return the folder with `bridge` (stripped) and `bridge.map` (the linker's map)."""
     frozen = freeze.objects()
     made = [frozen.name, library.build().name, openssl.build().name, compression.build().name, runtime.build().name]
     key = digest(*made, HERE / "link.py", library.VERIFIER, HERE / "c/memory.c")

@@ -1,4 +1,4 @@
-"""What changed between two versions, and whether it is about security, as far as changelogs and advisories say."""
+"""The changes between two versions, and whether they are about security by changelogs and advisories."""
 
 import gzip
 import json

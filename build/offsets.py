@@ -1,8 +1,8 @@
-"""Where in the sources each instruction of the binary's bytecode comes from: what a traceback would have said, kept beside the binary.
+"""The source line of each instruction of the binary's bytecode, as a traceback would give it, written beside the binary.
 
-The bytecode has no line tables, so the log gives a bug's place as module.function+offset. While Nuitka runs, plugin.py keeps what the
-offsets were before the tables went, as lines of the source that was written, not of the one that transform.py makes of it; where.py
-looks them up. It runs under the built CPython.
+The bytecode has no line tables, so the log gives a bug's place as module.function+offset. While Nuitka runs, plugin.py writes the line of
+each offset before the tables are removed: lines of the source as written, not as transform.py changes it. where.py looks them up. It
+runs under the built CPython.
 """
 
 import ast
@@ -33,7 +33,7 @@ def line_of(line: int, known: dict[int, int]) -> int:
 
 
 def source_of(module: str, path: Path) -> str:
-    """Return the file as a reader finds it: below the package's or library's folder, or the stub in the checkout."""
+    """Return the file's path for a reader: below the package's or library's folder, or the stub in the checkout."""
     if module in MODULES["stub"]:
         return f"build/stubs/{module}.py"
     return "/".join(path.parts[-module.count(".") - 1 - (path.stem == "__init__") :])

@@ -1,4 +1,4 @@
-"""`make onefile`: Nuitka's own --onefile of the same inputs, to see what it would cost.
+"""`make onefile`: Nuitka's own --onefile of the same inputs, to compare.
 
 Its bootstrap unpacks the program into a temporary folder and runs it as a child: bigger, two processes, more memory, and a
 writable /tmp is needed. The static standalone is one file already, so the image carries that.

@@ -1,4 +1,4 @@
-"""Step 3: libcrypto and libssl, static, with what TLS 1.2 and 1.3 and RSA verification need, and no more."""
+"""Step 3: libcrypto and libssl, static, with only what TLS 1.2 and 1.3 and RSA verification need."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ import fetch
 import toolchain
 from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cached, digest, main, needs, run, target
 
-# One line a group: what it is about, then the options. `no-bulk` is not here: it would take elliptic curves with it.
+# One line a group: its subject, then the options. `no-bulk` is missing, because it would also remove elliptic curves.
 OPTIONS = """
 form        no-shared no-dso no-module no-pinshared no-engine no-legacy no-apps no-tests no-docs no-uplink no-static-engine
 run-time    no-async no-autoload-config no-filenames no-secure-memory no-thread-pool no-default-thread-pool
@@ -20,20 +20,20 @@ keys        no-dh no-dsa no-ec2m no-sm2 no-ml-kem no-ml-dsa no-slh-dsa
 platforms   no-winstore no-padlockeng no-afalgeng no-capieng no-unstable-qlog no-cached-fetch
 """
 
-# Assembly is wanted where RSA verification and its digests spend their time, and nowhere else: each of these lists
-# is cut to the files named, or to none. (Big numbers: 20 us a verification instead of 83; all of it: 260 KB packed.)
+# Assembly is used only where RSA verification and its digests spend their time: each of these lists is cut to the files named, or to
+# none. (Big numbers: 20 us a verification instead of 83; all of it would be 260 KB packed.)
 ASSEMBLY = {
     "crypto/bn": {"x86_64": "asm/x86_64-gcc.c x86_64-mont.s x86_64-mont5.s", "aarch64": "bn_asm.c armv8-mont.S"},
     "crypto/sha": {"x86_64": "sha1-x86_64.s sha256-x86_64.s", "aarch64": "sha1-armv8.S sha256-armv8.S"},
     "crypto/modes": {}, "crypto/aes": {}, "crypto/ec": {}, "crypto/chacha": {}, "crypto/poly1305": {},
 }  # fmt: skip
 
-# Words for the reasons an operator reads in a log come from these tables; the others are not kept.
+# An operator can meet the error texts of these tables in a log; the other tables are left out.
 REASONS = ("SSL", "X509", "X509V3", "PEM", "RSA", "EVP")
 
 
 def edit(path: Path, pattern: str, replacement: str, count: int = 1) -> None:
-    """Replace `count` matches (0: any number but none); raise when they are not there: a new version needs a new look."""
+    """Replace `count` matches (0: one or more); raise BuildError for another number, because a new version needs a new look."""
     text, found = re.subn(pattern, replacement, path.read_text(), flags=re.M)
     if found != count and not (count == 0 and found):
         raise BuildError(f"{path}: {pattern!r} matches {found} times, expected {count}")
@@ -61,7 +61,7 @@ def select_assembly(tree: Path) -> None:
 
 
 def say_nothing_of_the_builder(tree: Path) -> None:
-    """Leave the compiler's path and flags out of what OpenSSL_version() can tell: they name the folder of this build."""
+    """Leave the compiler's path and flags out of OpenSSL_version(), because they name the folder of this build."""
     edit(tree / "util/mkbuildinf.pl", r"^my \$cflags = join\(' ', @ARGV\);", 'my $cflags = "cc";')
 
 
@@ -86,7 +86,7 @@ def without_curve448(tree: Path) -> None:
 
 
 def without_dtls(tree: Path) -> None:
-    """Tell the compiler that no connection is one of DTLS: no-dtls leaves out what makes one, and keeps what would speak it."""
+    """Tell the compiler that no connection is DTLS, because no-dtls leaves out only the start of one, and keeps the rest of its code."""
     edit(tree / "ssl/ssl_local.h", r"^(#define SSL_C(?:ONNECTION|TX)_IS_DTLS\(\w+\)) \\\n.*$", r"\g<1> 0", 2)
 
 

@@ -1,5 +1,5 @@
-"""Step 10: UPX. Its filter for calls (0x49) needs a byte that the code does not use as a call's first; by luck of the link
-order there is none, and the result is 170 KB bigger. So the link is made again in another order until the filter applies.
+"""Step 10: UPX. Its filter for calls (0x49) needs a byte value that is not the first of any call's offset. In some link orders no value
+is free, and the result is 170 KB bigger. So the link is made again in another order until the filter applies.
 """
 
 import re
@@ -36,7 +36,7 @@ def orders(objects: list[Path]) -> Iterator[list[Path]]:
 
 
 def build() -> Path:
-    """Return the folder with `bridge` (packed), `bridge.unpacked` and `bridge.map` (what lies where)."""
+    """Return the folder with `bridge` (packed), `bridge.unpacked` and `bridge.map` (the linker's map)."""
     linked, frozen = link.build(), freeze.objects()
 
     def make(work: Path) -> None:

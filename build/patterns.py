@@ -1,5 +1,5 @@
 """Regular expressions are compiled when the binary is built, not at every start: `re.compile("…")` becomes the call of _sre, the
-matcher in C, that it ends in. What is only known at run time is compiled then, by the compiler that stubs/re.py imports late.
+matcher in C, that it ends in. A pattern that is known only at run time is compiled then, by the compiler that stubs/re.py imports late.
 
 Run by the built CPython only: the matcher's code is that of its version.
 """
@@ -15,7 +15,7 @@ METHODS = {"match": 2, "fullmatch": 2, "search": 2, "findall": 2, "finditer": 2,
 
 
 def evaluated(node: ast.expr, known: dict[str, object]) -> object:
-    """Return the value of an expression of literals, known names and re's flags; None when it has anything else in it."""
+    """Return the value of an expression of literals, known names and re's flags; None when it holds anything else."""
     try:
         return eval(compile(ast.Expression(node), "", "eval"), {"__builtins__": {}, "re": re}, known)
     except Exception:
@@ -36,7 +36,7 @@ def constants(tree: ast.Module) -> dict[str, object]:
 
 
 def matcher(pattern: str | bytes, flags: int) -> ast.expr:
-    """Return the expression that makes the compiled pattern: what re's compiler would hand to _sre."""
+    """Return the expression that makes the compiled pattern: the call that re's compiler would make of _sre."""
     handed: list[object] = []
     _compiler._sre = SimpleNamespace(**vars(_sre) | {"compile": lambda *words: handed.extend(words)})
     try:
@@ -50,7 +50,7 @@ def matcher(pattern: str | bytes, flags: int) -> ast.expr:
 
 
 class Compile(ast.NodeTransformer):
-    """Replaces the calls; `used` tells whether there was one."""
+    """Replaces the calls; `used` tells whether it has replaced one."""
 
     def __init__(self, known: dict[str, object]) -> None:
         self.known, self.used = known, False
@@ -85,7 +85,7 @@ class Compile(ast.NodeTransformer):
 
 
 def precompile(module: str, tree: ast.Module) -> ast.Module:
-    """Return a module with the patterns in it compiled that are known now; the tree is changed."""
+    """Compile the patterns of a module that are known now; return the changed tree."""
     if module.split(".")[0] == "re":
         return tree
     change = Compile(constants(tree))

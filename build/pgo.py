@@ -1,8 +1,8 @@
-"""Step 5a: the profile by which clang decides what in CPython is made fast and what small: pgo.txt as a file that clang reads.
+"""Step 5a: the profile by which clang decides which parts of CPython are made fast and which small: pgo.txt as a file that clang reads.
 
 `make pgo` writes pgo.txt: a program that was built with PGO=collect counts how often its branches run while it delivers messages. A line
-is a function: its name, the hash of its control flow, its counters (7x3 is three times 7). A function whose hash is another one in the
-sources at hand is compiled as if nothing were known of it.
+is a function: its name, the hash of its control flow, its counters (7x3 is three times 7). A function whose hash differs in the present
+sources is compiled without the profile.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ PROFILE = HERE / "pgo.txt"
 COLLECT = os.environ.get("PGO") == "collect"
 MOST_CHANGED = 0.1
 
-# Without the values of pointers and sizes, which would need a library of LLVM's linked in.
+# Values of pointers and sizes are not counted, because that needs a library of LLVM's in the program.
 BRANCHES = "-mllvm -disable-vp=true".split()
 COLLECTING = "-Xclang -fprofile-instrument=llvm -mllvm -enable-name-compression=false".split()
-# Hot is what makes up 90 % of all that runs; what is not among the first 95 % is made as small as can be.
+# The functions that make up 90 % of all counts are hot; those beyond 95 % are made as small as possible.
 USING = """
 -mllvm -pgo-cold-func-opt=minsize -mllvm -profile-summary-cutoff-hot=900000 -mllvm -profile-summary-cutoff-cold=950000
 """.split()
@@ -36,7 +36,7 @@ CUTOFFS = [10_000, *range(100_000, 900_001, 100_000), 950_000, 990_000, 999_000,
 
 
 class Function(NamedTuple):
-    """What is known of a function: its name (of a static one: FILE;NAME), the hash of its control flow, its counters."""
+    """A function of the profile: its name (of a static one: FILE;NAME), the hash of its control flow, its counters."""
 
     name: str
     flow: int
@@ -63,7 +63,7 @@ def read(text: str) -> list[Function]:
 
 
 def summary(functions: list[Function]) -> bytes:
-    """Return the table by which clang tells hot from cold: how high the counts are that make up so much of the whole."""
+    """Return the table by which clang tells hot from cold: for each share of the whole, the least count in it."""
     counts = sorted((count for function in functions for count in function.counts), reverse=True)
     totals, table = list(itertools.accumulate(counts)), []
     for cutoff in CUTOFFS:
@@ -104,12 +104,12 @@ def build() -> Path:
 
 
 def key() -> str:
-    """Return what a step's key says of flags()."""
+    """Return the part of a step's key that stands for flags()."""
     return digest(HERE / "pgo.py", "collect" if COLLECT else build().name)
 
 
 def flags() -> list[str]:
-    """Return the compiler's flags for what is profiled; none of a profile that this compiler can't read, after a word about it."""
+    """Return the compiler's flags for the profiled files; none, after a warning, when this compiler can't read the profile."""
     if COLLECT:
         return [*BRANCHES, *COLLECTING]
     using = [*BRANCHES, "-Xclang", f"-fprofile-instrument-use-path={build()}/profile", *USING]
@@ -123,8 +123,8 @@ def flags() -> list[str]:
 
 
 def check(log: Path) -> None:
-    """Tell when the compiler's log says that many functions are not what they were when they were counted. Clang has compiled each of
-    those as if nothing were known of it."""
+    """Warn when, by the compiler's log, many functions have changed since they were counted. Clang has compiled those without the
+    profile."""
     if COLLECT:
         return
     changed = {line.partition("hash mismatch) ")[2].split()[0] for line in log.read_text().splitlines() if "hash mismatch) " in line}

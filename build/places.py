@@ -1,7 +1,7 @@
-"""Where the files of a pinned Debian package come from: places that are asked in turn, and one check that makes them all equal.
+"""The places that are asked in turn for the files of a pinned Debian package, and the check of every file.
 
-A mirror forgets a version when the next one is out. Its pool keeps the files for some time, and the archive of all that Debian ever
-published keeps them for good. Every file is checked by its SHA-256, so it does not matter who answers, nor that it is plain HTTP.
+A mirror drops a version when the next one is out. Its pool keeps the files for some time, and the archive of all that Debian ever
+published keeps them for good. Every file is checked by its SHA-256, so the place and plain HTTP do not matter.
 """
 
 import hashlib
@@ -115,7 +115,7 @@ def tried(url: str, limit: int, begin: Callable[[], Callable[[bytes], object]]) 
 
 
 def download(url: str, path: Path, sha256: str, limit: int) -> None:
-    """Write what a URL answers to a file. Raises BuildError when it can't be had, or its SHA-256 is another."""
+    """Write a URL's answer to a file. Raises BuildError when the request fails, or the SHA-256 differs."""
     with path.open("wb") as out:
 
         def begin() -> Callable[[bytes], object]:
@@ -163,7 +163,7 @@ def kept(folder: Path) -> Place:
 
 
 def pool(bases: Callable[[], Iterable[str]]) -> Place:
-    """Return the place that is a mirror's pool, by file name: a version can be there though the mirror's lists have passed it.
+    """Return the place that is a mirror's pool, by file name: the pool can have a version that the mirror's lists no longer name.
 
     `bases` returns the addresses to try, up to and with the component ("…/debian/pool/main")."""
 
@@ -183,7 +183,7 @@ def pool(bases: Callable[[], Iterable[str]]) -> Place:
 
 
 def archive(base: str) -> Place:
-    """Return the place that keeps everything: it tells each file's own digest, under which it has the file."""
+    """Return the place that keeps everything. It tells each file's own digest, by which the file is fetched."""
 
     def bring(wanted: Wanted, work: Path) -> None:
         kind, list_of = ("package", "srcfiles") if wanted.file.endswith(".dsc") else ("binary", "binfiles")
@@ -193,7 +193,7 @@ def archive(base: str) -> Place:
         try:
             names = {str(one["name"]): str(sha1) for sha1, all_ in found["fileinfo"].items() for one in all_}  # type: ignore[index]
         except (KeyError, TypeError, AttributeError) as error:
-            raise BuildError(f"{address}: the answer is not of the form that is documented ({error!r})") from error
+            raise BuildError(f"{address}: the answer does not have the documented form ({error!r})") from error
 
         def one(name: str, path: Path, sha256: str, limit: int) -> None:
             if not re.fullmatch("[0-9a-f]{40,64}", names.get(name, "")):
@@ -232,4 +232,4 @@ def obtain(wanted: Wanted, work: Path, places: Iterable[Place]) -> str:
                 path.unlink()
             (work / wanted.file).unlink(missing_ok=True)
     advice = "`make update ONLY=NAME` pins a version that is there; DEBIAN_ARCHIVE names another archive of old versions"
-    raise BuildError("\n".join([f"{wanted.package} {wanted.version} is not to be had.", *said, advice]))
+    raise BuildError("\n".join([f"{wanted.package} {wanted.version} was not found.", *said, advice]))

@@ -1,5 +1,5 @@
-"""Nuitka user plugin: which modules go in, in what form. It imports Nuitka's internals (AGPL-3.0 with its run-time library
-exception) and runs inside Nuitka when the binary is built; none of it is in the binary.
+"""Nuitka user plugin: which modules go into the binary, and in what form. It imports Nuitka's internals (AGPL-3.0 with its run-time
+library exception) and runs inside Nuitka when the binary is built; none of it is in the binary.
 """
 
 import ast
@@ -19,13 +19,13 @@ from offsets import lines, origins, source_of
 from patterns import precompile
 from transform import transformed
 
-# Nuitka would take in all of the stdlib and import all encodings early; the binary's own imports are what is wanted.
+# Nuitka would include all of the stdlib and import all encodings early; only the binary's own imports are needed.
 EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,inspect"
 ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(command=EARLY)
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()
-OFFSETS = Path(os.environ["BRIDGE_OFFSETS"])  # the folder for what where.py looks up
+OFFSETS = Path(os.environ["BRIDGE_OFFSETS"])  # the folder for the offsets that where.py looks up
 
 
 class Frozen(NuitkaPluginBase):  # type: ignore[misc]

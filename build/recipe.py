@@ -1,8 +1,8 @@
-"""What every step of the build shares: the pinned sources, the keyed cache, the clean environment, the line with the time.
+"""The parts that all steps of the build share: the pinned sources, the keyed cache, the clean environment, the line with the time.
 
-A step's result lies in CACHE/<name>-<key>; the key is a digest over all that the step reads: its own parameters, its
-scripts, the keys of the steps before it. A result appears under its name only when it is whole, so a stale or half
-made one is never met.
+A step's result lies in CACHE/<name>-<key>. The key is a digest over all that the step reads: its own parameters, its
+scripts, the keys of the steps before it. A result gets its name only when it is whole, so a step never reads a stale or
+unfinished one.
 """
 
 import fcntl
@@ -23,9 +23,9 @@ SOURCES = tomllib.loads((HERE / "sources.toml").read_text())
 ARCH = os.environ.get("ARCH") or "amd64"
 DIST = Path(os.environ.get("DIST") or ROOT / "dist") / ("" if ARCH == "amd64" else ARCH)
 JOBS = str(os.cpu_count() or 1)
-EPOCH = 1700000000  # the one time that every file and every tool is told
+EPOCH = 1700000000  # the only time that files and tools get
 
-# No unwind tables, no position independence, a section a function: what --gc-sections needs to leave out what is never called.
+# No unwind tables, no position independence; a section for each function, so that --gc-sections can leave out those that are never called.
 SECTIONS = [
     "-ffunction-sections",
     "-fdata-sections",
@@ -36,14 +36,14 @@ SECTIONS = [
     "-fno-sanitize=all",
     "-Wno-date-time",
 ]
-SMALL = ["-Os", "-Xclang", "-Oz"]  # zig cc reads -Oz as -Os; this is how it hears it
+SMALL = ["-Os", "-Xclang", "-Oz"]  # zig cc reads -Oz as -Os; this makes it -Oz
 
 
 said: set[str] = set()
 
 
 class BuildError(Exception):
-    """The build cannot go on; the text says what to do."""
+    """The build can't go on; the text tells what to do."""
 
 
 def target() -> dict[str, str]:
@@ -55,7 +55,7 @@ def target() -> dict[str, str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment in which nothing of the caller's shows: locale, time zone, clock, flags."""
+    """Return an environment that is independent of the caller's: locale, time zone, clock, flags."""
     keep = {name: os.environ[name] for name in ("HOME", "http_proxy", "https_proxy", "no_proxy") if name in os.environ}
     fixed = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -82,7 +82,7 @@ def run(command: list[str | Path], log: Path, cwd: Path | None = None, **more: s
 
 
 def needs(*commands: str) -> None:
-    """Raise one line that names every tool that is missing and the Debian package that has it."""
+    """Raise BuildError with one line that names every missing tool and its Debian package."""
     packages = {
         "dpkg-source": "dpkg-dev", "make": "make", "perl": "perl", "xz": "xz-utils", "patch": "patch", "gcc": "gcc",
         "podman": "podman", "runc": "runc", "buildah": "buildah", "readelf": "binutils",
@@ -104,14 +104,14 @@ def digest(*parts: object) -> str:
 
 
 def files(path: Path) -> Iterable[Path]:
-    """Return the file itself, or the files of a folder in a fixed order, without what Python leaves there."""
+    """Return the file itself, or the files of a folder in a fixed order, without Python's caches."""
     if path.is_file():
         return [path]
     return sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 
 
 def say(name: str, word: str) -> None:
-    """Print a step's line, once a run."""
+    """Print a step's line, once in a run."""
     if name not in said:
         said.add(name)
         print(f"{name:<26} {word}", file=sys.stderr, flush=True)

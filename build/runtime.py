@@ -1,4 +1,4 @@
-"""Step 7: musl and compiler-rt as the last link wants them: crt1.o, libc.a, libzigc.a, libcompiler_rt.a."""
+"""Step 7: musl and compiler-rt for the last link: crt1.o, libc.a, libzigc.a, libcompiler_rt.a."""
 
 import re
 import shutil

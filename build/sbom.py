@@ -10,7 +10,7 @@ from components import Component
 from recipe import ARCH
 
 NAME = "sns-to-rabbitmq-bridge"
-CREATED = "2023-11-14T22:13:20Z"  # recipe.EPOCH: a document about the same things is the same document
+CREATED = "2023-11-14T22:13:20Z"  # recipe.EPOCH, so that the same contents give the same document
 
 
 def frozen_modules(report: Path) -> list[tuple[str, str]]:
@@ -61,6 +61,6 @@ def document(parts: list[Component], version: str, modules: list[tuple[str, str]
     }  # fmt: skip
     exceptions = ("Nuitka-Runtime-Library-Exception-1.0", "UPX-exception")
     text = json.dumps(whole, indent=1)
-    for name in exceptions:  # not on SPDX's own list of exceptions, so named as the specification asks
+    for name in exceptions:  # not on SPDX's own list of exceptions, so it is named as the specification asks
         text = text.replace(f"WITH {name}", f"WITH AdditionRef-{name}")
     return text + "\n"

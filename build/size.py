@@ -1,4 +1,4 @@
-"""`make size`: the image's files against size-budget.toml; exit 1 when one has a byte too many."""
+"""`make size`: the image's files against size-budget.toml; exit 1 when one is too large."""
 
 import json
 import re
@@ -17,7 +17,7 @@ def table(text: str, arch: str, name: str) -> dict[str, int]:
 
 
 def before(arch: str) -> dict[str, int]:
-    """Return what main's size-budget.toml says was measured, {} where there is no main to ask."""
+    """Return the measured sizes in main's size-budget.toml, {} when git knows no main."""
     found = subprocess.run(["git", "-C", str(ROOT), "show", "main:build/size-budget.toml"], capture_output=True, text=True)
     return table(found.stdout, arch, "measured") if found.returncode == 0 else {}
 

@@ -1,6 +1,6 @@
-"""`make sources`: dist/sources.tar, the checkout with all that its build fetches: from it alone the image can be built, without a network.
+"""`make sources`: dist/sources.tar, the checkout with all that its build fetches. The image can be built from it without a network.
 
-The fetched files lie in the folder `sources`, which fetch.py asks instead of the network, beside REVISION, the commit's name.
+The fetched files lie in the folder `sources`, which fetch.py reads instead of the network, beside REVISION, the commit's name.
 """
 
 import io
@@ -16,7 +16,7 @@ from recipe import DIST, EPOCH, ROOT, SOURCES, BuildError, main, say
 
 
 def checkout() -> list[Path]:
-    """Return the files that git knows of, and what is new beside them: no build's leftovers. Raises BuildError outside of a checkout."""
+    """Return the files that git tracks, and new ones, but none that it ignores. Raises BuildError outside of a checkout."""
     words = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     found = subprocess.run(words, capture_output=True, text=True)
     if found.returncode or not (ROOT / ".git").exists():

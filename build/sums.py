@@ -1,4 +1,4 @@
-"""dist/SHA256SUMS: the digests of what lies in dist, written again by every step that puts something there: never those of before."""
+"""dist/SHA256SUMS: the digests of the files in dist, written again by every step that puts a file there, so that none is stale."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ bridge bridge.unpacked bridge.onefile offsets.json image.tar image-index.tar sbo
 
 
 def write() -> None:
-    """Write dist/SHA256SUMS over those of NAMES that are there, in the form that `sha256sum --check` reads."""
+    """Write dist/SHA256SUMS over those files of NAMES that exist, in the form that `sha256sum --check` reads."""
     lines = []
     for name in NAMES:
         if (DIST / name).exists():

@@ -33,7 +33,7 @@ def tools(triple: str | None = None) -> Path:
 
 
 def key() -> str:
-    """Return what a step's key says of the compiler: the pinned wheel's line."""
+    """Return the part of a step's key that stands for the compiler: the pinned wheel's line."""
     lines = (Path(__file__).parent / SOURCES["pypi"]["requirements"]).read_text().splitlines()
     return next(line for line in lines if line.startswith("ziglang"))
 

@@ -1,9 +1,9 @@
-"""What becomes of a module's source on its way into the binary; modules.toml says which, and why.
+"""The changes to a module's source on its way into the binary; modules.toml says which modules, and why.
 
-Every library module loses what only a reader or a type checker wants: docstrings, assertions, annotations, overloads,
-TYPE_CHECKING blocks, __all__. A module under [trimmed] loses definitions too (`drop`, or all but `keep`), has some replaced, and
-then the imports that nothing uses any more. What [late] names is imported by the functions that use it. A module under
-[stub] is a file of build/stubs. `quiet` packages lose their log calls: nothing reads that log in the binary.
+Every library module loses all that only a reader or a type checker needs: docstrings, assertions, annotations, overloads,
+TYPE_CHECKING blocks, __all__. A module under [trimmed] also loses definitions (`drop`, or all but `keep`), has some replaced, and
+loses the imports that nothing uses any more. The imports under [late] move into the functions that use them. A module under
+[stub] is a file of build/stubs. `quiet` packages lose their log calls, because nothing reads that log in the binary.
 """
 
 import ast
@@ -42,7 +42,7 @@ def is_log_call(node: ast.stmt) -> bool:
 
 
 def lists_exports(node: ast.stmt) -> bool:
-    """Tell whether the statement makes __all__, or adds to it: `from X import *` takes what has no underscore then."""
+    """Tell whether the statement makes __all__, or adds to it. Without it `from X import *` takes all names without an underscore."""
     if isinstance(node, ast.Assign | ast.AugAssign):
         return named(node.targets[0] if isinstance(node, ast.Assign) else node.target, {"__all__"})
     called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
@@ -57,7 +57,7 @@ def is_docstring(node: ast.stmt) -> bool:
 
 
 class Bare(ast.NodeTransformer):
-    """Takes out what no running program needs."""
+    """Removes what no running program needs."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -175,7 +175,7 @@ def used(tree: ast.Module) -> set[str]:
 
 
 def without_unused_imports(tree: ast.Module, before: set[str]) -> None:
-    """Take out the top-level imports whose names were read `before`, and nothing reads now."""
+    """Remove the top-level imports whose names were read `before`, and are not read now."""
     unused = before - used(tree)
     for node in list(tree.body):
         if isinstance(node, ast.Import | ast.ImportFrom) and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
@@ -185,7 +185,7 @@ def without_unused_imports(tree: ast.Module, before: set[str]) -> None:
 
 
 def trim(tree: ast.Module, rule: dict[str, object]) -> None:
-    """Apply one [trimmed] rule; a name in it that the module does not have is an error: the library has changed."""
+    """Apply one [trimmed] rule. A name in it that the module does not have raises BuildError, because the library has changed."""
     drop = set(rule.get("drop", []))  # type: ignore[call-overload]
     keep = set(rule["keep"]) if "keep" in rule else None  # type: ignore[call-overload]
     replace = ast.parse(str(rule.get("replace", "")))
@@ -224,7 +224,7 @@ def postpone(tree: ast.Module, late: list[str]) -> None:
 
 
 def import_in(body: Body, moved: ast.stmt, name: str) -> None:
-    """Put the import before the first statement that reads the name; inside an `if` that alone does, in the branch that does."""
+    """Put the import before the first statement that reads the name; inside an `if`, into the only branch that reads it."""
     reading = [node for node in body if reads(node, name)]
     first = reading[0]
     if len(reading) == 1 and isinstance(first, ast.If) and not reads(first.test, name):
@@ -241,8 +241,7 @@ def reads(tree: ast.AST, name: str) -> int:
 
 
 def transformed(module: str, source: str) -> ast.Module:
-    """Return the source as it goes into the binary; its statements have the lines that they had. Our own package stays as it is
-    written, but for annotations."""
+    """Return the source as it goes into the binary; its statements keep their lines. Our own package loses only its annotations."""
     if module in MODULES["stub"]:
         source = (HERE / "stubs" / f"{module}.py").read_text()
     tree = ast.parse(source)

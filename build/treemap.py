@@ -1,4 +1,4 @@
-"""A treemap as SVG: squarified (Bruls, Huizing, van Wijk), every rectangle's area its bytes."""
+"""A treemap as SVG, squarified (Bruls, Huizing, van Wijk): the area of each rectangle is its bytes."""
 
 from html import escape
 

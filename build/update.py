@@ -1,11 +1,11 @@
-"""`make update`: the newest version of everything that is pinned; shown, written, built, tested, with the sizes before and after.
+"""`make update`: the newest version of every pin; shown, written, built, tested, with the sizes before and after.
 
-    make update                     all of it
-    make update ONLY=openssl        one of it, or several: ONLY="openssl requests"
+    make update                     all pins
+    make update ONLY=openssl        one pin, or several: ONLY="openssl requests"
     make update LOOK=1              only the table
 
-The pins are changed in the work tree; `git diff` shows them, and dist/update.md tells the same as this command printed, with the
-changelogs. Digests come from apt's signed lists and from the package index.
+The pins are changed in the work tree; `git diff` shows them, and dist/update.md holds what this command printed, with the changelogs.
+Digests come from apt's signed lists and from the package index.
 """
 
 import json
@@ -38,7 +38,7 @@ class Pin(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A pin, its newest version, and what the changelog says: one line, and all of it."""
+    """A pin, its newest version, one line about its changelog, and the whole changelog."""
 
     old: Pin
     new: Pin
@@ -55,7 +55,7 @@ def pins() -> list[Pin]:
 
 
 def chosen(only: list[str]) -> list[Pin]:
-    """Return the pins with these names, all when there are none. Raises BuildError for a name that nothing has."""
+    """Return the pins with these names, all when none is given. Raises BuildError for a name that no pin has."""
     found = [pin for pin in pins() if not only or pin.name in only]
     unknown = set(only) - {pin.name for pin in found}
     if unknown:
@@ -102,7 +102,7 @@ def newest_pypi(pin: Pin) -> Pin:
 
 
 def newest(pin: Pin, suite: str = "") -> Pin:
-    """Return the newest version of a pinned thing whose files can be had: a mirror's lists can be ahead of its files.
+    """Return the newest version of a pin whose files exist, because a mirror's lists can be ahead of its files.
 
     `suite` names another one of Debian's than those of sources.toml."""
     if pin.kind == "pypi":
@@ -187,7 +187,7 @@ def write(changes: list[Change]) -> bool:
 
 
 def sizes() -> list[str]:
-    """Write what dist/size.json measured into size-budget.toml; return the table, before and after, as lines of Markdown."""
+    """Write the sizes of dist/size.json into size-budget.toml; return the table, before and after, as lines of Markdown."""
     path = HERE / "size-budget.toml"
     text, told = path.read_text(), json.loads((DIST / "size.json").read_text())
     now = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
@@ -198,7 +198,7 @@ def sizes() -> list[str]:
 
 
 def done(words: list[str], log: Callable[[str], None]) -> bool:
-    """Run a command of the project; log its name, result and time; return whether it was good."""
+    """Run a command of the project; log its name, result and time; return whether it succeeded."""
     began = time.monotonic()
     good = subprocess.run(words, cwd=ROOT).returncode == 0
     log(f"- `{' '.join(words)}`: {'passed' if good else '**failed**'} ({time.monotonic() - began:.0f} s)")

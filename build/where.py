@@ -1,6 +1,6 @@
 """`make where PLACE="module.function+offset < …"`: the files and lines of the `place` in a log's line "bug", for the program in dist.
 
-Only the build knows them (offsets.py): dist/offsets.json is that of the revision that was built last, and the log says which it needs.
+Only the build knows them (offsets.py): dist/offsets.json is that of the last build, and the log's line names the revision to build.
 """
 
 import json
@@ -12,7 +12,7 @@ from recipe import DIST, ROOT, BuildError, main
 
 
 def line_at(stretches: list[int], offset: int) -> int:
-    """Return the line of the instruction at the offset; 0 when the code has none there, or no line of a source was its origin."""
+    """Return the line of the instruction at the offset; 0 when the code has none there, or the instruction comes from no line."""
     if offset >= stretches[-1]:
         return 0
     return next((line for start, line in reversed(list(zip(stretches[:-1:2], stretches[1:-1:2], strict=True))) if start <= offset), 0)
@@ -42,7 +42,7 @@ def look_up(place: str, known: dict[str, Any], root: Path = ROOT) -> str:
 
 
 def where() -> str:
-    """Return what `make where` prints."""
+    """Return the text that `make where` prints."""
     if len(sys.argv) != 2 or not sys.argv[1]:
         raise BuildError('make where PLACE="…": the place as the log gives it')
     path = DIST / "offsets.json"

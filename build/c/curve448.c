@@ -1,4 +1,4 @@
-/* What the code for keys of all kinds refers to, without the curve: X448 and Ed448 are not among what is offered or read. */
+/* The symbols that the code for all kinds of keys refers to, without the curve: X448 and Ed448 are neither offered nor read. */
 #include "crypto/ecx.h"
 
 int ossl_x448(uint8_t out[56], const uint8_t key[56], const uint8_t peer[56]) { return 0; }

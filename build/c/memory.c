@@ -1,7 +1,7 @@
 /* The memcpy that comes with the compiler is built for size and moves one byte at a time: a third of a large message's time
  * was spent there. Here up to 128 bytes are moved by overlapping vectors,
  * which is right for overlapping blocks too, since all is loaded before anything is stored; more goes in a loop or, from
- * 2 KiB on, by `rep movsb` where there is one. Only where a vector may lie at any address. */
+ * 2 KiB on, by `rep movsb` where the processor has it. It is used only where a vector may lie at any address. */
 #if defined(__x86_64__) || defined(__aarch64__)
 #include <stddef.h>
 #include <stdint.h>

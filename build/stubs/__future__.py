@@ -1,2 +1,2 @@
-# What a module asks of it is what its compiler has done.
+# The compiler has done already what a module asks for here.
 annotations = None

@@ -1,4 +1,4 @@
-# Modules from files: there are none. What CPython's start asks for, and each module's own before its code runs.
+# No modules come from files. These are the names that CPython's start, and each module before its code runs, asks for.
 def _install(bootstrap):
     pass
 

@@ -1,4 +1,4 @@
-# What the binary uses of os: POSIX's calls, the environment and how it is spelled as text.
+# The part of os that the binary uses: POSIX's calls, the environment and its encoding as text.
 import abc
 import posixpath as path
 import sys

@@ -1,4 +1,4 @@
-# What pika tells the broker of its client, and requests the server.
+# The names by which pika tells the broker, and requests the server, about its client.
 import os
 import sys
 

@@ -1,5 +1,5 @@
-# Patterns that are known when the binary is built are compiled then (build/patterns.py). The compiler is for the others, and
-# only imported when there is one.
+# Patterns that are known when the binary is built are compiled then (build/patterns.py). The compiler is for others, and is
+# imported at the first of them.
 import _sre
 
 __version__ = "2.2.1"

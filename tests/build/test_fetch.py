@@ -97,7 +97,7 @@ class TestTheOrder:
         with pytest.raises(recipe.BuildError) as caught:
             fetch.files(fetch.pinned_source(table))
         said = str(caught.value).splitlines()
-        assert said[0] == "openssl 3.5.7-1~deb13u2 is not to be had."
+        assert said[0] == "openssl 3.5.7-1~deb13u2 was not found."
         assert [line.split(":")[0].strip() for line in said[1:4]] == ["the mirror by apt", "the mirror's pool", "the archive http"]
         assert "404" in said[2] and "404" in said[3]
         assert "make update" in said[-1] and "DEBIAN_ARCHIVE" in said[-1]
@@ -185,7 +185,7 @@ class TestAPlaceThatFails:
         table = debian.source("openssl", "3.5.7-1~deb13u2")
         debian.forget("/pool/")
         debian.faults[part] = fault
-        with pytest.raises(recipe.BuildError, match=r"is not to be had"):
+        with pytest.raises(recipe.BuildError, match=r"was not found"):
             fetch.files(fetch.pinned_source(table))
         assert not list(recipe.CACHE.glob("debian-openssl-*")), "what was not checked must not be in the cache"
 
@@ -210,7 +210,7 @@ def test_an_archive_that_answers_something_else(debian, answer):
     debian.forget("/pool/")
     (listing,) = [path for path in debian.files if "/mr/" in path]
     debian.files[listing] = json.dumps(answer).encode()
-    with pytest.raises(recipe.BuildError, match="not to be had"):
+    with pytest.raises(recipe.BuildError, match="was not found"):
         fetch.files(fetch.pinned_source(table))
 
 

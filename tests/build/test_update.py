@@ -82,7 +82,7 @@ class TestTheNewestVersion:
     def test_what_the_lists_have_and_the_mirror_has_not_is_passed_over_and_told(self, monkeypatch, capsys):
         def source(name, table):
             if table["version"] == "3.5.10-1~deb13u1":
-                raise recipe.BuildError("is not to be had")
+                raise recipe.BuildError("was not found")
 
         monkeypatch.setattr(update, "apt_cache", lambda *_: SHOWN)
         monkeypatch.setattr(update.fetch, "source", source)
