@@ -3,7 +3,7 @@
 folder        a new folder that any user can read (a container's, too); removed at the end
 broker        one private RabbitMQ for the whole run: declare your own queue, never stop it
 queue         a durable classic queue of this test alone, on `broker`
-mortal_broker a private RabbitMQ that may be killed, frozen, blocked; it is mended for the next test
+mortal_broker a private RabbitMQ that may be killed, frozen, blocked; it is restored for the next test
 sns           a simulated SNS of this test alone
 start_bridge  start_bridge(**settings) -> a running Bridge that publishes to `queue` on `broker` and trusts `sns`; stopped at
               the end, exit 0. What is started, source, binary or container, is chosen by BRIDGE_UNDER_TEST (tests/tools/bridge.py)

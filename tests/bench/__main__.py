@@ -87,7 +87,7 @@ def plan(only: list[str] | None, broker: str) -> list[tuple[On, list[str]]]:
 
 
 def added(earlier: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Return the earlier figures with further rounds, for what scatters is better known by more of them; endurance is measured anew."""
+    """Return the earlier figures with further rounds, because more rounds make scattered figures surer; endurance is measured anew."""
     last = max(row["round"] for row in earlier["rows"])
     anew = {row["part"] for row in more["rows"]} & {"endurance"}
     kept = [row for row in earlier["rows"] if row["part"] not in anew]

@@ -1,4 +1,4 @@
-"""Every candidate does the same job, or its figures mean nothing: checked before anything is measured."""
+"""Check before the measurements that every candidate does the same job, because its figures mean nothing otherwise."""
 
 import json
 from collections.abc import Callable

@@ -120,7 +120,7 @@ def starts(bench: Bench, effort: Effort) -> list[Row]:
 
 
 def endurance(bench: Bench, effort: Effort) -> list[Row]:
-    """From a process's first message to its last, each stretch beside one of Go's: CPU a message, and memory as it goes.
+    """From a process's first message to its last, each stretch beside one of Go's: CPU a message, and memory meanwhile.
 
     The first 10,000 pass in seconds, so they are measured with one process after another.
     """

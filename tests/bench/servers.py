@@ -133,8 +133,8 @@ class Server:
 
 
 class Bare:
-    """No bridge at all: the load is a bare publisher with as many messages under way as there would be connections. It is the broker's
-    own bound on the rate, and its CPU is what AMQP alone costs."""
+    """No bridge: the load is a bare publisher with as many messages in flight as a bridge would have connections. Its rate is the limit
+    of the broker, and its CPU the cost of AMQP alone."""
 
     name = "broker alone"
     pids: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""A pinned package is had from the first place that has it, whatever the others do, and only with the bytes that were pinned."""
+"""A pinned package comes from the first place that has it, whatever the others do, and only with the pinned bytes."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A step's key is over all that the step reads: what is imported by what it runs can't be left out of it."""
+"""A step's key covers all that the step reads, also the imports of the scripts that it runs."""
 
 import ast
 

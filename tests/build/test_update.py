@@ -1,4 +1,4 @@
-"""`make update` finds the newest version that can be had, says whether it is about security, and changes the pins and nothing else."""
+"""`make update` finds the newest version whose files exist, tells whether it is about security, and changes only the pins."""
 
 import json
 import re

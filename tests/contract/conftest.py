@@ -1,4 +1,4 @@
-"""SNS stand-ins that no one here wrote, as real processes: LocalStack (signs v1 and v2) and moto (v2 only).
+"""Independent implementations of SNS, as real processes: LocalStack (signs v1 and v2) and moto (v2 only).
 
 localstack   its origin, http://localhost:PORT, from .venv-localstack (`make test` makes it)
 named        the origin of another one, which puts Amazon's host into SigningCertURL (SNS_CERT_URL_HOST)
@@ -106,7 +106,7 @@ def client() -> Callable[..., Any]:
 
 @pytest.fixture
 def front(moto: str) -> Iterator[str]:
-    """moto tells its services apart by the scope of a request's signature, and a certificate is asked for without one: add it."""
+    """Add a signature to the request for a certificate, because moto tells its services apart by the scope of a signature."""
 
     class Front(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

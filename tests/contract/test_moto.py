@@ -37,7 +37,7 @@ def test_its_messages_arrive(sns, subscribed, broker, queue, text):
 
 
 def test_a_subject_that_is_not_signed_is_refused(sns, subscribed, broker, queue):
-    """Whoever stands between could put any Subject in."""
+    """Anybody on the way could put in any Subject."""
     topic, bridge = subscribed
     sns.publish(TopicArn=topic, Message="hello", Subject="not signed")
     bridge.wait_for("verdict", status=403, reason="bad-signature")

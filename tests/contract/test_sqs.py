@@ -16,7 +16,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION
 
 @pytest.fixture
 def service(request):
-    """(where the AWS of this test is, where the bridge asks it for certificates)."""
+    """(the origin of this test's AWS, the origin that the bridge asks for certificates)."""
     origin = request.getfixturevalue(request.param)
     return origin, request.getfixturevalue("front") if request.param == "moto" else origin
 

@@ -1,4 +1,4 @@
-"""docker/kubernetes.yaml: valid by Kubernetes' own schemas, refers to nothing that is not there, and its settings are the bridge's."""
+"""docker/kubernetes.yaml is valid by Kubernetes' own schemas, its references exist, and its settings are the bridge's."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""docs/bridge.service: systemd-analyze finds nothing, and a real systemd runs dist/bridge in it, word for word.
+"""docs/bridge.service: systemd-analyze finds nothing, and a real systemd runs dist/bridge by it, unchanged.
 
 The second needs root, and a kernel and a machine that let it make namespaces and mount an overlay; elsewhere it is skipped.
 """

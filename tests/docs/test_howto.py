@@ -1,4 +1,4 @@
-"""docs/howto.md: its blocks are run as they are written, and what they are for has happened.
+"""docs/howto.md: its blocks run as they are written, and have the effect that they should have.
 
 A block that builds on the first section's settings gets them in front; what a section leaves to the reader (publish, and look) comes after.
 """

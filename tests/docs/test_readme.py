@@ -1,8 +1,8 @@
 """README.md: "Run it", the compose walkthrough, and docker/compose.yaml itself.
 
-"Run it" installs from the checkout with packages that were fetched before, for there is no network; a proxy in front has the certificate.
-`docker` is a stand-in here (tests/engine has the real one, which takes longer): the three services are started by hand, each with the
-environment that the compose file gives it and under the name that it has there, and `docker compose exec SERVICE COMMAND` runs the command.
+"Run it" installs from the checkout with packages that were fetched before, because the test has no network; a proxy in front has the
+certificate. `docker` is a replacement here (tests/engine has the real one, which takes longer): the three services are started by hand,
+each with the environment and the name of the compose file, and `docker compose exec SERVICE COMMAND` runs the command.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def test_podman_compose_reads_it():
 
 
 def test_run_it(place, topics, documented_broker, haproxy):
-    """As it is written, but that the bridge runs in the background while SNS is told of it."""
+    """As it is written, except that the bridge runs in the background while it is subscribed."""
     copy_checkout(place / "checkout")
     (place / "amqp-password").write_text("a secret\n")
     documented_broker.add_user("bridge", "a secret")

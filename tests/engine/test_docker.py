@@ -1,4 +1,4 @@
-"""What the README says to type with Docker, typed as it stands there, with Docker's own engine."""
+"""README's commands with Docker, as they stand there, on Docker's own engine."""
 
 import json
 import time

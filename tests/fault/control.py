@@ -1,4 +1,4 @@
-"""The control build: a bridge that answers 200 at once, without waiting for the confirm. The check has to find it out.
+"""The control build: a bridge that answers 200 at once, without waiting for the confirm. The check has to fail it.
 
 python -m tests.fault.control           # settings as those of the bridge
 """

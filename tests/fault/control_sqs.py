@@ -1,7 +1,7 @@
-"""Two control builds for tests/fault/test_sqs.py: bridges that delete a message too soon. The check has to find them out.
+"""Two control builds for tests/fault/test_sqs.py: bridges that delete a message too soon. The check has to fail them.
 
 python -m tests.fault.control_sqs before-the-confirm    # deletes what it has handed to the broker
-python -m tests.fault.control_sqs in-a-finally          # deletes whatever became of it, as a script that is published does
+python -m tests.fault.control_sqs in-a-finally          # deletes it whatever the outcome, as a published script does
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""docs/faults.md: a section for each build on the newest RabbitMQ, and beside it what came out differently on an older one."""
+"""docs/faults.md: a section for each build on the newest RabbitMQ, and the rows that differ on an older one."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tests.tools.bridge import ROOT, UNDER_TEST
 from tests.tools.rabbitmq import SUITES, RabbitMQ
 
 DOCUMENT = ROOT / "docs/faults.md"
-SECOND = 1.0  # what a time must differ by to be told
+SECOND = 1.0  # times that differ by less are alike
 FEW = 10  # duplicates that may come and go from run to run
 HEAD = """# Faults
 
@@ -47,8 +47,8 @@ same attack where it applies.
 def section(results: Path, before: str, title: str, about: str, beside: str = "") -> str:
     """The part of the document that this run makes.
 
-    before: what stood there, of which rows that this run did not make again stay. beside: the section of the same build on the newest
-    RabbitMQ, when this run was on an older one: rows that came out alike are left out.
+    before is the former section; its rows stay unless this run made them again. beside is the section of the same build on the newest
+    RabbitMQ, when this run was on an older one; rows that are alike are left out.
     """
     rows, failed = kept(results)
     before, _, neighbours_before = before.partition(neighbours.HEADING)

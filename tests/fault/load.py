@@ -33,7 +33,7 @@ def forged(sent: Post) -> Post:
 
 
 class Load:
-    """`sent`: the genuine messages so far, id -> body. `outcomes`: what became of each message, once the load has ended."""
+    """`sent`: the genuine messages so far, id -> body. `outcomes`: the outcome of each message, once the load has ended."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Load:
         wait_for(f"{more} messages sent", lambda: len(self.sent) >= goal, seconds)
 
     def over(self) -> None:
-        """The fault is over; a hundred more messages see what comes after it."""
+        """The fault is over; a hundred more messages are sent after it."""
         self._least = max(self._least, len(self.sent) + 100)
         self.over_at = time.monotonic()
 

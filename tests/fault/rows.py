@@ -1,4 +1,4 @@
-"""One row a fault: shown as soon as it is known, kept in the file that FAULT_RESULTS names, and laid out as the table of docs/faults.md."""
+"""One row a fault: printed at once, kept in the file that FAULT_RESULTS names, and laid out as the table of docs/faults.md."""
 
 import json
 import os

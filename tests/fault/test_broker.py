@@ -17,7 +17,7 @@ BOUND = {"BRIDGE_EXCHANGE": EXCHANGE, "BRIDGE_ROUTING_KEY": QUEUE}
 
 
 class Scene:
-    """The bridge under load, its broker, and what a fault may do to them."""
+    """The bridge under load, its broker, and the actions of a fault on them."""
 
     def __init__(self, bridge: Bridge, broker: Broker, load: Load) -> None:
         self.bridge, self.broker, self.load = bridge, broker, load
@@ -124,7 +124,7 @@ def test_a_broker_in_trouble(fault, mortal_broker, start_bridge, sns, record):
 
 
 def test_a_deleted_queue(mortal_broker, start_bridge, sns, record):
-    """What lay in it is the operator's own deed: it is taken out first, and counts."""
+    """The operator deletes the queue with its messages, so they are taken out first, and count."""
     mortal_broker.declare(QUEUE, exchange=EXCHANGE)
     mortal_broker.purge(QUEUE)
     bridge = start_bridge(BRIDGE_AMQP_URL=mortal_broker.url, **BOUND)

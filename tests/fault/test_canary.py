@@ -1,4 +1,4 @@
-"""SSRF: every name leads to a canary, and so does every address that a message could hope for. No hostile message makes it sing.
+"""SSRF: every name, and every address that a message could name, leads to a canary. No hostile message makes it sing.
 
 The bridge lives in a network namespace of its own, without a cable: all it can reach is the canary.
 """
@@ -156,7 +156,7 @@ def test_no_hostile_message_reaches_the_canary(scene, sns):
 
 
 def test_the_canary_sings_for_the_one_url_that_is_allowed(scene, sns):
-    """So its silence above means something."""
+    """The canary works, so its silence above means something."""
     _bridge, canary, namespace = scene
     fields = sns.signer.notification(TOPIC, "hello", timestamp=now())
     url = f"https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{HEX}.pem"

@@ -1,4 +1,4 @@
-"""What the host of the signing certificate does to a thousand deliveries that wait for it: 503 within 10 s, few fetches, bounded memory."""
+"""The host of the signing certificate fails while a thousand deliveries wait: 503 within 10 s, few fetches, bounded memory."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""The check can fail: a bridge that does not wait for confirms loses messages, and is found out."""
+"""The check can fail: a bridge that does not wait for confirms loses messages, and the check finds them."""
 
 import sys
 
@@ -47,7 +47,7 @@ def test_without_confirms_an_unroutable_message_is_lost(control, broker, queue, 
 
 
 def test_without_a_fault_the_control_passes_too(control, broker, queue, sns):
-    """So what the check finds above is the fault's doing."""
+    """Without a fault the check passes, so the losses above come from the fault."""
     bridge, _proxy = control
     with Load(sns, bridge.endpoint(), least=200) as load:
         load.wait_for_sent(100)

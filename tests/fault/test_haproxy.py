@@ -1,6 +1,6 @@
 """haproxy in front, with few connections that all requests share: no answer goes to the wrong request.
 
-Every kind of request has an answer of its own, so an answer that is one place off shows. MIXED sets how many (100,000 in `make fault`).
+Every kind of request has an answer of its own, so an answer that is one place off is found. MIXED: their number (100,000 in `make fault`).
 """
 
 import json

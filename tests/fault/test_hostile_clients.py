@@ -28,7 +28,7 @@ SLOW = {
 
 
 def judge(load: Load) -> None:
-    """Whatever was answered, was answered soon; few of SNS's connections were cut."""
+    """Every answer came soon, and few of SNS's connections were cut."""
     answered = sorted(attempt.seconds for attempt in load.attempts() if attempt.status)
     assert statistics.quantiles(answered, n=100)[98] < SOON
     assert load.statuses() <= {0, 200, 403}

@@ -1,4 +1,4 @@
-"""The log can't be written: deliveries go on. Every delivery has a line here (BRIDGE_LOG_LEVEL=debug), so there is much to be written."""
+"""The log can't be written, and deliveries go on. Every delivery has a line here (BRIDGE_LOG_LEVEL=debug), so the log is long."""
 
 import contextlib
 import fcntl
@@ -72,7 +72,7 @@ def test_the_pipe_is(fault, broker, queue, sns, record):
 
 
 def test_the_pipe_is_read_again(broker, queue, sns, record):
-    """What fitted is there in whole lines, and the log goes on."""
+    """The file has whole lines up to the full disk, and the log goes on."""
     reader, writer = pipe()
     lines = []
     with Wrapped(log=writer, **settings(sns, broker, queue)) as bridge, os.fdopen(reader, encoding="utf-8") as log:

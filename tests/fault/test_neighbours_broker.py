@@ -1,4 +1,4 @@
-"""What is wrong with one topic's exchange, or with the broker, costs the messages of the others nothing."""
+"""A fault of one topic's exchange, or of the broker, does not affect messages of other topics."""
 
 import contextlib
 import os
@@ -56,7 +56,7 @@ def test_an_exchange_that_may_not_be_written(rate, neighbours, sns, folder, brok
 
 
 def test_fifty_missing_exchanges(neighbours, sns, folder):
-    """Each topic has an exchange of its own, by a template, and none of them is there."""
+    """Each topic has an exchange of its own, by a template, and none of them exists."""
     bad = [sns.topic.replace("orders", f"bad-{number}") for number in range(50)]
     rules = routes(folder, *((topic, "{topic}") for topic in bad))
     bridge = neighbours.bridge(BRIDGE_TOPICS=",".join([sns.topic, *bad]), BRIDGE_ROUTES=rules)
@@ -116,7 +116,7 @@ def limit_processes(pid, most):
 
 
 def test_small_frames(sns, neighbours, queue, folder, start_bridge):
-    """A broker whose frame_max is 8192: what is longer than a frame may be is left out of the headers, and costs nobody a 200."""
+    """A broker whose frame_max is 8192: headers that do not fit in a frame are left out, and every message gets its 200."""
     with Broker(settings="frame_max = 8192") as small:
         for body in ("envelope", "message", "cloudevents"):
             small.declare(body)

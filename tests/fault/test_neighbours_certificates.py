@@ -1,4 +1,4 @@
-"""Messages that wait for a certificate, or for nobody any more, take nothing from those whose certificate is in use."""
+"""Messages that wait for a certificate, or whose client has gone, take nothing from those whose certificate is in use."""
 
 import socket
 import struct
@@ -85,7 +85,7 @@ def test_clients_that_hang_up_while_acks_are_kept_back(times, neighbours, relay,
 
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
 def test_expired_deliveries_are_forgotten(times, neighbours, relay, sns):
-    """What was answered 503 leaves the publisher's table too: memory does not grow with a broker that never confirms."""
+    """A message that was answered 503 leaves the publisher's table too, so memory does not grow while a broker never confirms."""
     bridge = held_bridge(neighbours, relay)
     assert bridge.deliver(sns.notification()).status == 200
     relay.black_hole()

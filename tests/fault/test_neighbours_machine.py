@@ -1,4 +1,4 @@
-"""A machine that is short of something, or that holds one of several processes up, costs no genuine message its answer."""
+"""A machine that is short of something, or that stops one of several processes, does not prevent the answer of a genuine message."""
 
 import contextlib
 import fcntl
@@ -32,7 +32,7 @@ def admin():
 @pytest.mark.parametrize("strangers", [600, 1200])
 @pytest.mark.parametrize("stream", ["nothing", "one_byte", "expect_no_body"])
 def test_few_descriptors(stream, strangers, neighbours, sns, broker, queue):
-    """ulimit -n 256, and more strangers than that: there is always room for SNS."""
+    """ulimit -n 256, and more strangers than that: SNS always finds room."""
     with Wrapped(prefix=("prlimit", "--nofile=256:256"), **settings_for(sns, broker.url, queue), **admin()) as bridge:
         name = f"256 descriptors, {strangers:,} clients ({stream.replace('_', ' ')})"
         neighbours.play(name, Attack(stream, strangers, 6, back=False), bridge=bridge)
@@ -165,7 +165,7 @@ def test_a_certificate_that_can_not_be_read_once(how, neighbours, sns, broker, q
 
 
 def test_healthy_while_full_and_while_stopping(neighbours, sns, broker, queue, mortal_broker):
-    """It answers 200 as long as the process answers: with every place for deliveries taken, and on the way out."""
+    """It answers 200 as long as the process answers, also at BRIDGE_MAX_IN_FLIGHT and while draining."""
     mortal_broker.declare("healthy")
     bridge = neighbours.bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="healthy", BRIDGE_MAX_IN_FLIGHT="10")
     mortal_broker.freeze()

@@ -1,4 +1,4 @@
-"""Memory has a bound whatever comes: idle + 1.25 x BRIDGE_MAX_BUFFERED + 16 MiB; and the limits that are shipped hold."""
+"""Memory stays below idle + 1.25 x BRIDGE_MAX_BUFFERED + 16 MiB under any attack."""
 
 import pytest
 
@@ -34,7 +34,7 @@ QUICK = ("80 forged messages of 2 MiB, each reset", "33 heads that announce 2 Mi
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
 @pytest.mark.parametrize("name", BODIES)
 def test_bodies(name, times, neighbours, sns):
-    """The genuine messages meanwhile, of 80 KB too, are let in: what has proven nothing goes first."""
+    """Genuine messages, of 80 KB too, get through; requests without a genuine message are refused first."""
     attack, go = BODIES[name]
     sns.unknown_answer = slow(6)
     neighbours.play(name + (", twice" if times == 2 else ""), attack.doubled() if times == 2 else attack, go=go)
@@ -49,6 +49,6 @@ def test_bodies_in_short(name, neighbours, sns):
 
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
 def test_new_topics(times, neighbours, sns):
-    """Under a list with `*` anybody can name new topics: nothing is kept of one before a signature of it was right."""
+    """Under a list with `*` anybody can name new topics, so nothing of one is kept before a signature of it was right."""
     bridge = neighbours.bridge(BRIDGE_TOPICS="arn:aws:sns:*:123456789012:*")
     neighbours.play(f"new topics, unsigned, on {4 * times}", Attack("new_topics", 4 * times, 10), bridge=bridge)

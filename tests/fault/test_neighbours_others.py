@@ -1,4 +1,4 @@
-"""Other neighbours: who attacks at the start, two at once, the admin listener, and with a genuine message that was seen on its way."""
+"""Other attacks: at the start, two at once, on the admin listener, and with a captured genuine message."""
 
 import contextlib
 import time
@@ -62,7 +62,7 @@ def test_others(name, neighbours):
 
 
 def test_a_genuine_message_again_and_again(neighbours, sns, broker, queue):
-    """A copy of a genuine message is genuine. It costs the queue duplicates, and the others no answer."""
+    """A copy of a genuine message is genuine. The queue gets duplicates, and every other message its answer."""
     bridge = neighbours.bridge(BRIDGE_ROUTING_KEY="neighbours-of-replay")
     broker.declare("neighbours-of-replay", **{"x-max-length": 200_000})
     scene = scene_of(sns)

@@ -1,4 +1,4 @@
-"""A turn of the loop is bounded: whatever one client sends, the others' messages are answered within a second."""
+"""A turn of the loop is bounded: whatever one client sends, other clients' messages are answered within a second."""
 
 import ssl
 from typing import Any
@@ -65,7 +65,7 @@ def test_a_flood_in_short(neighbours):
 
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=["as seen", "twice"])
 def test_wrong_credentials(times, neighbours, folder):
-    """SNS itself comes without credentials first, and is answered 401: this is no reason to stop listening to it."""
+    """SNS itself comes without credentials first and gets 401, so a 401 must not count against a client."""
     (folder / "credentials").write_text("sns:a-long-password\n")
     bridge = neighbours.bridge(BRIDGE_BASIC_AUTH_FILE=str(folder / "credentials"))
     attack = Attack("wrong_credentials", 64 * times, 5)

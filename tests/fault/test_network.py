@@ -1,4 +1,4 @@
-"""What happens on the way between bridge and broker: no 200 without an ack, whatever the network does."""
+"""Faults of the network between bridge and broker: no 200 without an ack, whatever the network does."""
 
 import time
 from collections.abc import Callable

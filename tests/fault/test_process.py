@@ -1,4 +1,4 @@
-"""What happens to the bridge itself: kill -9 at any moment, SIGTERM under load, as PID 1, in several processes."""
+"""Faults of the bridge itself: kill -9 at any moment, SIGTERM under load, as PID 1, in several processes."""
 
 import os
 import random

@@ -29,7 +29,7 @@ def restart(broker: Broker) -> None:
 
 
 def faults(broker: Broker, proxy: FaultProxy):
-    """One after the other, for ever; each has mended itself when it returns."""
+    """One fault after the other, without end; each is over when it returns."""
     return itertools.cycle(
         (
             lambda: briefly(lambda: proxy.reset_publish(3), 2, proxy.heal),

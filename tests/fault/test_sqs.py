@@ -27,7 +27,7 @@ QUEUE = "letters"
 
 
 class Letters:
-    """Dead letters, the SQS that has them, and what has to come of them."""
+    """Dead letters, the SQS that has them, and the messages that RabbitMQ has to get."""
 
     def __init__(self, sns, sqs, number):
         self.sns, self.sqs = sns, sqs
@@ -298,7 +298,7 @@ class TestTheBridge:
 
 
 class TestTheCheckItself:
-    """Bridges that delete too soon, under the same fault; the check has to find them out."""
+    """Bridges that delete too soon, under the same fault; the check has to fail them."""
 
     @pytest.fixture(params=["before-the-confirm", "in-a-finally", ""])
     def faults(self, request, settings, sqs, sns, mortal_broker):

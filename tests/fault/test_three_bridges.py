@@ -1,7 +1,7 @@
 """More than one of everything: haproxy in front of three bridges, and each of them on another node of a cluster of three.
 
 haproxy asks /readyz of each bridge, as any load balancer can. A bridge is killed, then the node that leads the quorum queue, then both
-come back: SNS's retries find who is left, and the one check of the fault tests counts.
+come back. SNS's retries reach the others, and the check of the fault tests holds.
 """
 
 import shutil

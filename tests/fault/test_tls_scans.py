@@ -1,4 +1,4 @@
-"""What sslscan and testssl.sh say about the listener: TLS 1.2 and 1.3 only, and nothing at the level "medium" or worse."""
+"""sslscan and testssl.sh find only TLS 1.2 and 1.3 at the listener, and nothing at the level "medium" or worse."""
 
 import json
 import shutil

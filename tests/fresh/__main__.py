@@ -1,4 +1,4 @@
-"""`make test-fresh`: README's two commands and `make image`, each in its time, on bare Debian 12 and 13 that have git and make alone.
+"""`make test-fresh`: README's two commands and `make image`, each within its time, on bare Debian 12 and 13 with only git and make.
 
 Each machine is a folder that debootstrap makes (kept in .fresh), with mounts and processes of its own (tests/engine/machine.sh) and
 this machine's network. It gets a clone of what is committed here. What a command printed is in .fresh/SUITE-COMMAND.log.
@@ -17,7 +17,7 @@ FRESH = ROOT / ".fresh"
 SUITES = ("bookworm", "trixie")
 LIMITS = {"demo": 90, "test": 15 * 60, "image": 10 * 60}  # seconds, on two cores
 PATIENCE = 3  # a command that takes this many times its limit is stopped
-# How this machine reaches its package registries. The certificates of its own are there twice: to be used, and to be kept by an update.
+# The files by which this machine reaches its package registries. Its own certificates come twice: to be used, and to be kept by an update.
 GIVEN = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/resolv.conf", "/etc/hosts")
 AUTHORITIES = "usr/local/share/ca-certificates"
 

@@ -2,7 +2,7 @@
 
     python -m tests.fuzz.differential [--signatures N] [--certificates N] [--seed S]
 
-What must hold for each case: bridge.sns._rsa and bridge.sns.rsa give the same verdict, values and reason. `cryptography`, which
+For each case this must hold: bridge.sns._rsa and bridge.sns.rsa give the same verdict, values and reason. `cryptography`, which
 brings an OpenSSL of its own, gives the same verdict on every signature, and reads every certificate that we read, with
 the same values. The reverse does not hold: bridge.sns.x509 refuses more than it does.
 """
@@ -63,7 +63,7 @@ def verifiers(bits):
 
 @cache
 def material(bits):
-    """Genuine and forged signatures of one key: (signature, message, digest). Made once, for making one is slow."""
+    """Genuine and forged signatures of one key: (signature, message, digest). They are made once, because making one is slow."""
     signer, found = forge.signer(bits), []
     for digest in ("sha1", "sha256"):
         for message in MESSAGES if bits == 2048 else MESSAGES[:1]:
@@ -237,7 +237,7 @@ def ours(encoded, key):
 
 
 def has_more(encoded):
-    """Whether there are extensions besides the dNSNames: cryptography reads those too, and may refuse them."""
+    """Whether a certificate has extensions besides the dNSNames: cryptography reads those too, and may refuse them."""
     extensions = tree(encoded)[0][1][0][1][7][1][0][1]
     return any(oid[1] != b"\x55\x1d\x11" or any(tag != 0x82 for tag, _ in tree(rest[-1][1])[0][1]) for _, (oid, *rest) in extensions)
 
@@ -279,7 +279,7 @@ def check_certificates(cases, seed, progress=None):
                 reading = their_reading(encoded, native[2])
             except Exception as error:
                 reading = f"{type(error).__name__}: {error}"
-                if "TbsCertificate::signature_alg" in reading:  # the CA's signature is nothing to us, but is to them
+                if "TbsCertificate::signature_alg" in reading:  # we ignore the CA's signature, cryptography reads it
                     tally["with an unknown signature algorithm"] += 1
                     continue
             if reading != native:

@@ -1,4 +1,4 @@
-"""Keys, signatures and certificates made byte by byte, the right ones and what no honest library would write."""
+"""Keys, signatures and certificates made byte by byte, valid ones and ones that no honest library would write."""
 
 import hashlib
 from functools import cache

@@ -1,4 +1,4 @@
-"""h11 and httptools as judges of our framing: what we accept, both must accept, and read alike."""
+"""h11 and httptools as judges of our framing: both must accept all that we accept, and read it alike."""
 
 from collections.abc import Iterable
 

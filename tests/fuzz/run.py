@@ -1,7 +1,7 @@
 """Fuzz with atheris: `python -m tests.fuzz.run [TARGET ...] [--seconds N]`, or run files again: `... TARGET FILE ...`.
 
-The kept corpus in tests/fuzz/corpus is where it starts; what it finds goes to .cache/fuzz. --keep puts those of the new
-inputs that reach new code into the kept corpus.
+It starts from the kept corpus in tests/fuzz/corpus; new inputs go to .cache/fuzz. --keep puts those new inputs that reach
+new code into the kept corpus.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is fuzzed: one function a target. Bytes in; whatever comes out as an exception is a finding."""
+"""The targets of the fuzzing, a function each. It takes bytes; every exception is a finding."""
 
 import json
 import re

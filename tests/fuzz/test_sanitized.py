@@ -19,7 +19,7 @@ FLAGS = (
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 )
-# Memory is watched by ASan itself here, so what counts it from outside would be wrong.
+# ASan itself watches the memory here, so tests that count it from outside would be wrong.
 LEFT_OUT = "not memory_does_not_grow"
 
 
@@ -64,7 +64,7 @@ def run(sanitized, *arguments, **changes):
 
 
 def test_the_build_is_a_sanitized_one(sanitized):
-    """Without ASan's runtime it does not load: so what the next test runs is really instrumented."""
+    """Without ASan's runtime it does not load, so the extension of the next test is really instrumented."""
     program = "import bridge.sns._rsa as m; print(m.__file__)"
     assert str(sanitized[0]) in run(sanitized, "-c", program).stdout
     without = run(sanitized, "-c", program, LD_PRELOAD="")

@@ -1,4 +1,4 @@
-"""The program in dist, packed and not: what holds because of how it was built."""
+"""The program in dist, packed and unpacked: the properties that its build gives it."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def hashes(pid: int, word: bytes) -> set[int]:
 
 
 def test_strings_hash_by_a_key_of_each_start(program: str) -> None:
-    """Whoever knows the key can make a thousand names that all hash alike. No variable for CPython chooses it."""
+    """With the key anybody can make a thousand names that all hash alike, so no variable for CPython chooses it."""
     seen = []
     for _ in range(2):
         with Bridge(**SETTINGS, PYTHONHASHSEED="0") as bridge:

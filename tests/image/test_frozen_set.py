@@ -1,4 +1,4 @@
-"""The modules that are frozen, read as sources: no module asks another for a name that it no longer has."""
+"""The sources of the frozen modules: no module asks another for a name that it no longer has."""
 
 import ast
 import builtins

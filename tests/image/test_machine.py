@@ -1,4 +1,4 @@
-"""What a build asks of its machine: the mirrors that its apt uses, and how many files may be open."""
+"""The build's demands on its machine: the mirrors of its apt, and the number of open files."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""What the build changes in the sources of CPython and OpenSSL fits the newest ones that can be had, and what comes of it compiles.
+"""The build's changes to CPython and OpenSSL fit their newest sources, and the result compiles.
 
 A failure here says which change needs a new look before the version comes to the suite that the image is built of.
 """

@@ -1,4 +1,4 @@
-"""build/pgo.txt: the compiler takes what was counted, and what a program counts is read from its memory."""
+"""build/pgo.txt: the compiler accepts the profile, and a program's counters are read from its memory."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""A bridge that many tests share, for promises that hold with its default settings: a start for each of them would take minutes.
+"""A bridge that many tests share, for promises that hold with its default settings, because a start for each would take minutes.
 
 shared   (bridge, sns, queue): one bridge and one SNS for the module, a topic and its queue for the test
 """

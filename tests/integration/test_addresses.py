@@ -1,4 +1,4 @@
-"""IPv4, IPv6, and a name; and who is asked for /healthy."""
+"""IPv4, IPv6, and a name; and the listener that answers /healthy."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_the_log_tells_the_address(start_bridge):
 
 @pytest.mark.rule("BRIDGE_AMQP_URL", "healthy")
 def test_healthy_is_200_without_a_broker(start_bridge):
-    """The process lives; whether it is ready, the admin listener tells."""
+    """It tells that the process answers; the admin listener tells whether it is ready."""
     bridge = start_bridge(connected=False, BRIDGE_AMQP_URL="amqp://127.0.0.1:9")
     with bridge.connect() as connection:
         answer = connection.get("/healthy")

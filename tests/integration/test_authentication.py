@@ -1,4 +1,4 @@
-"""Basic authentication as SNS needs it: a challenge first, then the credentials; and raw delivery, which has no other proof."""
+"""Basic authentication as SNS does it: a challenge first, then the credentials; and raw delivery, which has no other proof."""
 
 import pytest
 

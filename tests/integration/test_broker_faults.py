@@ -1,4 +1,4 @@
-"""Whatever the broker does: 503 while it can't confirm, every id that was answered 200 is in the queue, and no restart of the bridge."""
+"""While the broker can't confirm, answers are 503; every id that was answered 200 is in the queue; the bridge needs no restart."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ class Load:
 
 
 def nothing_lost(outcomes, broker, queue):
-    """A is in Q, Q is in A or U: what the queue holds was answered 200, or its answer was 503 or none."""
+    """A is in Q, Q is in A or U: each message in the queue was answered 200 or 503, or got no answer."""
     answered = {outcome.post.message_id for outcome in outcomes if outcome.status == 200}
     unknown = {outcome.post.message_id for outcome in outcomes if outcome.status in (0, 503)}
     in_queue = broker.ids(queue)

@@ -98,7 +98,7 @@ def test_check_tells_what_is_missing(broker, settings):
 
 
 def test_check_looks_only_at_the_queues_that_messages_reach(broker, queue, folder):
-    """The default route is for no topic here: a rule takes the one that there is."""
+    """The default route serves no topic here, because a rule matches the only one."""
     routes = folder / "routes.toml"
     routes.write_text(f'[[route]]\ntopic = "arn:aws:sns:*:*:orders"\nrouting_key = "{queue}"\n')
     done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_ROUTES=str(routes))
@@ -129,7 +129,7 @@ def test_check_refuses_bad_settings():
 
 @pytest.mark.parametrize("name", ["BRIDGE_BASIC_AUTH_FILE", "BRIDGE_TLS_CERT"])
 def test_check_reads_the_files_as_serve_does(name, broker, queue, folder):
-    """A file that is there and can't be used is no "ok"."""
+    """An existing file that can't be used is not "ok"."""
     file = folder / "file"
     file.write_text("sns:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/\n")
     done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue, **{name: str(file)})

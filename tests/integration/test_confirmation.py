@@ -1,4 +1,4 @@
-"""A subscription to an allowed topic is confirmed by the bridge itself, at SNS's own address, and 200 only if SNS said 200."""
+"""The bridge confirms a subscription to an allowed topic by itself, at SNS's own address, and answers 200 only if SNS did."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_nothing_is_published_for_a_confirmation(shared, broker):
 
 
 def test_the_subscribe_url_as_given_is_never_visited(shared):
-    """Signed or not, it is somebody's wish; the URL is built from the signed TopicArn and Token."""
+    """Even a signed SubscribeURL is not visited; the URL is built from the signed TopicArn and Token."""
     bridge, sns, _ = shared
     sent = json.loads(sns.subscription_confirmation().body)
     del sent["Signature"]

@@ -133,7 +133,7 @@ def test_a_client_that_waits_for_100_continue(start_bridge, sns):
 
 
 def test_a_client_of_http_1_0_gets_no_100(start_bridge, sns):
-    """RFC 9110 section 10.1.1: it would take the 100 for its answer."""
+    """RFC 9110 section 10.1.1: an HTTP/1.0 client would take the 100 for its answer."""
     bridge = start_bridge()
     sent = sns.notification()
     with bridge.connect() as connection:
@@ -192,7 +192,7 @@ def test_a_client_that_stops_sending_still_gets_its_answer(start_bridge, sns):
 
 @pytest.mark.rule("BRIDGE_MAX_BUFFERED")
 def test_a_head_that_announces_much_costs_nobody_anything(start_bridge, sns):
-    """What has arrived counts, not what is announced."""
+    """Bytes that have arrived count, announced ones do not."""
     bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
     with contextlib.ExitStack() as stack:
         for _ in range(40):
@@ -203,7 +203,7 @@ def test_a_head_that_announces_much_costs_nobody_anything(start_bridge, sns):
 
 @pytest.mark.rule("overloaded")
 def test_bytes_beyond_the_limit_cost_those_who_hold_most_for_longest(start_bridge, sns):
-    """The client that has proven nothing gets 503; a genuine message that is larger than what is left gets through."""
+    """A client without a genuine message gets 503; a genuine message that is larger than the rest of the room gets through."""
     bridge = start_bridge(BRIDGE_MAX_BUFFERED="3MiB")
     with bridge.connect() as first, bridge.connect() as second:
         first.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_900_000)

@@ -52,7 +52,7 @@ def renewed(start_bridge, issuer, oauth, token):
 
 
 def load(bridge, sns, seconds):
-    """Deliver for so long; return how many got which answer, and the MessageIds that were answered 200."""
+    """Deliver for some seconds; return the number of each answer, and the MessageIds that were answered 200."""
     until = time.monotonic() + seconds
     posts = iter(lambda: (time.sleep(0.01), sns.notification())[1] if time.monotonic() < until else None, None)
     outcomes = deliver_all(posts, bridge.endpoint(), connections=8)

@@ -1,4 +1,4 @@
-"""BRIDGE_QUEUE, whatever is there already; and `bridge check`, which never says ok when `serve` can't get ready."""
+"""BRIDGE_QUEUE with any queue that exists already; and `bridge check`, which never prints ok when `serve` can't get ready."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_without_permission_to_declare_a_queue_that_is_there_is_used(start_bridg
 
 
 def said(bridge, sns, admin):
-    """What the answer's reason, the log and the status page say about a bridge that can't get ready."""
+    """The texts of answer, log and status page about a bridge that can't get ready."""
     answer = bridge.deliver(sns.notification())
     assert (answer.status, answer.body) == (503, b"broker-unavailable\n")
     yield bridge.wait_for("verdict", reason="broker-unavailable")["explanation"]

@@ -1,4 +1,4 @@
-"""One topic's wrong exchange costs the others nothing: it is answered by itself, and what is in flight elsewhere gets its 200."""
+"""One topic's wrong exchange does not affect others: its messages are answered, and those in flight elsewhere get their 200."""
 
 import secrets
 import threading
@@ -170,7 +170,7 @@ def test_a_message_that_the_broker_finds_too_large_costs_the_others_nothing(rout
 
 @pytest.mark.rule("nack")
 def test_a_full_queue_of_one_topic_costs_the_others_nothing(routed, broker, queue, sns):
-    """The channel that nacks is replaced now and then, and what else is in flight on it is sent again."""
+    """A channel that nacks is replaced now and then, and all others in flight on it are sent again."""
     full = broker.declare(f"full-{secrets.token_hex(4)}", **{"x-max-length": 1, "x-overflow": "reject-publish"})
     bridge = routed("", full)
     with Wrong(bridge, lambda: sns.notification(topic=BAD), 50) as wrong:

@@ -1,4 +1,4 @@
-"""The HTTPS listener: TLS 1.2 and 1.3, certificates that are read again, clients that must show one, and none that can hold it up."""
+"""The HTTPS listener: TLS 1.2 and 1.3, certificates that are read again, client certificates, and clients that can't hold it up."""
 
 import contextlib
 import socket

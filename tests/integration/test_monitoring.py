@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana make of the bridge: the format, the names, docs/alerts.yaml, docs/grafana-dashboard.json."""
+"""The bridge for Prometheus and Grafana: the format, the names, docs/alerts.yaml, docs/grafana-dashboard.json."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""HTTPS_PROXY and NO_PROXY: the certificate and the confirmation go through a forward proxy when there is one."""
+"""HTTPS_PROXY and NO_PROXY: the certificate and the confirmation go through a forward proxy when one is set."""
 
 import socket
 import threading

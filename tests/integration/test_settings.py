@@ -1,4 +1,4 @@
-"""A setting that can't be used: one clear line that names it, exit 2, nothing started."""
+"""A setting that can't be used leads to one clear line that names it and to exit status 2, and nothing starts."""
 
 import pytest
 

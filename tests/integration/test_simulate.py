@@ -1,4 +1,4 @@
-"""`bridge simulate`: a trial by somebody who has nothing but this tool. The bridge is the one under test, the tool the source."""
+"""`bridge simulate`: a trial with only this tool. The bridge is the one under test, the tool is that of the source."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The second way in: from an SQS queue to RabbitMQ. A message is deleted after its confirm, and never else."""
+"""The second way in, from an SQS queue to RabbitMQ: a message is deleted only after its confirm."""
 
 import contextlib
 import json
@@ -215,7 +215,7 @@ class TestSQS:
 
 
 class TestCheck:
-    """`bridge check` sees what can be seen without a receive, which would count."""
+    """`bridge check` does not receive, because each receive counts."""
 
     @pytest.fixture
     def check(self, sqs, broker, queue):

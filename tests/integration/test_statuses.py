@@ -1,4 +1,4 @@
-"""Which status: 4xx only when the same bytes would be refused for ever on any healthy machine; all else that fails is 503."""
+"""Which status: 4xx only when any healthy machine would always refuse the same bytes; every other failure is 503."""
 
 import re
 import secrets
@@ -163,7 +163,7 @@ def test_an_unknown_signature_version_is_403(shared, broker):
 
 @pytest.mark.rule("signing-cert-url")
 def test_every_hostile_certificate_url_is_403_and_never_visited(shared, broker):
-    """Signed by a key whose certificate really lies there would not help: the URL is judged before any connection."""
+    """A valid signature by a certificate at that URL does not help, because the URL is judged before any connection."""
     bridge, sns, queue = shared
     for url in urls():
         before = len(bridge.log)
@@ -376,7 +376,7 @@ def test_too_many_in_flight_is_503_and_closes(start_bridge, mortal_broker, sns):
 
 
 def test_no_status_is_one_that_sns_takes_wrongly(start_bridge, sns):
-    """A slow connection is closed without a status: no 408; and nothing is ever redirected or asked to slow down."""
+    """A slow connection is closed without a status, so never 408; no answer redirects or asks to slow down."""
     bridge = start_bridge(BRIDGE_DEADLINE="1s")
     with bridge.connect() as connection:
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\n")

@@ -140,7 +140,7 @@ def test_new_connections_are_refused_while_draining(start_bridge, mortal_broker,
 
 
 def test_stopped_under_load_nothing_is_lost(start_bridge, broker, queue, sns):
-    """Every answered 200 is in the queue; the rest had 503 or no answer, so SNS still has it."""
+    """Every message that was answered 200 is in the queue; the others got 503 or no answer, so SNS keeps them."""
     bridge = start_bridge()
     posts = list(sns.notifications(3000))
     outcomes = []
@@ -199,7 +199,7 @@ def test_started_again_on_the_same_port_at_once(start_bridge, sns):
     reason="a PID namespace needs root; a container is one by itself",
 )
 def test_as_pid_1_it_stops_on_sigterm(sns, broker, queue):
-    """PID 1 has no default action for a signal: who does not catch it is never stopped."""
+    """PID 1 has no default action for a signal, so a program that does not catch it is never stopped."""
     port = free_port()
     settings = settings_for(sns, broker.url, queue) | {"BRIDGE_LISTEN": f"127.0.0.1:{port}"}
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Wheel and sdist as somebody gets them who has never seen the repository: built, judged, installed in fresh environments, run."""
+"""Wheel and sdist for a user without the repository: built, checked, installed in fresh environments, run."""
 
 import email
 import os

@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, driven by the Chrome DevTools Protocol over two pipes: there is no client to install.
+"""Debian's Chromium without a window, driven by the Chrome DevTools Protocol over two pipes, so no client has to be installed.
 
 with Browser() as browser:
     browser.open("http://127.0.0.1:3001/")

@@ -1,4 +1,4 @@
-"""The status page in a browser: it loads without a complaint, its numbers change by themselves, and what SNS sends stays text."""
+"""The status page in a browser: it loads without a complaint, its numbers change by themselves, and SNS's texts stay text."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_what_a_message_says_stays_text(browser, page, sns):
 
 
 def test_the_policy_holds(browser, page):
-    """What got into the page all the same would not run: the browser says so, which also proves that it would tell."""
+    """A script that got into the page would not run. The browser complains, which also proves that complaints are seen."""
     _, url = page
     browser.open(url)
     browser.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")

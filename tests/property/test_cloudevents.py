@@ -1,4 +1,4 @@
-"""Whatever the message: the official SDK takes what is published for a CloudEvent 1.0, and reads the message back from it."""
+"""For any message the official SDK accepts the published body as a CloudEvent 1.0, and reads the message back from it."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Whatever the fields: what frames.py writes by hand, pika reads back, and pika's own encoder says the same."""
+"""For any fields pika reads back the frames that frames.py writes by hand, and pika's own encoder writes the same."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Framing against h11 and httptools: everything that we accept, both accept with the same method, target, headers and body."""
+"""Framing against h11 and httptools: both accept every request that we accept, with the same method, target, headers and body."""
 
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ bodies = st.binary(max_size=200)
 
 @st.composite
 def requests(draw):
-    """(the bytes of a well-formed request, what has to be read of it)."""
+    """(the bytes of a well-formed request, the request that has to be read)."""
     method, target = draw(st.sampled_from(["POST", "GET", "PUT", "DELETE", "OPTIONS"])), draw(targets)
     headers = [("Host", "a.test"), *draw(st.lists(st.tuples(names, values), max_size=5))]
     body = draw(bodies)
@@ -41,7 +41,7 @@ def requests(draw):
     return head + b"\r\n" + sent, (method, target, joined(pairs), body)
 
 
-# What the published ways to smuggle are made of, and what our own grammar looks at.
+# Pieces of the published ways to smuggle requests, and of our own grammar.
 FRAGMENTS = [
     *(b"\r\n", b"\n", b"\r", b" ", b"\t", b"\x00", b"\x0b", b":", b",", b";", b"\xa0", b"\x85", b"\xff", b"\r\r\n", b"\r\n ", b"\r\n\t"),
     *(b"Content-Length: 0\r\n", b"Content-Length: 5\r\n", b"Content-Length: +5\r\n", b"Content-Length:5,5\r\n", b"content-length: 1_0\r\n"),

@@ -1,4 +1,4 @@
-"""What is counted before JSON is read: strings, brackets and commas, but nothing that is inside a string."""
+"""Before JSON is parsed, its strings, brackets and commas are counted, but nothing inside a string."""
 
 import json
 from unittest.mock import patch

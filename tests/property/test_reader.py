@@ -23,7 +23,7 @@ def request(draw):
 
 @st.composite
 def stream(draw):
-    """Some requests; at times with a few bytes changed or cut off, so that refusals are met too."""
+    """Some requests; at times with a few bytes changed or cut off, so that refusals occur too."""
     whole = b"".join(draw(st.lists(request(), min_size=1, max_size=4)))
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(whole)))

@@ -32,7 +32,7 @@ times = st.datetimes(datetime.datetime(1970, 1, 2), datetime.datetime(2099, 12, 
 
 
 def of_botocore(credentials, method, url, headers, body, region, service, moment):
-    """What botocore signs, with its clock stopped."""
+    """The headers that botocore signs, with its clock stopped."""
     request = botocore.awsrequest.AWSRequest(method, url, headers=headers, data=body)
     signer = botocore.auth.SigV4Auth(
         botocore.credentials.Credentials(credentials.access_key, credentials.secret_key, credentials.token or None), service, region

@@ -1,4 +1,4 @@
-"""The sources as somebody gets them who has just cloned the repository."""
+"""The sources as in a fresh clone of the repository."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from tests.tools.bridge import ROOT
 
 
 def copy_checkout(folder: Path) -> Path:
-    """Copy into the folder what git knows of the checkout, and what is new in it: no build's leftovers. Returns the folder."""
+    """Copy the files that git tracks, and new ones, but none that it ignores, into the folder. Returns the folder."""
     words = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in filter(None, subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")):
         if (ROOT / name).is_file():

@@ -1,4 +1,4 @@
-"""Debian's rabbitmq-server: there, installed when we are root, or one line that says what to install."""
+"""Debian's rabbitmq-server: present, installed when we are root, or one line that tells what to install."""
 
 import os
 import shutil

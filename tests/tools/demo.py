@@ -110,7 +110,7 @@ def main() -> int:
 
 
 def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> int:
-    """subscribe -> confirmation -> Notifications -> unsubscribe -> what lies in the queue. Returns the exit status."""
+    """subscribe -> confirmation -> Notifications -> unsubscribe -> the queue's content. Returns the exit status."""
     answer = sns.subscribe(bridge.endpoint())
     say(
         "subscribe",

@@ -22,7 +22,7 @@ class _Client:
         self.socket.connect_ex((host, port))
 
     def turn(self) -> bool:
-        """Send or receive what can be; tell whether it is over."""
+        """Send or receive as much as possible; tell whether it is over."""
         try:
             if self.unsent:
                 self.unsent = self.unsent[self.socket.send(self.unsent) :]

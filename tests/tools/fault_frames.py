@@ -17,7 +17,7 @@ class Frames:
         self._data = bytearray()
         self._greeted = False
         self._missing = -1  # bytes of the body under way; -1: none is
-        self.renewals = 0  # how many update-secrets there were
+        self.renewals = 0  # number of update-secrets so far
 
     def feed(self, data: bytes) -> tuple[bool, bool]:
         """Return whether a publish began in these bytes, and whether one became whole (method, header and all of its body)."""

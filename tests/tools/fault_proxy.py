@@ -216,7 +216,7 @@ class FaultProxy:
         self._links.clear()
 
     def heal(self) -> None:
-        """Behave. What was held in the dark goes on, as TCP's retransmissions do when a network comes back."""
+        """Behave. Bytes that were held go on, as TCP's retransmissions do when a network comes back."""
         self.latency, self.rate, self.armed = 0.0, 0, ""
         if self._listener is None:
             self._listen()

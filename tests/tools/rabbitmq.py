@@ -55,7 +55,7 @@ class RabbitMQ(NamedTuple):
 def rabbitmq(version: str = "") -> RabbitMQ:
     """Return the RabbitMQ of this version (3.10, 4.0, 4.3, newest), got now when it is not there; "" is what BROKER names.
 
-    Raises SystemExit with one line when it can't be had.
+    Raises SystemExit with one line when it can't be fetched.
     """
     version = version or os.environ.get("BROKER", "")
     version = list(SUITES)[-1] if version == "newest" else version
@@ -97,16 +97,16 @@ def _unpack(tree: Path) -> None:
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=900, check=False).returncode
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise SystemExit(f"RabbitMQ of Debian {tree.name} can't be had: {error}") from None
+            raise SystemExit(f"RabbitMQ of Debian {tree.name} can't be fetched: {error}") from None
         if done:
-            raise SystemExit(f"RabbitMQ of Debian {tree.name} can't be had: debootstrap ended with {done}, see {log.name}")
+            raise SystemExit(f"RabbitMQ of Debian {tree.name} can't be fetched: debootstrap ended with {done}, see {log.name}")
         (part / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
         shutil.rmtree(part / "var/cache/apt", ignore_errors=True)
         part.rename(tree)
 
 
 def main() -> int:
-    """Exit status 1 when one of them can't be had or does not run here."""
+    """Exit status 1 when one of them can't be fetched or does not run here."""
     missing = 0
     for version in sys.argv[1:] or list(SUITES):
         try:

@@ -1,4 +1,4 @@
-"""A simulated SQS: the AWS JSON protocol over loopback HTTP, botocore's word on every signature, and a log of what happened.
+"""A simulated SQS: the AWS JSON protocol over loopback HTTP, every signature checked by botocore, and a log of all that happened.
 
     with SQS() as sqs:
         BRIDGE_SQS_QUEUES=sqs.url("orders")  BRIDGE_SQS_ENDPOINT=sqs.endpoint  and sqs.environment
@@ -147,7 +147,7 @@ class SQS:
     # ---- what a client may
 
     def authenticate(self, request: Handler, body: bytes) -> None:
-        """Hold the signature against botocore's. Raises Refused."""
+        """Compare the signature with botocore's. Raises Refused."""
         given = request.headers.get("Authorization", "")
         access_key, _, scope = given.partition("Credential=")[2].partition(",")[0].partition("/")
         if access_key not in self.access:

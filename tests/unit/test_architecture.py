@@ -1,4 +1,4 @@
-"""The house's rules that a program can check: who may import whom, what the frozen binary need not carry, how long a file is."""
+"""The rules that a program can check: the allowed imports, the modules that the frozen binary should not carry, the length of files."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, 
 
 MAX_LINES = 350
 
-# Without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
+# Modules without a socket, a clock that waits, or the loop: bytes and text in, values or a BridgeError out.
 PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
     *("sns.calendar", "sns.grammar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.formats"),
@@ -47,7 +47,7 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
-    {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, what has no parts
+    {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, and modules without imports
     {"errors", "version", "counters", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"log"},
@@ -74,7 +74,7 @@ LAYERS = [
     {"__main__"},
 ]
 
-# Each of these costs the binary bytes and every start time.
+# Each of these makes the binary bigger and every start longer.
 TOO_DEAR = {
     "argparse",
     "logging",
@@ -113,7 +113,7 @@ def imports(node, also_for_types=False):
 
 
 def within(name):
-    """The modules of the bridge that one of them imports, for types too: a circle of types is a circle."""
+    """The modules of the bridge that one of them imports, also for types, because a circle of types is a circle."""
     found = {full.removeprefix("bridge.") for full in imports(TREES[name], also_for_types=True) if full.startswith("bridge.")}
     return {full for full in found if full in FILES or full in ("sns._rsa", "_revision")}
 
@@ -187,7 +187,7 @@ def test_only_fetch_opens_connections_to_sns():
 
 
 def test_the_simulation_knows_little_of_the_bridge_and_the_service_nothing_of_it():
-    """It must not agree with the bridge because it is the bridge."""
+    """The simulation shares no code with the bridge, so that a mistake there can't repeat itself."""
     for path in SIMULATION:
         known = {
             full.removeprefix("bridge.") for full in imports(ast.parse(path.read_text(encoding="utf-8"))) if full.startswith("bridge.")

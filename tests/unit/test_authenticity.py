@@ -1,4 +1,4 @@
-"""Which message is genuine: Amazon's own messages, and what is made of them."""
+"""Which message is genuine: Amazon's own messages, and changed ones."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ SIGNED = {
 
 
 class NoNetwork:
-    """Egress's interface, where every fetch is a failed test."""
+    """Egress's interface; a fetch fails the test."""
 
     def get(self, url, limit, then):
         raise AssertionError(f"{url} was fetched")
@@ -281,7 +281,7 @@ def test_a_topic_is_taken_apart_once_a_message_of_it_was_genuine(judge, clock):
 
 
 def test_a_renewed_key_takes_the_place_of_the_one_before_it(judge, clock, monkeypatch):
-    """SNS renewed its key under the same URL: from then on the new certificate is the first to be asked, and the old one is not."""
+    """SNS renewed its key under the same URL: from then on the new certificate is tried first, and the old one is not used."""
 
     class Key(Believed):
         def __init__(self, matches):

@@ -1,4 +1,4 @@
-"""make bench: what is measured where, and the page and the chart that are made of it."""
+"""make bench: which parts are measured on which broker, and the page and the chart of the results."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Settings: what each takes, and one clear line, which names the setting and holds no secret, for what it does not take."""
+"""Settings: the values that each takes, and for others one clear line that names the setting and holds no secret."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def refusal(**texts):
 
 @pytest.fixture
 def files(tmp_path):
-    """What settings of files can name: a file that is there, one that is not, a folder."""
+    """The paths that a setting can name: an existing file, a missing one, a folder."""
     (tmp_path / "file").write_text("x:y\n")
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""Numbers that processes share, and what /metrics makes of them."""
+"""Numbers that processes share, and /metrics."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The documentation is complete where that can be counted, and its links lead somewhere. What it says to type is run by tests/docs."""
+"""The documentation is complete where that can be counted, and what it names exists. tests/docs runs its commands."""
 
 import ast
 import re

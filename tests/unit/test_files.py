@@ -1,4 +1,4 @@
-"""Files that are followed: what changed is used, what can't be used now is tried until it can, and is complained about once."""
+"""Followed files: new contents are used; contents that can't be used are tried until they can, and logged once."""
 
 import json
 import os

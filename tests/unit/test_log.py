@@ -1,4 +1,4 @@
-"""One line an event; and a log that can't be written holds nothing up."""
+"""The log has one line an event, and a log that can't be written delays nothing."""
 
 import contextlib
 import json
@@ -150,7 +150,7 @@ def test_a_closed_descriptor_is_counted(pipe):
 
 
 def sink(kind):
-    """Return (what reads, what is written to), as somebody else's descriptors: they block."""
+    """Return the two ends (to read, to write), which block, as another program's descriptors do."""
     if kind == "socket":
         reader, writer = (end.detach() for end in socket.socketpair())
     elif kind == "terminal":
@@ -176,7 +176,7 @@ def drain(reader):
 
 @pytest.mark.parametrize("kind", ["pipe", "another user's pipe", "socket", "terminal"])
 def test_two_processes_go_on_while_the_reader_they_share_stands_still(kind, monkeypatch):
-    """One of them is held wherever it just is, now and then after it was told that there is room; the other one takes the room."""
+    """One of them is stopped at a random point, at times after poll() has told it that the pipe has room; the other one takes the room."""
     reader, writer = sink(kind)
     if kind == "another user's pipe":
         monkeypatch.setattr("bridge.log.os.open", refused)
@@ -229,7 +229,7 @@ def test_the_descriptor_that_was_given_keeps_its_flags(kind):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("splice", ["allowed", "refused"])
 def test_another_users_pipe_gets_whole_lines_and_a_reader_that_went_away_is_counted(splice, monkeypatch):
-    """As in a container: the runtime's pipe is root's, and the bridge is somebody else."""
+    """In a container the pipe is root's, and the bridge runs as another user."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     if splice == "refused":

@@ -1,4 +1,4 @@
-"""A request is answered once, whether or not a client is left to hear of it; what is over leaves every table."""
+"""A request is answered once, also when its client has gone; a request that is over leaves every table."""
 
 import json
 import os

@@ -19,7 +19,7 @@ def test_an_unknown_version_is_an_error_that_lists_the_known_ones(monkeypatch):
 
 @pytest.fixture
 def none_installed(monkeypatch):
-    """The machine's own RabbitMQ, which may be one of the versions, is as if it were not there."""
+    """Hide the machine's own RabbitMQ, which may be one of the versions."""
     release = rabbitmq._release
     monkeypatch.setattr(rabbitmq, "_release", lambda tree: "" if tree == Path("/") else release(tree))
 
@@ -51,7 +51,7 @@ def test_a_version_that_cannot_be_had_is_one_line(monkeypatch, tmp_path):
     (commands / "debootstrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
     monkeypatch.setattr(rabbitmq.os, "geteuid", lambda: 0)
-    with pytest.raises(SystemExit, match=r"RabbitMQ of Debian trixie can't be had: debootstrap ended with 3, see .*trixie\.log"):
+    with pytest.raises(SystemExit, match=r"RabbitMQ of Debian trixie can't be fetched: debootstrap ended with 3, see .*trixie\.log"):
         rabbitmq.rabbitmq("4.0")
     monkeypatch.setattr(rabbitmq.os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="takes root"):

@@ -1,4 +1,4 @@
-"""Should SNS renew its key under the same URL: the certificate is fetched once more before a signature that does not match is a forgery."""
+"""When SNS renews its key under the same URL, the certificate is fetched once more before a signature that does not match is refused."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Clock:
 
 
 class Host:
-    """Egress's interface: takes note of who asks; `answer` plays SNS's host."""
+    """Egress's interface: records the requests; `answer` plays SNS's host."""
 
     def __init__(self):
         self.asked = []
@@ -111,7 +111,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def bridge(tmp_path, keys):
-    """It has fetched the old key's certificate, and then time has passed."""
+    """A pipeline that fetched the old key's certificate some time ago."""
     bridge = Bridge(tmp_path)
     old = keys[0].message("first")
     bridge.clock.now = float(parse(old).timestamp)

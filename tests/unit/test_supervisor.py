@@ -13,7 +13,7 @@ import pytest
 
 PATIENCE = 20  # seconds
 
-# What a child does is the body of start(place, parent); it says what happens by a line.
+# A child runs the body of start(place, parent), and prints a line for what happens.
 PROGRAM = """
 {before}
 import mmap, os, signal, struct, sys, time
@@ -52,7 +52,7 @@ sys.exit(status)
 
 
 class Supervisor:
-    """The program, and what it says, line by line."""
+    """The program, and its output, line by line."""
 
     def __init__(self, child, number=2, patience=10, pauses="0.01, 0.05, 10", before="", hung="30, 5"):
         body = "\n".join("    " + line for line in child.strip().splitlines())
@@ -105,7 +105,7 @@ def supervise():
 
 
 def gone(pid):
-    """Whether a process is no more (a zombie is still there)."""
+    """Whether a process has ended (a zombie has not)."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         try:
@@ -303,7 +303,7 @@ def test_one_that_never_turns_is_killed_as_long_after_its_start(supervise):
 
 
 def test_when_the_parent_was_stopped_too_the_children_get_their_time_to_turn(supervise):
-    """A paused container, a laptop that slept: nobody hung."""
+    """After a paused container or a laptop's sleep no process has hung."""
     supervisor = supervise(TURNS, hung="4, 1")
     pids = supervisor.started(2)
     everybody = [supervisor.process.pid, *pids.values()]

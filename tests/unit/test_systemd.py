@@ -10,7 +10,7 @@ from bridge.systemd import Systemd
 
 @pytest.fixture(params=["path", "abstract"])
 def heard(request, tmp_path):
-    """(environment, what was said since it was last asked)."""
+    """(environment, a function that returns the datagrams since its last call)."""
     address = str(tmp_path / "notify") if request.param == "path" else f"@bridge-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(address.replace("@", "\0", 1))

@@ -1,4 +1,4 @@
-"""Hostile neighbours: somebody else misbehaves, and every genuine message is still answered 200 within a second.
+"""Hostile neighbours: another client misbehaves, and every genuine message is still answered 200 within a second.
 
 streams   what an attacker's connection sends
 crowd     the attacker: a process with many connections that send streams

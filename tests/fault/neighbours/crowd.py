@@ -66,7 +66,7 @@ class _Client:
         self.socket.connect_ex(("127.0.0.1", port))
 
     def next_piece(self, now: float) -> bool:
-        """Have something to send; False when there is nothing (now, or any more)."""
+        """Tell whether bytes are ready to be sent, and take them from the stream if not."""
         while not self.piece and not self.sent_all and now >= self.until:
             item = next(self.stream, None)
             if item is None:
@@ -175,7 +175,7 @@ class _Attacker:
             self._selector.modify(client.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
 
     def _wake(self, now: float) -> None:
-        """End those whose time has come, and go on with those that paused."""
+        """End the connections that are due, and resume those that paused."""
         while self._doomed and self._doomed[0][0] <= now:
             _, client = self._doomed.pop(0)
             if client in self._clients:

@@ -16,7 +16,7 @@ from tests.tools.ports import free_port
 
 
 class Neighbours(NamedTuple):
-    """Starts a bridge, plays one attack, keeps the row, and asserts what is promised."""
+    """Starts a bridge, plays one attack, keeps the row, and asserts the promises."""
 
     sns: SNS
     broker: Broker

@@ -1,4 +1,4 @@
-"""Genuine messages at a steady rate, each posted once, at its time, whatever became of those before; and what /livez says meanwhile."""
+"""Genuine messages at a steady rate, each posted once, at its time, whatever the outcome of earlier ones; and the answers of /livez."""
 
 import queue
 import threading
@@ -115,7 +115,7 @@ class Genuine:
 
 
 def quantile(seconds: list[float], share: float) -> float:
-    """The value below which this share of them lies (the next one above, as there are few)."""
+    """The value below which this share of them lies (the next one above, because they are few)."""
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))] if seconds else 0.0
 
 

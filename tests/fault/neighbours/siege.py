@@ -1,4 +1,4 @@
-"""One attack on one bridge, under a genuine load; what is promised, and what was seen.
+"""One attack on one bridge, under a genuine load: the promises, and the figures.
 
 A Bridge (ours) and a Go (the benchmark's peer) are both besieged by the same code.
 """
@@ -27,7 +27,7 @@ SOON = 1.0  # seconds
 
 
 class Seen(NamedTuple):
-    """What came of a siege. Seconds, MiB; deliveries: those of the attack's time; livez: 0 where nothing was asked.
+    """The figures of a siege, in seconds and MiB. deliveries: those during the attack; livez: 0 where it was not asked.
 
     starved: by which factor other work of the machine held the bridge up; 1 is not at all, 10 is the most that counts.
     """
@@ -156,7 +156,7 @@ def metric(port: int, name: str) -> float:
 
 
 def scene_of(sns: SNS) -> Scene:
-    """What an attacker can know."""
+    """Everything that an attacker can know."""
     return Scene(sns.endpoint, sns.signer.certificate_url, sns.topic, sns.notification("y").body.decode())
 
 
@@ -232,7 +232,7 @@ def allowed_memory(bridge: Bridge, idle: float) -> float:
 
 
 def faults(bridge: Bridge, seen: Seen) -> list[str]:
-    """What was promised and not kept."""
+    """The promises that were not kept, in words."""
     found = []
     if seen.refused:
         why = sorted({f"{delivery.status} {delivery.why}" for delivery in seen.refused})
@@ -247,7 +247,7 @@ def faults(bridge: Bridge, seen: Seen) -> list[str]:
 
 
 def worse(ours: Seen, peer: Seen) -> list[str]:
-    """In what we are worse than the other bridge under the same attack, beyond what is promised anyway."""
+    """The figures in which we are worse than the other bridge under the same attack, and miss the promise."""
     found = []
     if ours.answered / ours.sent < peer.answered / peer.sent:
         found.append(f"{ours.answered} of {ours.sent} were answered 200, by the Go bridge {peer.answered} of {peer.sent}")

@@ -1,6 +1,6 @@
-"""What a hostile connection sends: generators of bytes, and of floats (seconds to wait before the next piece).
+"""The streams of hostile connections: generators of bytes, and of floats (seconds to wait before the next piece).
 
-Each takes the Scene: what an attacker can know about the bridge and the topic. Endless ones end with the attack.
+Each takes the Scene: all that an attacker can know about the bridge and the topic. Endless ones end with the attack.
 """
 
 import functools
@@ -83,7 +83,7 @@ def status(_scene: Scene) -> Stream:
 
 
 def new_headers(_scene: Scene) -> Stream:
-    """No two lines are the same: nothing that is remembered of one helps with another."""
+    """No two lines are the same, so remembering one does not help with another."""
     while True:
         lines = b"".join(b"x%x: y\r\n" % secrets.randbits(64) for _ in range(40))
         yield b"GET /%x HTTP/1.1\r\nHost: a\r\n" % secrets.randbits(64) + lines + b"\r\n"
@@ -98,7 +98,7 @@ def expect_again(_scene: Scene) -> Stream:
 
 
 def replayed(scene: Scene) -> Stream:
-    """One genuine message, which somebody saw on its way, again and again."""
+    """One genuine message, captured on its way, again and again."""
     return repeated(posted(scene.genuine.encode()))
 
 
@@ -283,7 +283,7 @@ def cut_anywhere(scene: Scene) -> Stream:
 
 @functools.cache
 def hello() -> bytes:
-    """A ClientHello; whoever answers it has to sign."""
+    """A ClientHello; a server that answers it has to sign."""
     context = ssl.create_default_context()
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:

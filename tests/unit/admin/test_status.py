@@ -1,4 +1,4 @@
-"""What the processes leave for the status page, and the page itself."""
+"""The processes' reports for the status page, and the page itself."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What is remembered of exchanges: for how long, how many, and that one never speaks for another."""
+"""What is remembered of exchanges: for how long, how many, and each only for itself."""
 
 import pytest
 

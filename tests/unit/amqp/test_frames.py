@@ -234,7 +234,7 @@ def test_a_name_of_255_bytes_is_a_header_and_a_longer_one_stays_in_the_envelope(
     ],
 )
 def test_an_attribute_that_is_neither_text_nor_base64_stays_in_the_envelope(name, kind, value):
-    """It is not signed and not needed: it must not cost the message its 200."""
+    """An attribute is neither signed nor needed, so it must not prevent the message's 200."""
     fields, left_out = frames.attribute_fields(notification({name: (kind, value), "good": ("String", "v")}))
     assert headers(fields) == {"good": "v"} and left_out == 1
 

@@ -1,4 +1,4 @@
-"""The loop's turns: each is bounded, nothing is forgotten by it, and no exception ends it."""
+"""The loop's turns: each is bounded, forgets nothing, and ends at no exception."""
 
 import threading
 from time import monotonic, sleep
@@ -18,7 +18,7 @@ def loop():
 
 
 class Turns:
-    """In the transport's place: told at each turn's end."""
+    """Replaces the transport; flushed at the end of each turn."""
 
     def __init__(self, loop, seen, wanted):
         self.loop, self.seen, self.wanted, self.by_turn = loop, seen, wanted, []
@@ -105,7 +105,7 @@ def test_an_exception_of_a_callback_is_told_and_ends_nothing(loop, where):
 
 
 def test_an_exception_under_the_amqp_connection_is_told_to_its_owner(loop):
-    """pika is in an unknown state then: the publisher has to begin anew."""
+    """After that pika's state is unknown, so the publisher has to connect again."""
     bugs, broken = [], []
     loop.on_bug, loop.on_amqp_bug = bugs.append, broken.append
 

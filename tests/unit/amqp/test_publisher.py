@@ -1,4 +1,4 @@
-"""What is hard to provoke with a real broker: which message is blamed when a channel ends, and that nothing is kept or lost by it."""
+"""Cases that are hard to provoke with a real broker: which message is blamed when a channel ends, and that nothing is kept or lost."""
 
 from collections import deque
 
@@ -20,7 +20,7 @@ ASKED = pika.exceptions.ChannelClosedByClient(200, "nacks")
 
 
 class Request:
-    """In PendingRequest's place."""
+    """Replaces PendingRequest."""
 
     def __init__(self, message_id="id"):
         self.message_id, self.over, self.held, self.error = message_id, False, None, None
@@ -36,7 +36,7 @@ class Request:
 
 
 class Channel:
-    """In ConfirmChannel's place: what was sent is told nothing until the test says so."""
+    """Replaces ConfirmChannel; a message gets no outcome until the test gives it one."""
 
     congested = False
 
@@ -57,7 +57,7 @@ class Channel:
 
 
 class Link:
-    """In BrokerLink's place."""
+    """Replaces BrokerLink."""
 
     ready, blocked, expires = True, False, 0.0
     queue = None
@@ -74,7 +74,7 @@ class Link:
 
 
 class Loop:
-    """Keeps what was to be called later."""
+    """Keeps the calls for later."""
 
     services = None
 
@@ -246,7 +246,7 @@ def test_what_is_in_flight_on_a_link_that_was_replaced_is_sent_again_on_the_new_
 
 
 def test_channels_are_never_opened_twice_on_one_connection():
-    """BRIDGE_QUEUE could not be declared, the connection was lost in the pause after that: the confirms of two channels would count
+    """BRIDGE_QUEUE could not be declared, and the connection was lost in the pause after that. The confirms of two channels would count
     the same delivery tags, and one could answer 200 for the other's message."""
 
     class Connection:

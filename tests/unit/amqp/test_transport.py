@@ -12,7 +12,7 @@ PATIENCE = 20  # seconds
 
 
 class Protocol:
-    """pika's side: takes note of what it is told."""
+    """pika's side: records all calls."""
 
     def __init__(self):
         self.received, self.ends, self.eofs = b"", [], 0
@@ -145,7 +145,7 @@ def test_an_end_is_told_once_in_a_later_turn(loop, stream, how):
 
 
 def looked_up(loop, host):
-    """What pika is told of a host, and by how many threads."""
+    """The answer that pika gets about a host, and the number of threads for it."""
     answers = []
     loop.services.getaddrinfo(host, 5672, answers.append, socktype=socket.SOCK_STREAM)
     assert not answers, "never before the call has returned"

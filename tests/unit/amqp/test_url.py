@@ -1,4 +1,4 @@
-"""AMQP URLs: RabbitMQ's own rules, what is taken of its parameters, and a clear word, without a secret, for each common mistake."""
+"""AMQP URLs: RabbitMQ's own rules, the parameters that are taken, and a clear error, without a secret, for each common mistake."""
 
 import pytest
 

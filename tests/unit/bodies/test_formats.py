@@ -1,4 +1,4 @@
-"""The table of body formats: settings, routes and README know the same ones, and each says what is in it."""
+"""The table of body formats: settings, routes and README know the same ones, and each has a meaning."""
 
 import json
 

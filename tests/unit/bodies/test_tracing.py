@@ -1,4 +1,4 @@
-"""W3C Trace Context: what is exactly in its form is handed on, all else is as if it were not there."""
+"""W3C Trace Context: a valid context is handed on, an invalid one is ignored."""
 
 import pytest
 from hypothesis import given

@@ -68,7 +68,7 @@ def test_a_bridge_that_wants_client_certificates_of_another_authority_is_healthy
 
 
 def answering(server, answer, clients):
-    """A thread that gives so many clients this answer, whatever they ask."""
+    """A thread that gives this answer to a number of clients, whatever they ask."""
 
     def serve():
         for _ in range(clients):
@@ -102,7 +102,7 @@ def test_a_bridge_without_its_broker_is_not_ready(capsys):
     assert capsys.readouterr().out == "not ready: 0 of 1 ready: broker-unavailable\n"
 
 
-def test_where_an_admin_listener_shall_be_there_must_be_one(capsys):
+def test_an_admin_listener_that_is_set_must_answer(capsys):
     port, admin = free_port(), f"127.0.0.1:{free_port()}"
     with bridge(port):
         assert check(LISTEN=f":{port}", ADMIN_LISTEN=admin) == 1
@@ -110,7 +110,7 @@ def test_where_an_admin_listener_shall_be_there_must_be_one(capsys):
 
 
 def test_the_admin_listener_of_another_bridge_is_not_believed(capsys):
-    """Two bridges on a machine: the second serves without the default listener, and asking it leads to the first."""
+    """Of two bridges on a machine the second serves without the default listener, and a check of it reaches the first."""
     first, second, admin = free_port(), free_port(), f"127.0.0.1:{free_port()}"
     with bridge(first, ADMIN_LISTEN=admin), bridge(second):
         config = load({"LISTEN": f":{second}", "ADMIN_LISTEN": admin}, need_topics=False)

@@ -1,4 +1,4 @@
-"""`bridge policy`: what it recommends obeys SNS's own rules, and outlasts an outage of an hour, nearly.
+"""`bridge policy`: its policy obeys SNS's own rules, and lasts nearly an hour.
 
 Source: SNS developer guide, "Creating an HTTP/S delivery policy": numRetries 0 to 100, minDelayTarget from 1 and not above
 maxDelayTarget, maxDelayTarget to 3,600, the three counts together at most numRetries, all delays together at most 3,600 s.

@@ -1,4 +1,4 @@
-"""The HTTP grammar: what SNS and proxies send is read, and every published way to smuggle a request is refused.
+"""The HTTP grammar: requests of SNS and proxies are read, and every published way to smuggle a request is refused.
 
 Sources of the cases: RFC 9112 section 11.2; Linhart et al., "HTTP Request Smuggling" (2005); Kettle, "HTTP Desync Attacks"
 (2019), "HTTP/2: The Sequel is Always Worse" (2021), "Browser-Powered Desync Attacks" (2022) and "The Desync Endgame"

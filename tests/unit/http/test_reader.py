@@ -1,4 +1,4 @@
-"""Whole requests out of pieces: what is held, what is left, and what is too much."""
+"""Whole requests out of pieces: the bytes that are held, that are left, and that are too many."""
 
 import tracemalloc
 
@@ -119,7 +119,7 @@ class TestLimits:
 
 
 class TestHeld:
-    """What counts against the limit: bytes that have arrived, not those that are announced."""
+    """Bytes that have arrived count against the limit, announced ones do not."""
 
     def test_a_head_that_announces_much_holds_nothing(self):
         reader = reading(post(length=77))
@@ -170,7 +170,7 @@ class TestContinue:
 
 class TestOneByteChunks:
     def test_a_call_takes_a_part_and_the_next_ones_the_rest(self):
-        """A read may bring 40,000 of them; between two calls others have their turn."""
+        """A read may bring 40,000 chunks; between two calls other clients are served."""
         reader = reading(post(b"", b"Transfer-Encoding: chunked", length=False), 4 * CHUNKS_AT_ONCE)
         reader.buffer += b"1\r\nx\r\n" * (2 * CHUNKS_AT_ONCE) + b"0\r\n\r\n"
         assert reader.next() is None and reader.unfinished and reader.held >= CHUNKS_AT_ONCE

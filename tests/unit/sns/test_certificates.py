@@ -1,4 +1,4 @@
-"""Which URLs may name a signing certificate, what a certificate has to be, and the cache of those that were fetched."""
+"""The URLs that may name a signing certificate, the rules for a certificate, and the cache of fetched ones."""
 
 import pytest
 
@@ -222,7 +222,7 @@ def test_behind_an_endpoint_the_name_is_the_operators_but_the_dates_count():
 
 
 class Fetches:
-    """Egress's interface: takes note of who asks; `answer` plays the host."""
+    """Egress's interface: records the requests; `answer` plays the host."""
 
     def __init__(self):
         self.asked = []
@@ -372,7 +372,7 @@ class TestCache:
 
 
 class TestWaitingHasALimit:
-    """Whoever waits for a certificate may be forged, so it takes nothing from those whose certificate is known."""
+    """Messages that wait for a certificate may be forged, so they take nothing from those whose certificate is known."""
 
     def urls(self, count):
         return [f"https://{HOST}/SimpleNotificationService-{number:032x}.pem" for number in range(count)]

@@ -1,4 +1,4 @@
-"""The two requests that leave the bridge: bounded, given up in time, and told about without a Token."""
+"""The two requests that leave the bridge: bounded, given up in time, and reported without a Token."""
 
 import http.server
 import queue
@@ -31,7 +31,7 @@ class Loop:
         self.calls.get(timeout=PATIENCE)()
 
     def ring(self):
-        """The time of all timers comes."""
+        """Fire all timers."""
         timers, self.timers = self.timers, []
         for _, call in timers:
             call()

@@ -1,6 +1,6 @@
-"""What reading a body costs in memory, whatever it holds: measured in processes of their own.
+"""The memory that parsing a body takes is bounded, whatever it holds. It is measured in processes of their own.
 
-For each body one child reads the file alone, and another one parses it too; the kernel says what their resident memory has reached.
+For each body one child only reads the file, and another one parses it too; the kernel tells the highest resident memory of each.
 """
 
 import subprocess
@@ -57,7 +57,7 @@ BODIES = {
     "a Message of 2 MiB outside ASCII": text("\u4e16".encode()),
     "a Message of 2 MiB of emoji": text(EMOJI),
 }
-# A str that has one emoji takes 4 bytes for each of its characters, and there are two for a moment: the JSON, and the Message in it.
+# A str that has one emoji takes 4 bytes for each of its characters, and for a moment two exist: the JSON, and the Message in it.
 WIDE = {
     "a Message of 2 MiB and an emoji": text(b"x", EMOJI),
     "a Message of 2 MiB with escapes and an emoji": text(rb"x\n", EMOJI),

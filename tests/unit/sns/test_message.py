@@ -1,4 +1,4 @@
-"""What an SNS message is: the genuine ones are read and verify, every hostile variant of them is refused by its name."""
+"""SNS messages: genuine ones are read and verify; every hostile variant of them, each with its name, is refused."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ class NoNetwork:
 
 
 def judge(body, headers=None, topics=ARN, now=None, **settings):
-    """The straight line up to the verdict, with the genuine certificate at hand and no network. now: the message's own time."""
+    """All steps up to the verdict, with the genuine certificate and without a network. now: the message's own time."""
     received = parse(body)
     check_headers(headers or {}, received)
     config = load({"TOPICS": topics, "CERTIFICATES": str(VECTORS), "AMQP_URL": "amqp://localhost", **settings})
@@ -398,7 +398,7 @@ def test_hostile(name):
     "name", ["Subject moved into MessageId", "MessageId moved into Message", "TopicArn moved into Timestamp", "Type moved into TopicArn"]
 )
 def test_those_variants_would_have_verified(name):
-    """Without the strict grammar these have the very string to sign of the genuine message: the test tests what it says."""
+    """Without the strict grammar these have the same string to sign as the genuine message, so the test above can fail."""
     members = json.loads(OTHER_FIELDS_SAME_STRING[name][0])
     genuine = WITH_SUBJECT if "Subject" in name else PLAIN
     text = "".join(
@@ -420,7 +420,7 @@ def test_many_values_are_refused_before_an_object_is_built(name, monkeypatch):
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
 def test_what_is_inside_a_string_does_not_count(levels):
-    """The Message is often JSON itself, which may hold JSON in its turn."""
+    """The Message is often JSON, which may hold JSON in a string again."""
     text = json.dumps([{"key": f"a,b[{number}]", "list": [[], {}, "\\"]} for number in range(12_000 // levels)])
     for _ in range(levels - 1):
         text = json.dumps(text)

@@ -1,7 +1,7 @@
 """Every region of every AWS partition that botocore knows: its ARNs are read, and the names of its signing certificates are right.
 
 The names are those of aws-sdk-java-v2, SnsHostProvider.signingCertCommonName (services-custom/sns-message-manager, 2026-03), retyped here
-from there; "aws-global" and its like are no regions that SNS runs in.
+from there; SNS does not run in pseudo-regions such as "aws-global".
 """
 
 import json

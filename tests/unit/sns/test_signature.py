@@ -1,4 +1,4 @@
-"""Signatures and signing certificates: one set of tests for both verifiers, libcrypto's and the one in Python."""
+"""Signatures and signing certificates: the same tests for both verifiers, libcrypto's and the one in Python."""
 
 import base64
 import ctypes

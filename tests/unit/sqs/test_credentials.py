@@ -1,4 +1,4 @@
-"""Credentials come from the places, in the order and by the names of AWS's SDKs: botocore reads the same fakes."""
+"""Credentials come from the places of AWS's SDKs, in their order and by their names; botocore reads the same fakes."""
 
 import datetime
 import http.server
@@ -82,7 +82,7 @@ def aws():
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
-    """The environment of a machine that has nothing of AWS."""
+    """The environment of a machine without any settings for AWS."""
     for name in list(os.environ):
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -102,7 +102,7 @@ def found(names=os.environ):
 
 
 def both():
-    """Ours, once botocore has found the same."""
+    """Our credentials, after botocore has found the same."""
     ours, theirs = found(), botocore.session.Session().get_credentials().get_frozen_credentials()
     assert (ours.access_key, ours.secret_key, ours.token) == (theirs.access_key, theirs.secret_key, theirs.token or "")
     return ours
@@ -217,7 +217,7 @@ class TestTheFivePlaces:
 
 
 class TestWhatIsSaid:
-    """Every failure says where it was looked and what to do, and no secret."""
+    """Every failure tells the place and what to do, and holds no secret."""
 
     def says(self, names, words, ask=lambda *_: (500, b"")):
         with pytest.raises(NoCredentials, match=words) as caught:

@@ -1,4 +1,4 @@
-"""The four calls: what SQS is sent, and what each of its errors becomes. botocore checks every signature (tests/tools/sqs.py)."""
+"""The four calls: the request that SQS gets, and our error for each of its errors. botocore checks every signature (tests/tools/sqs.py)."""
 
 import ssl
 import time
@@ -174,7 +174,7 @@ class TestErrors:
         assert kind == "unavailable" and "longer than 0.5 s" in text and time.monotonic() - start < 2
 
     def test_the_simulated_sqs_refuses_what_botocore_would_not_have_signed(self, sqs, open_queue):
-        """Or the tests here would prove nothing."""
+        """Else the tests here would prove nothing."""
         sqs.access["AKIDEXAMPLE"] = ("another", "")
         with pytest.raises(SQSError, match="secret key does not belong"):
             open_queue().receive(10, 0, 30)

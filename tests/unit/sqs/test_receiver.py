@@ -1,4 +1,4 @@
-"""Receiving, with SQS, the pipeline and the broker played by the test: what is deleted, what is left, and when nothing is asked for."""
+"""Receiving, while the test plays SQS, the pipeline and the broker: what is deleted, what is left, and when nothing is received."""
 
 import os
 
@@ -74,7 +74,7 @@ class World:
         self.taken.append((headers, pending))
 
     def turn(self, why=""):
-        """The calls under way end; what they brought is taken by the pipeline."""
+        """End the calls under way; the pipeline takes the messages."""
         jobs, self.jobs, self.polls = self.jobs, [], 0
         for work, then in jobs:
             then(*((None, why) if why else (work(), "")))
