@@ -1,7 +1,13 @@
 # Every action has one name here. `make` alone lists them.
 PYTHON ?= python3
 VENV ?= .venv
-TESTS ?= tests/unit tests/build tests/property tests/integration tests/contract tests/fuzz
+# Files of tests run side by side in so many processes, each with a broker of its own: they wait more than they work. The long ones begin.
+# The quick faults promise times, so fewer of them run at once. WORKERS=0 FAULT_WORKERS=0: one process.
+TESTS ?= tests/integration tests/contract tests/fuzz tests/unit tests/build tests/property
+WORKERS ?= 3
+FAULT_WORKERS ?= 2
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+QUICK_FAULTS = -n $(FAULT_WORKERS) --dist loadfile -m quick tests/fault
 
 .DEFAULT_GOAL := list
 .PHONY: list venv venv-module native-tools suite-tools test lint types pytest size-if-built audit clean
@@ -51,8 +57,8 @@ types: venv ## mypy, strict
 	$(VENV)/bin/mypy
 
 pytest: suite-tools venv .venv-localstack/.ready
-	$(VENV)/bin/python -m pytest -m "not long" $(TESTS)
-	$(VENV)/bin/python -m pytest -m quick tests/fault
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not long" $(TESTS)
+	$(VENV)/bin/python -m pytest $(QUICK_FAULTS)
 
 size-if-built:
 	@if [ -e dist/size.json ]; then $(MAKE) --no-print-directory size; else echo "size: no image is built here (make image)"; fi

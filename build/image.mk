@@ -43,7 +43,7 @@ test-tools: suite-tools tools
 	$(call packages,podman runc)
 
 test-binary: suite-tools binary venv ## the integration tests against dist/bridge
-	BRIDGE_UNDER_TEST=binary $(VENV)/bin/python -m pytest -m "not long" tests/integration
+	BRIDGE_UNDER_TEST=binary $(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not long" tests/integration
 
 test-image: image venv test-tools ## the image's promises, the libraries' own tests on the frozen modules, deliveries through the container
 	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/image

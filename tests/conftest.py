@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.tools.ports import free_port, listening, wait_for
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
 StartBridge = Callable[..., Bridge]
+BROKERS_OF_WORKERS: set[str] = set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,8 +49,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(skips.plugin(), "skips")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of pytest-xdist's workers: the controller writes the summary
+        session.config.workeroutput["brokers"] = sorted(map(str, Broker.started))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    BROKERS_OF_WORKERS.update(getattr(node, "workeroutput", {}).get("brokers", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for one in sorted(map(str, Broker.started)):
+    for one in sorted({*map(str, Broker.started), *BROKERS_OF_WORKERS}):
         terminalreporter.write_line(f"broker: {one}")
 
 

@@ -23,17 +23,21 @@ FORMS = {"test": IN_A_TEST, "fixture": IN_A_FIXTURE, "mark": AS_A_MARK, "file": 
 MISSING = "sslscan is missing: apt-get install sslscan"
 
 
-def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+WORKERS = {"one process": [], "workers": ["-p", "xdist", "-n", "2"]}
+
+
+def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(text + "\ndef test_another(): pass\n")
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={folder}", str(folder)]
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={folder}", *options, str(folder)]
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=skips.LIST.parents[1], env=alone)
 
 
+@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_reason_that_is_not_listed_fails_the_run_and_is_named(folder, form):
-    done = run(folder, FORMS[form].format(reason=MISSING))
+def test_a_reason_that_is_not_listed_fails_the_run_and_is_named(folder, form, workers):
+    done = run(folder, FORMS[form].format(reason=MISSING), *WORKERS[workers])
     assert done.returncode == 1, done.stdout
     assert f"1 x {MISSING}" in done.stdout
 

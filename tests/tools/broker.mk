@@ -7,8 +7,8 @@ brokers: venv ## get every RabbitMQ that the tests know, and tell which releases
 	$(VENV)/bin/python -m tests.tools.rabbitmq
 
 test-broker: fault-tools venv ## the tests that depend on the broker, integration and quick faults, with BROKER=3.10, 4.0, 4.3 or newest
-	$(VENV)/bin/python -m pytest -m "not long" tests/integration
-	$(VENV)/bin/python -m pytest -m quick tests/fault
+	$(VENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not long" tests/integration
+	$(VENV)/bin/python -m pytest $(QUICK_FAULTS)
 
 test-brokers: brokers ## the same with every RabbitMQ that the tests know
 	for broker in $(BROKERS); do $(MAKE) --no-print-directory test-broker BROKER=$$broker || exit 1; done

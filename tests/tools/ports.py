@@ -1,5 +1,6 @@
 """Loopback ports and waiting with a deadline: what every tool here needs."""
 
+import os
 import random
 import socket
 import time
@@ -22,8 +23,10 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def _candidates() -> list[int]:
-    # Random, not counted up: several test runs can go on at once.
-    return random.SystemRandom().sample(range(20000, 32000), 200)
+    # Random, not counted up: several test runs can go on at once. Each of pytest-xdist's workers has ports of its own, because
+    # a port is free until the program that it is meant for has started.
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    return random.SystemRandom().sample(range(20000 + int(worker[2:]), 32000, int(workers)), 200)
 
 
 def wait_for(what: str, seen: Callable[[], T], seconds: float = 10, every: float = 0.02) -> T:

@@ -1,15 +1,18 @@
 """The gate's rule for skips: a test that is skipped for a reason that tests/skips.toml does not list fails the run.
 
-So a tool that is missing is noticed, instead of leaving out its tests in silence. tests/conftest.py loads this as a plugin.
+So a tool that is missing is noticed, instead of leaving out its tests in silence. tests/conftest.py loads this as a plugin, in each of
+pytest-xdist's workers too. The controller hears of the tests that they skip by itself; of skipped files it is told when a worker ends.
 """
 
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 LIST = Path(__file__).resolve().parents[1] / "skips.toml"
+FILES = "unlisted reasons of skipped files"  # the name under which a worker tells them
 
 
 class Skips:
@@ -20,26 +23,38 @@ class Skips:
     def __init__(self, allowed: tuple[str, ...]) -> None:
         self.allowed = allowed
         self.unlisted: Counter[str] = Counter()
+        self.unlisted_files: Counter[str] = Counter()
 
-    def count(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._count(report, self.unlisted)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._count(report, self.unlisted_files)
+
+    def _count(self, report: pytest.TestReport | pytest.CollectReport, unlisted: "Counter[str]") -> None:
         if not report.skipped or hasattr(report, "wasxfail"):
             return
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reason = reason.removeprefix("Skipped: ")
         if not reason.startswith(self.allowed):
-            self.unlisted[reason] += 1
+            unlisted[reason] += 1
 
-    pytest_runtest_logreport = count
-    pytest_collectreport = count
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        # Each worker collects all files, so their skips are the same ones.
+        self.unlisted_files |= Counter(getattr(node, "workeroutput", {}).get(FILES))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.unlisted and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[FILES] = dict(self.unlisted_files)
+        if self.unlisted + self.unlisted_files and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.unlisted:
+        unlisted = self.unlisted + self.unlisted_files
+        if unlisted:
             terminalreporter.section("skips that tests/skips.toml does not allow", red=True)
-        for reason, count in self.unlisted.items():
+        for reason, count in unlisted.items():
             terminalreporter.write_line(f"{count} x {reason}")
 
 

@@ -182,7 +182,7 @@ def test_both_ways_to_call_it_behave_alike(command):
 
 def serving(port, more=None, **options):
     settings = environment(BRIDGE_TOPICS=TOPICS, BRIDGE_LISTEN=f"127.0.0.1:{port}", BRIDGE_AMQP_URL=f"amqp://127.0.0.1:{free_port()}")
-    settings |= more or {}
+    settings |= {"BRIDGE_ADMIN_LISTEN": "off"} | (more or {})
     return subprocess.Popen([sys.executable, "-m", "bridge"], env=settings, **options)
 
 

@@ -473,7 +473,7 @@ class TestKeys:
     def test_an_even_modulus(self, key):
         assert refusal(certificate(key=forge.key_info(modulus(2048) + 1)), key) == "RSA key of 2048 bits"
 
-    @pytest.mark.parametrize("number", [0, -1, -signer().n])
+    @pytest.mark.parametrize("number", [0, -1, -signer().n], ids=["0", "-1", "a negative modulus"])
     def test_not_positive(self, key, number):
         assert refusal(certificate(key=forge.key_info(number)), key) == "integer is not positive"
         assert refusal(certificate(key=forge.key_info(signer().n, number)), key) == "integer is not positive"
