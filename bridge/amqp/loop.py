@@ -27,6 +27,50 @@ class Lane(deque[Callable[[], None]]):
         self.budget = budget
 
 
+class _Line(deque[Callable[[], None]]):
+    """The visits of one network, in the order in which they were asked for."""
+
+    def __init__(self, network: str) -> None:
+        super().__init__()
+        self.network = network
+        self.newest_next = False
+
+
+class FairLane:
+    """Visits that wait for their turn, one of each network after the other: however many a network has, it holds up only itself."""
+
+    def __init__(self, budget: float, newest_too: bool = False) -> None:
+        """budget is Lane's. newest_too: of one network the newest and the oldest go by turns; else the oldest goes."""
+        self.budget, self._newest_too = budget, newest_too
+        self._lines: dict[str, _Line] = {}
+        self._order: deque[_Line] = deque()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, visit: Callable[[], None], network: str = "") -> None:
+        """Put a visit at the end of its network's line."""
+        line = self._lines.get(network)
+        if line is None:
+            line = self._lines[network] = _Line(network)
+            self._order.append(line)
+        line.append(visit)
+        self._length += 1
+
+    def popleft(self) -> Callable[[], None]:
+        """Take the next visit out."""
+        line = self._order.popleft()
+        visit = line.pop() if line.newest_next else line.popleft()
+        line.newest_next = self._newest_too and not line.newest_next
+        if line:
+            self._order.append(line)
+        else:
+            del self._lines[line.network]
+        self._length -= 1
+        return visit
+
+
 class Guarded:
     """An I/O loop whose callbacks can't end it: an exception of one is handed to `broken`, and the loop goes on.
 
@@ -95,9 +139,10 @@ class Loop:
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
-        # turn. The start of a TLS handshake costs as much as fifty messages. Handshakes are served by turns: the newest, so that some
-        # clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
-        self.trusted, self.newcomers, self.handshakes = Lane(0.02), Lane(0.02), Lane(0.01)
+        # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns: the newest,
+        # so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, newest_too=True)
+        self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
 
@@ -124,13 +169,11 @@ class Loop:
 
     def _serve(self) -> None:
         """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait."""
-        for lane in (self.trusted, self.newcomers, self.handshakes):
+        for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                newest_too = lane is self.handshakes
-                for number in range(min(self.turn, len(lane))):
-                    visit = lane.pop() if newest_too and number % 2 else lane.popleft()
-                    visit()
+                for _ in range(min(self.turn, len(lane))):
+                    lane.popleft()()
                     if lane and monotonic() >= until:
                         break
         if self.trusted or self.newcomers or self.handshakes:

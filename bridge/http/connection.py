@@ -9,6 +9,7 @@ from time import monotonic
 from bridge.amqp.loop import READ, WRITE, Loop
 from bridge.amqp.transport import is_tls, would_block
 from bridge.errors import BridgeError, MethodNotAllowed, Overloaded
+from bridge.http.crowds import Crowds, network_of
 from bridge.http.framing import Request
 from bridge.http.reader import RequestReader
 from bridge.http.responses import Responses
@@ -48,6 +49,7 @@ class Service:
         self.loop, self.requests, self.max_body, self.get, self.post, self.trusted = loop, requests, max_body, get, post, trusted
         self.responses = Responses()
         self.connections: set[Connection] = set()
+        self.known, self.strangers = Crowds(), Crowds()  # connections that a genuine message came over, and all others
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -64,15 +66,17 @@ class Connection(BaseHTTPRequestHandler):
         self.state = HANDSHAKING if self._tls else READING
         self.since = monotonic()  # when the request under way began, or the idling
         self.trusted = service.trusted  # whether a genuine message came over it
+        self.network = network_of(address[0])
+        (service.known if self.trusted else service.strangers).add(self.network)
         self.pending: PendingRequest | None = None  # in state ANSWERING
         self.reader = RequestReader(service.max_body)
         self._tls_bytes = self.buffered = HANDSHAKE_BYTES if self._tls else 0  # buffered: bytes that are counted, the reader's and TLS's
         service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
         self._head_only = False  # whether the answer under way is to HEAD
-        self._greeted = self._visited = self.answered = False  # whether its ClientHello was answered; it had a visit; it had an answer
+        self._greeted = self.visited = self.answered = False  # whether its ClientHello was answered; it had a visit; it had an answer
         self._input_ended = self._watched = False
-        self._queued = False  # whether a visit is to come
+        self.queued = False  # whether a visit is to come
         self._unread = False  # whether the next visit goes on with what has arrived already
         self._watch()
 
@@ -89,27 +93,29 @@ class Connection(BaseHTTPRequestHandler):
             self.service.loop.remove(self.descriptor)
 
     def _ready(self, _descriptor: int, _events: int) -> None:
-        if not self._queued:
+        if not self.queued:
             if self.trusted:  # as in _queue(), without another call
-                self._queued = True
+                self.queued = True
                 self.service.loop.trusted.append(self._visit)
             else:
                 self._queue()
 
     def _queue(self) -> None:
         """Stand in line for a visit."""
-        self._queued = True
+        self.queued = True
         loop = self.service.loop
         costly = self.state is HANDSHAKING and not self._greeted  # the ClientHello's answer is what costs
-        lane = loop.trusted if self.trusted else loop.handshakes if costly else loop.newcomers
-        lane.append(self._visit)
+        if self.trusted:
+            loop.trusted.append(self._visit)
+        else:
+            (loop.handshakes if costly else loop.newcomers).append(self._visit, self.network)
 
     def _visit(self) -> None:
-        self._queued = False
+        self.queued = False
         if self.state is CLOSED:  # to make room, while it stood in line
             return
         try:
-            self._visited = True
+            self.visited = True
             if self.state is HANDSHAKING:
                 self._handshake()
                 return
@@ -195,7 +201,7 @@ class Connection(BaseHTTPRequestHandler):
             self._begin(*item)
         elif self.reader.unfinished:
             self._unread = True
-            if not self._queued:
+            if not self.queued:
                 self._queue()
         elif self._input_ended:
             self.close()
@@ -236,8 +242,10 @@ class Connection(BaseHTTPRequestHandler):
         keep_alive = not self.close_connection and not service.requests.draining
         responses = service.responses
         if error is None:
-            if self.pending is not None and self.pending.genuine:
+            if not self.trusted and self.pending is not None and self.pending.genuine:
                 self.trusted = True
+                service.strangers.remove(self.network)
+                service.known.add(self.network)
             self._answered(responses.ok(keep_alive), keep_alive, False)
         else:  # SNS keeps the reason in the topic's delivery status log
             keep_alive = keep_alive and not error.close
@@ -277,7 +285,7 @@ class Connection(BaseHTTPRequestHandler):
             self._unread = True
         elif not (self._tls and self.connection.pending()):
             return
-        if not self._queued:
+        if not self.queued:
             self._queue()
 
     def _send(self, answer: bytes) -> None:
@@ -320,6 +328,7 @@ class Connection(BaseHTTPRequestHandler):
         self.state = CLOSED
         self._release()
         self.service.connections.discard(self)
+        (self.service.known if self.trusted else self.service.strangers).remove(self.network)
         self.connection.close()
         pending, self.pending = self.pending, None
         if pending is not None:
@@ -331,16 +340,6 @@ class Connection(BaseHTTPRequestHandler):
     def idle(self) -> bool:
         """Whether no request is under way."""
         return self.state is READING and self.reader.empty
-
-    @property
-    def unseen(self) -> bool:
-        """Whether its first visit is still to come."""
-        return self._queued and not self._visited
-
-    @property
-    def expendable(self) -> bool:
-        """Whether it may be closed to make room: it has no genuine message under way."""
-        return self.state is not CLOSED and (self.pending is None or not self.pending.genuine)
 
     def expire(self, now: float) -> None:
         """Close what has taken too long, without an answer; now is monotonic seconds. A PendingRequest has a deadline of its own."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bridge.amqp.loop import READ
 from bridge.errors import Overloaded, SettingError
-from bridge.http.connection import Connection, Service
+from bridge.http.connection import CLOSED, Connection, Service
+from bridge.http.crowds import network_of
 from bridge.log import Log
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ BACKLOG = 4096  # net.core.somaxconn limits it; when the backlog overflows, clie
 ACCEPTS = 512  # at most in one turn
 ACCEPT_FOR = 0.02  # seconds of a turn
 EVICTIONS = 64  # connections that one search finds
+MOST = 99  # the highest level of a crowd
 SWEEP = 0.25  # seconds between two looks at the clock
 COMPLAIN_EVERY = 10.0  # seconds between two log lines about missing descriptors
 NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -32,7 +34,7 @@ class Listener(HTTPServer):
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
         self._complained = float("-inf")
-        self._oldest: list[tuple[int, float, Connection]] = []  # rank, since, connection: the next to be closed, the very next at the end
+        self._next: list[tuple[tuple[bool, int, bool, bool, float], Connection]] = []  # to be closed, by order_of, the very next at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
         self.socket.close()
         self.socket = bound
@@ -53,6 +55,7 @@ class Listener(HTTPServer):
 
     def _acceptable(self, _descriptor: int, _events: int) -> None:
         until = monotonic() + ACCEPT_FOR
+        self._next.clear()
         for _ in range(ACCEPTS):
             if self._full_of_unseen():
                 return
@@ -70,10 +73,11 @@ class Listener(HTTPServer):
 
     def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
         """Take a new connection. Above the limit another one is closed for it, or it is refused."""
-        connections = self._service.connections
-        if len(connections) >= self._max_connections and not self._evict():
+        service = self._service
+        connections, requests = service.connections, service.requests
+        if len(connections) >= self._max_connections and not self._evict(service.strangers.level(network_of(address[0]))):
             sock.close()
-            self._service.requests.verdicts.counters.add(Overloaded.reason)
+            requests.verdicts.counters.add(Overloaded.reason)
             return
         try:
             sock.setblocking(False)
@@ -83,54 +87,63 @@ class Listener(HTTPServer):
         except OSError:
             sock.close()
             return
-        connections.add(Connection(sock, address, self._service))
-        if self._service.requests.buffered > self._service.requests.max_buffered:  # TLS's own bytes
-            self._service.requests.make_room(0)
+        connections.add(Connection(sock, address, service))
+        if requests.buffered > requests.max_buffered:  # TLS's own bytes
+            requests.make_room(0)
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
-    def _evict(self) -> bool:
-        """Close the connection that should go next; tell whether one was found."""
+    def _evict(self, level: int) -> bool:
+        """Close the connection that should go next; tell whether one was found.
+
+        level is that of the newcomer's network. A connection that had no visit yet is only closed when its network's level is higher.
+        """
         victim = self._victim()
-        if victim is not None:
-            victim.close()
-        return victim is not None
+        if victim is None or (is_unseen(victim) and self._service.strangers.level(victim.network) <= level):
+            return False
+        victim.close()
+        return True
 
     def _victim(self) -> Connection | None:
-        """Return the connection to be closed next, None when none may be closed.
+        """Return the connection to be closed next, by `order_of`; None when none may be closed.
 
-        It is the one that has waited longest of those that were answered, but never delivered a genuine message; then of those without an
-        answer; then of all. A connection that had no visit yet is not closed. One search serves many evictions, because newcomers can come
-        by the thousand.
+        One search serves many evictions, because newcomers can come by the thousand.
         """
+        level = self._service.strangers.level
         while True:
-            while self._oldest:
-                rank, since, one = self._oldest[-1]
-                if one.since == since and rank_of(one) == rank and one.expendable and not one.unseen:
+            while self._next:
+                order, one = self._next[-1]
+                if is_expendable(one) and order_of(one, order[1]) == order:
                     return one
-                self._oldest.pop()
-            found = [(rank_of(one), one.since, one) for one in self._service.connections if one.expendable and not one.unseen]
+                self._next.pop()
+            found = [(order_of(one, -level(one.network)), one) for one in self._service.connections if is_expendable(one)]
             if not found:
                 return None
-            found.sort(key=lambda one: one[:2], reverse=True)
-            self._oldest = found[-EVICTIONS:]
+            found.sort(key=lambda one: one[0], reverse=True)
+            self._next = found[-EVICTIONS:]
 
     def _full_of_unseen(self) -> bool:
-        """Whether newcomers should stay in the kernel's queue for a turn, because all connections that could make room wait for a visit."""
-        connections = self._service.connections
-        if len(connections) < self._max_connections:
+        """Whether newcomers should stay in the kernel's queue for a turn, because all connections that could make room wait for a visit.
+
+        They do not when a genuine message came from another network than these connections: the next newcomer may be from there too.
+        """
+        if len(self._service.connections) < self._max_connections:
             return False
         victim = self._victim()
-        return (victim is None or victim.trusted) and any(one.unseen for one in connections)
+        return victim is not None and is_unseen(victim) and not self._service.known.elsewhere(victim.network)
 
     def make_room(self, size: int) -> None:
         """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.
 
-        Those that hold most for the longest time go first. Connections that a genuine message came over stay.
+        Those of the network that holds most go first, of them those that hold most for the longest time; networks that hold less than a
+        sixteenth of all are alike. Connections that a genuine message came over stay.
         """
         requests = self._service.requests
         now = monotonic()
-        receiving = [one for one in self._service.connections if one.buffered and not one.trusted and one.expendable]
-        receiving.sort(key=lambda one: one.buffered * (now - one.since))
+        receiving = [one for one in self._service.connections if one.buffered and not one.trusted and is_expendable(one)]
+        held: dict[str, int] = {}
+        for one in receiving:
+            held[one.network] = held.get(one.network, 0) + one.buffered * 16
+        receiving.sort(key=lambda one: ((held[one.network] // requests.max_buffered).bit_length(), one.buffered * (now - one.since)))
         while receiving and requests.buffered + size > requests.max_buffered * 15 // 16:
             receiving.pop().evict(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
 
@@ -141,7 +154,7 @@ class Listener(HTTPServer):
                 self._complained = monotonic()
                 advice = "raise the limit on open files, or lower BRIDGE_MAX_CONNECTIONS"
                 self._log.error("cannot_accept", explanation=f"{error.strerror}; {advice}")
-            if self._evict():
+            if self._evict(MOST):
                 return True
         self._stop_accepting()
         self._loop.call_later(SWEEP, self._accept_again)
@@ -173,13 +186,25 @@ class Listener(HTTPServer):
             if connection.idle:
                 connection.close()
 
-    def log_message(self, *_: object) -> None:
-        """http.server's own log is not used."""
+
+def is_expendable(one: Connection) -> bool:
+    """Tell whether it may be closed to make room: it has no genuine message under way."""
+    return one.state is not CLOSED and (one.pending is None or not one.pending.genuine)
 
 
-def rank_of(one: Connection) -> int:
-    """Return how late a connection is closed to make room: 0 answered, but never genuine; 1 without an answer so far; 2 trusted."""
-    return 2 if one.trusted else 0 if one.answered else 1
+def is_unseen(one: Connection) -> bool:
+    """Tell whether its first visit is still to come."""
+    return one.queued and not one.visited
+
+
+def order_of(one: Connection, crowd: int) -> tuple[bool, int, bool, bool, float]:
+    """Return the key that sorts connections by when they are closed to make room. crowd is the level of its network, negative.
+
+    Connections that a genuine message came over go last. Of the others those go first whose network has most of them. Of one level those
+    go first that were answered, though never for a genuine message; then those without an answer; then those that had no visit yet; and of
+    these the one that has waited longest.
+    """
+    return one.trusted, crowd, is_unseen(one), not one.answered, one.since
 
 
 def bind(address: tuple[str, int], setting: str, share: bool = False) -> socket.socket:

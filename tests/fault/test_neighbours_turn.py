@@ -79,16 +79,18 @@ HANDSHAKES = {
     "no TLS, {}": Attack("garbage", 200, 5),
     "ClientHello, reset at once, {} at a time": Attack("client_hello", 300, 5, then="reset"),
 }
+PLACES = {"": 0, ", from another address": 1, ", from 16 other addresses": 16}
 
 
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=["as seen", "twice"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", HANDSHAKES)
-def test_handshakes(name, times, neighbours, folder):
+def test_handshakes(name, place, times, neighbours, folder):
     """An RSA key: each handshake that is begun costs a signature."""
     authority = Authority(folder / "tls", "listener")
     files = authority.issue(folder / "listener", "localhost", "127.0.0.1", rsa=True)
     bridge = neighbours.bridge(BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key))
-    attack = HANDSHAKES[name].doubled() if times == 2 else HANDSHAKES[name]
+    attack = (HANDSHAKES[name].doubled() if times == 2 else HANDSHAKES[name])._replace(addresses=PLACES[place])
     endpoint: Endpoint = bridge.endpoint(ca_file=authority.ca_file)
     assert ssl.get_server_certificate(("127.0.0.1", bridge.port))
-    neighbours.play(f"RSA: {name.format(format(attack.connections, ','))}", attack, bridge=bridge, endpoint=endpoint)
+    neighbours.play(f"RSA: {name.format(format(attack.connections, ','))}{place}", attack, bridge=bridge, endpoint=endpoint)

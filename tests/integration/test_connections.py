@@ -122,6 +122,40 @@ def test_more_connections_than_allowed_close_the_idle_ones(start_bridge, sns):
         connection.close()
 
 
+def connections_from(bridge, address, count):
+    """Connections of a client at another loopback address."""
+    return [socket.create_connection((bridge.host, bridge.port), 15, source_address=(address, 0)) for _ in range(count)]
+
+
+@pytest.mark.rule("BRIDGE_MAX_CONNECTIONS")
+def test_room_is_made_at_the_cost_of_the_address_that_has_most(start_bridge, sns):
+    """A connection that has waited longest stays, because its address has no other."""
+    bridge = start_bridge(BRIDGE_MAX_CONNECTIONS="100")
+    first = bridge.connect()
+    crowd = connections_from(bridge, "127.0.0.2", 300)
+    assert first.deliver(sns.notification()).status == 200
+    assert bridge.deliver(sns.notification()).status == 200
+    for connection in (first, *crowd):
+        connection.close()
+
+
+@pytest.mark.rule("BRIDGE_MAX_BUFFERED")
+def test_room_for_bytes_is_made_at_the_cost_of_the_address_that_has_most(start_bridge, sns):
+    """Not of the client that has sent most for the longest time, when others of one address together have more."""
+    bridge = start_bridge(BRIDGE_MAX_BUFFERED="8MiB")
+    sent = request(sns.notification("x" * 200_000), "a")
+    with bridge.connect() as first:
+        first.send(sent[:-1])
+        time.sleep(0.3)
+        crowd = connections_from(bridge, "127.0.0.2", 100)
+        for connection in crowd:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n" + b"x" * 140_000)
+        first.send(sent[-1:])
+        assert first.receive().status == 200
+    for connection in crowd:
+        connection.close()
+
+
 def test_a_client_that_waits_for_100_continue(start_bridge, sns):
     bridge = start_bridge()
     sent = sns.notification()

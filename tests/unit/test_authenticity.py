@@ -27,6 +27,7 @@ from bridge.sns.certificates import Certificates
 from bridge.sns.message import parse
 from bridge.sns.signature import Certificate
 from bridge.sns.topic import TopicArn
+from tests.unit.stand_ins import Clock, NoNetwork
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors"
 GENUINE = sorted(VECTORS.glob("java2-*.json"))
@@ -35,22 +36,6 @@ SIGNED = {
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
     "UnsubscribeConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
-
-
-class NoNetwork:
-    """Egress's interface; a fetch fails the test."""
-
-    def get(self, url, limit, then):
-        raise AssertionError(f"{url} was fetched")
-
-
-class Clock:
-    """Unix seconds."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -19,20 +19,11 @@ from bridge.sns import certificates as module
 from bridge.sns.certificates import Certificates
 from bridge.sns.message import parse
 from bridge.verdicts import Verdicts
+from tests.unit.stand_ins import Clock
 
 ORIGIN = "https://sns.eu-central-1.amazonaws.com"
 URL = f"{ORIGIN}/SimpleNotificationService-{7:032x}.pem"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
-
-
-class Clock:
-    """Unix seconds."""
-
-    def __init__(self, now):
-        self.now = now
-
-    def __call__(self):
-        return self.now
 
 
 class Host:

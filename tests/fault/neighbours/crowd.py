@@ -22,6 +22,7 @@ from tests.fault.neighbours.streams import STREAMS, Scene, Stream
 from tests.tools.bridge import ROOT
 
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a RST
+BIND_ADDRESS_NO_PORT = 24  # ip(7): the port is chosen at connect(), so that one address has all ports
 LIFE = 0.0003  # seconds between the last byte and a reset
 
 
@@ -31,7 +32,7 @@ class Attack(NamedTuple):
     then: sit (until the bridge closes), again (the stream once more after an answer), reset, close, half (no more is sent, all is read).
     back: whether a connection that has ended is replaced. rate: new connections a second at most. throughput: bytes a second at most,
     of all together. read: whether answers are read. tls: after a handshake (of any certificate). size, every: the
-    Scene's.
+    Scene's. addresses: it comes from so many, 127.0.0.2 and the next; 0: from 127.0.0.1, as SNS's own messages do.
     """
 
     stream: str
@@ -45,6 +46,7 @@ class Attack(NamedTuple):
     size: int = 0
     tls: bool = False
     every: float = 0.2
+    addresses: int = 0
 
     def doubled(self) -> "Attack":
         """At twice the strength."""
@@ -52,10 +54,12 @@ class Attack(NamedTuple):
 
 
 class _Client:
-    def __init__(self, port: int, stream: Stream, tls: "ssl.SSLContext | None") -> None:
+    def __init__(self, port: int, stream: Stream, tls: "ssl.SSLContext | None", address: str) -> None:
         self.stream, self.piece, self.until = stream, memoryview(b""), 0.0
         self.sent_all = False
         self.socket = socket.socket()
+        self.socket.setsockopt(socket.IPPROTO_IP, BIND_ADDRESS_NO_PORT, 1)
+        self.socket.bind((address, 0))
         self.socket.setblocking(False)
         if tls is not None:
             self.socket.settimeout(5)
@@ -115,7 +119,7 @@ class _Attacker:
             if not self._attack.back and self.seen["connections"] >= self._attack.connections:
                 return
             try:
-                client = _Client(self._port, STREAMS[self._attack.stream](self._scene), self._tls)
+                client = _Client(self._port, STREAMS[self._attack.stream](self._scene), self._tls, self._address())
             except OSError as error:  # no descriptor, no port
                 self.seen[type(error).__name__] += 1
                 return
@@ -123,6 +127,10 @@ class _Attacker:
             self._selector.register(client.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
             self.seen["connections"] += 1
             most -= 1
+
+    def _address(self) -> str:
+        """Where the next connection comes from."""
+        return f"127.0.0.{2 + self.seen['connections'] % self._attack.addresses}" if self._attack.addresses else "127.0.0.1"
 
     def _send(self, client: _Client, now: float) -> None:
         try:

@@ -77,6 +77,20 @@ def test_of_handshakes_the_newest_and_the_oldest_go_by_turns(loop):
     assert seen == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
 
 
+@pytest.mark.parametrize("lane", ["newcomers", "handshakes"])
+def test_a_network_with_many_visits_holds_up_only_itself(loop, lane):
+    """Two hundred handshakes of one client address, and then one of another: it is the second that is made."""
+    seen = []
+    for _ in range(200):
+        getattr(loop, lane).append(lambda: seen.append("many"), "127.0.0.2")
+    for number in range(3):
+        getattr(loop, lane).append(lambda number=number: seen.append(number), "127.0.0.1")
+    Turns(loop, seen, 203)
+    loop.run()
+    assert set(seen[1:6:2]) == {0, 1, 2} and seen.count("many") == 200
+    assert not getattr(loop, lane)
+
+
 @pytest.mark.parametrize("where", ["visit", "timer", "soon", "descriptor"])
 def test_an_exception_of_a_callback_is_told_and_ends_nothing(loop, where):
     bugs, seen, pair = [], [], None

@@ -8,6 +8,7 @@ from bridge.sns.certificates import Certificates, certificate_source, check_cert
 from bridge.sns.signature import Certificate
 from bridge.sns.topic import TopicArn
 from tests.fuzz import forge
+from tests.unit.stand_ins import Clock
 
 TOPIC = TopicArn("arn:aws:sns:us-west-2:123456789012:orders")
 NAME = "SimpleNotificationService-" + "0123456789abcdef" * 2 + ".pem"
@@ -233,13 +234,6 @@ class Fetches:
 
     def answer(self, status, body, why=""):
         self.asked.pop(0)[1](status, body, why)
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from bridge.sns import message
 from bridge.sns.certificates import Certificates
 from bridge.sns.message import Notification, check_headers, is_uuid, parse
 from bridge.sns.timestamp import MAX_KNOWN, _known_minutes, is_timestamp, unix_seconds
+from tests.unit.stand_ins import NoNetwork
 
 VECTORS = Path(__file__).parents[2] / "data" / "vectors"
 BODIES = {path.stem.removeprefix("java2-"): path.read_bytes() for path in sorted(VECTORS.glob("java2-*.json"))}
@@ -29,11 +30,6 @@ SUBSCRIPTION, UNSUBSCRIPTION = BODIES["subscription-confirmation-v1"], BODIES["u
 ARN = json.loads(PLAIN)["TopicArn"]
 HOST = "sns.us-west-2.amazonaws.com"
 REMOVED = object()
-
-
-class NoNetwork:
-    def get(self, url, *_):
-        raise AssertionError(f"a connection was about to be made for {url}")
 
 
 def judge(body, headers=None, topics=ARN, now=None, **settings):
