@@ -63,8 +63,8 @@ def started(sns, broker, queue):
         admin = {"BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
         bridge = Wrapped(prefix=group.prefix, **settings_for(sns, broker.url, queue), **admin, **settings)
         bridges.append(bridge)
-        bridge.start()
-        bridge.wait_for("broker_connected")
+        bridge.start(wait=False)
+        bridge.wait_for("broker_connected", seconds=30)
         return bridge, group
 
     yield start
