@@ -139,8 +139,8 @@ class Loop:
         self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
-        # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns: the newest,
-        # so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
+        # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns:
+        # the newest, so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, newest_too=True)
         self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
