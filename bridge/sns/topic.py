@@ -28,6 +28,14 @@ _ARN = re.compile(r"arn:([a-z-]{3,12}):sns:([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9
 _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
 
 
+def partition_of(region: str) -> str:
+    """Return the partition of a region, also of a future one, by the beginning that the partition's regions share; else "aws"."""
+    for name, (_, _, regions) in PARTITIONS.items():
+        if name != "aws" and any(region.startswith(known.rsplit("-", 2)[0] + "-") for known in regions.split()):
+            return name
+    return "aws"
+
+
 class TopicArn:
     """A standard topic's ARN, taken apart.
 

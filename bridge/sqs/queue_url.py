@@ -5,11 +5,12 @@ Source: SQS developer guide, "Queue and message identifiers"; AWS general refere
 
 import re
 
+from bridge.sns.topic import partition_of
+
 _FORM = re.compile(
     r"(https?://(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?)(?:/queue/[a-z0-9-]{1,40})?/([0-9]{12})/([A-Za-z0-9_-]{1,80})"
 )
 _REGION = re.compile(r"[./]([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2})[./]")
-_PARTITIONS = {"cn": "aws-cn", "us-gov": "aws-us-gov", "eusc": "aws-eusc", "us-iso": "aws-iso", "us-isob": "aws-iso-b"}
 MAX_QUEUES = 20
 
 
@@ -34,8 +35,7 @@ class QueueURL:
     @property
     def arn(self) -> str:
         """The queue's ARN."""
-        partition = next((_PARTITIONS[start] for start in _PARTITIONS if self.region.startswith(start + "-")), "aws")
-        return f"arn:{partition}:sqs:{self.region}:{self.account}:{self.name}"
+        return f"arn:{partition_of(self.region)}:sqs:{self.region}:{self.account}:{self.name}"
 
 
 def parse_queue_urls(text: str, region: str = "") -> list[QueueURL]:

@@ -53,9 +53,9 @@ LAYERS = [
     {"log"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
-    | {"admin.reports", "sqs.queue_url"},
-    {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "commands.policy"} | {"amqp.exchanges", "amqp.queue"},
-    {"sns.certificates", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
+    | {"admin.reports"},
+    {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "sqs.queue_url"} | {"amqp.exchanges", "amqp.queue"},
+    {"commands.policy", "sns.certificates", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
     {"bodies.cloudevents", "amqp.frames", "verdicts"},
     {"bodies.formats"},
     {"settings"},

@@ -12,6 +12,7 @@ from tests.tools.launch import ROOT
 
 NAMES = ("README.md", "SECURITY.md", "CONTRIBUTING.md", "tests/README.md", "build/README.md")
 DOCUMENTS = sorted([*(ROOT / name for name in NAMES), *(ROOT / "docs").glob("*.md")])
+OUR_OWN = [ROOT / name for name in (*NAMES, "docs/architecture.md", "docs/supported.md")]
 REASONS = {kind.reason: kind.status for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.BridgeError)}
 
 
@@ -78,6 +79,60 @@ def test_settings_that_are_named_are_settings(document):
     tests_own = {"BRIDGE_UNDER_TEST", "BRIDGE_IMAGE", "BRIDGE_REVISION"}
     named = set(re.findall(r"BRIDGE_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_*…])", document.read_text()))
     assert not named - known - tests_own
+
+
+# Folders whose files the documents may name, and names that only a build or a run makes.
+FOLDERS = ("bridge", "build", "docker", "docs", "tests", ".ci", ".github")
+MADE = re.compile(r"dist/.*|\.cache.*|\.venv.*|sbom\.spdx\.json|size\.(?:json|svg)|partitions\.json")
+FILE = r"[\w.-]+\.(?:py|c|h|md|toml|txt|mk|go|yaml|tf|html|css|js|json|svg|sh|service|pyi|in)"
+PATH = re.compile(rf"(?:[\w.-]+/)*{FILE}|(?:[\w.-]+/)+[\w.-]*")
+NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+
+def words(document) -> list[str]:
+    """The words in backticks outside of code blocks."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^    .*$", "", text, flags=re.MULTILINE))
+
+
+def files() -> set[str]:
+    found = {path.name for path in ROOT.iterdir()}
+    for folder in FOLDERS:
+        found |= {str(path.relative_to(ROOT)) + "/" * path.is_dir() for path in (ROOT / folder).rglob("*")}
+    return found | {f"{folder}/" for folder in FOLDERS}
+
+
+@pytest.mark.parametrize("document", OUR_OWN, ids=lambda path: path.name)
+def test_paths_that_are_named_exist(document):
+    known = files()
+    named = {word for word in words(document) if PATH.fullmatch(word) and not MADE.fullmatch(word)}
+    assert named
+    assert {word for word in named if not any(f"/{path}".endswith(f"/{word}") for path in known)} == set()
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "tests/README.md"])
+def test_names_of_the_code_that_are_named_exist(name):
+    sources = [path for folder in ("bridge", "build", "tests") for path in (ROOT / folder).rglob("*.py")]
+    code = set(re.findall(r"\w+", "".join(path.read_text(encoding="utf-8") for path in sources)))
+    named = {word for word in words(ROOT / name) if NAME.fullmatch(word) and not PATH.fullmatch(word)}
+    assert named
+    assert {word for word in named if not set(word.split(".")) <= code} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_targets_that_are_named_exist(document):
+    makefiles = [ROOT / "Makefile", *ROOT.glob("build/*.mk"), *ROOT.glob("tests/*/*.mk")]
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", "".join(path.read_text(encoding="utf-8") for path in makefiles), re.MULTILINE))
+    assert {"test", "image", "fault", "test-page"} <= targets
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"`make\s([a-z][a-z0-9-]*)", text) + re.findall(r"^ {4}(?:.*&& )?make ([a-z][a-z0-9-]*)", text, re.MULTILINE))
+    assert named - {"docker-dependencies"} <= targets, "docker-dependencies is a target of the bridge of 2017"
+
+
+@pytest.mark.parametrize("document", OUR_OWN, ids=lambda path: path.name)
+def test_modules_that_are_run_exist(document):
+    for module in re.findall(r"-m (tests\.[a-z_.]+)", document.read_text(encoding="utf-8")):
+        assert (ROOT / module.replace(".", "/")).is_dir() or (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
 
 
 def anchor(heading: str) -> str:

@@ -16,7 +16,7 @@ from bridge.simulate.certificates import Authority, leaf
 from bridge.simulate.envelope import Signer, layout
 from bridge.sns.certificates import certificate_source, check_certificate
 from bridge.sns.signature import load_certificate
-from bridge.sns.topic import PARTITIONS, TopicArn
+from bridge.sns.topic import PARTITIONS, TopicArn, partition_of
 from tests.fuzz import forge
 
 DOCUMENT = json.loads((Path(botocore.__file__).parent / "data/partitions.json").read_bytes())["partitions"]
@@ -55,6 +55,11 @@ UNKNOWN = {  # regions of tomorrow, by the pattern of their partition
 }
 ALL = REGIONS | UNKNOWN
 FILE = f"SimpleNotificationService-{7:032x}.pem"
+
+
+@pytest.mark.parametrize("region", ALL)
+def test_a_region_belongs_to_its_partition(region):
+    assert (partition_of(region), PARTITIONS[partition_of(region)][0]) == ALL[region]
 
 
 def topic(region: str) -> TopicArn:

@@ -205,7 +205,12 @@ class TestTheFivePlaces:
         assert asked == ["http://[fd00:ec2::254]/latest/api/token"]
 
     @pytest.mark.parametrize(
-        ("region", "host"), [("eu-central-1", "sts.eu-central-1.amazonaws.com"), ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn")]
+        ("region", "host"),
+        [
+            ("eu-central-1", "sts.eu-central-1.amazonaws.com"),
+            ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+            ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu"),
+        ],
     )
     def test_sts_is_asked_in_the_queues_region_through_the_proxy(self, tmp_path, region, host):
         asked = []
