@@ -1,8 +1,10 @@
 """Debian's rabbitmq-server: present, installed when we are root, or one line that tells what to install."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 BIN = Path(os.environ.get("RABBITMQ_LIB", "/usr/lib/rabbitmq/bin"))  # not /usr/sbin: the wrappers there change user and folder
@@ -15,8 +17,11 @@ def require_rabbitmq() -> None:
         return
     if os.geteuid() or not shutil.which("apt-get"):
         raise SystemExit(MISSING)
-    print("installing rabbitmq-server (once)", flush=True)
-    install("rabbitmq-server", "rabbitmq-server.service", "epmd.socket", "epmd.service")
+    with open(Path(tempfile.gettempdir()) / "installing-rabbitmq-server", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the tests' processes ask for it at once
+        if not (BIN / "rabbitmq-server").exists():
+            print("installing rabbitmq-server (once)", flush=True)
+            install("rabbitmq-server", "rabbitmq-server.service", "epmd.socket", "epmd.service")
     if not (BIN / "rabbitmq-server").exists():
         raise SystemExit(MISSING)
 
