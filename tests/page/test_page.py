@@ -82,7 +82,8 @@ def test_it_tells_when_the_broker_or_the_bridge_is_gone(browser, start_bridge, m
     browser.open(f"http://127.0.0.1:{port}/")
     browser.wait_for("document.querySelector('#state').className === 'good'")
     mortal_broker.kill()
-    browser.wait_for("document.querySelector('#state').innerText.startsWith('Not ready: the bridge is not connected to the broker (BRIDGE_AMQP_URL)')", 30)
+    told = "Not ready: the bridge is not connected to the broker (BRIDGE_AMQP_URL)"
+    browser.wait_for(f"document.querySelector('#state').innerText.startsWith('{told}')", 30)
     assert browser.evaluate("document.title").startswith("(!)")
     bridge.send_signal(signal.SIGTERM)
     bridge.stop()
