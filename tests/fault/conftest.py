@@ -22,6 +22,7 @@ Record = Callable[..., rows.Row]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "quick: the part of the fault tests that `make test` runs")
+    config.addinivalue_line("markers", "shown: a hostile neighbour that has a row in docs/faults.md")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -75,3 +75,16 @@ def table(rows: list[Row]) -> str:
     ]
     out.insert(1, " | ".join("-" * width if place == 0 else "-" * (width - 1) + ":" for place, width in enumerate(widths)))
     return "\n".join(f"| {line} |" for line in out)
+
+
+def aligned(lines: list[str]) -> list[str]:
+    """The lines of a table that were laid out in different runs, in one layout."""
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    widths = [max(len(row[place]) for number, row in enumerate(cells) if number != 1) for place in range(len(cells[0]))]
+    cells[1] = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [
+        "| "
+        + " | ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        + " |"
+        for row in cells
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault import document
+from tests.fault.neighbours import table
 from tests.tools.rabbitmq import RabbitMQ
 
 
@@ -24,9 +25,9 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """written(release, rows) -> the document after such a run."""
     monkeypatch.setattr(document, "DOCUMENT", tmp_path / "faults.md")
 
-    def run(release: str, *rows: str, again: bool = False) -> str:
+    def run(release: str, *rows: str, again: bool = False, neighbours_only: bool = False) -> str:
         (tmp_path / "rows").write_text("".join(rows))
-        document.write(tmp_path / "rows", again, RabbitMQ(release))
+        document.write(tmp_path / "rows", again, RabbitMQ(release), neighbours_only)
         return (tmp_path / "faults.md").read_text()
 
     return run
@@ -58,3 +59,35 @@ def test_the_source_stands_first(written, monkeypatch):
     written("3.10.8", row("one", 5, 0.2))
     text = written("4.3.6", row("one", 0.1, 0.2))
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Source", "## Source on RabbitMQ 3.10", "## Binary"]
+
+
+def neighbour(name: str, promise: str = "kept") -> str:
+    return json.dumps({"neighbour": name, "cells": [name, *[""] * (len(table.COLUMNS) - 2), promise]}) + "\n"
+
+
+def test_a_run_of_the_neighbours_replaces_their_rows_alone(written):
+    written("3.10.8", row("a fault", 0.1, 0.2))
+    written("4.3.6", row("a fault", 0.1, 0.2), neighbour("the former"))
+    text = written("4.3.7", neighbour("new", "p99 is 3.00 s"), neighbours_only=True)
+    faults, _, rest = text.partition("### Hostile neighbours\n")
+    part, _, other_broker = rest.partition("## Source on RabbitMQ 3.10")
+    assert ", RabbitMQ 4.3.6." in faults and "a fault" in faults and "the former" not in text
+    assert ", RabbitMQ 4.3.7." in part and "p99 is 3.00 s" in part
+    assert ", RabbitMQ 3.10.8." in other_broker
+
+
+def test_neighbours_that_are_run_again_take_the_place_of_their_rows(written):
+    written("4.3.6", neighbour("one", "missed"), neighbour("the second"), neighbours_only=True)
+    text = written("4.3.6", neighbour("one"), again=True, neighbours_only=True)
+    assert "missed" not in text and "the second" in text
+    assert "the second" not in written("3.10.8", neighbour("one"), again=True, neighbours_only=True), "rows of two brokers under one label"
+
+
+def test_a_run_of_all_else_again_keeps_the_neighbours(written):
+    written("4.3.6", row("a fault", 0.1, 0.2), neighbour("one"))
+    assert "one" in written("4.3.6", row("a fault", 0.3, 0.2), again=True)
+
+
+def test_neighbours_that_failed_are_listed_below_their_table(written):
+    text = written("4.3.6", neighbour("one"), json.dumps({"failed": "tests/fault/test_neighbours_turn.py::x"}) + "\n", neighbours_only=True)
+    assert text.index("test_neighbours_turn.py::x") > text.index("### Hostile neighbours")

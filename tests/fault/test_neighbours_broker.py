@@ -29,6 +29,7 @@ def routes(folder, *rules):
     return str(path)
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("rate", [1, 5, pytest.param(20, marks=pytest.mark.quick), 200, 400])
 def test_an_exchange_that_is_missing(rate, neighbours, sns, folder):
     bad = bad_topic(sns)
@@ -38,6 +39,7 @@ def test_an_exchange_that_is_missing(rate, neighbours, sns, folder):
     assert {delivery.status for delivery in beside.deliveries} == {503}
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("rate", [5, 200])
 def test_an_exchange_that_may_not_be_written(rate, neighbours, sns, folder, broker, queue):
     bad = bad_topic(sns)
@@ -55,6 +57,7 @@ def test_an_exchange_that_may_not_be_written(rate, neighbours, sns, folder, brok
     broker.ctl("delete_user", "narrow")
 
 
+@pytest.mark.shown
 def test_fifty_missing_exchanges(neighbours, sns, folder):
     """Each topic has an exchange of its own, by a template, and none of them exists."""
     bad = [sns.topic.replace("orders", f"bad-{number}") for number in range(50)]

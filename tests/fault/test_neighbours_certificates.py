@@ -34,6 +34,7 @@ def slow(seconds):
     return behave
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
 @pytest.mark.parametrize("name", WAITING)
 def test_waiting_for_a_certificate(name, times, neighbours, sns):
@@ -41,6 +42,14 @@ def test_waiting_for_a_certificate(name, times, neighbours, sns):
     sns.unknown_answer = slow(seconds)
     attack = attack.doubled() if times == 2 else attack
     neighbours.play(name.format(f"{attack.connections:,}") + (", twice" if times == 2 else ""), attack)
+
+
+@pytest.mark.shown
+@pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
+def test_waiting_for_a_certificate_from_another_address(times, neighbours, sns):
+    sns.unknown_answer = slow(20)
+    attack = UNKNOWN._replace(stream="forged_one_unknown", connections=UNKNOWN.connections * times, addresses=1)
+    neighbours.play(f"one certificate that never comes, on {attack.connections:,}, from another address", attack)
 
 
 @pytest.mark.quick

@@ -15,6 +15,7 @@ from tests.fault.neighbours.crowd import Attack
 from tests.fault.neighbours.siege import MIB
 from tests.fault.test_neighbours_certificates import slow
 from tests.fault.test_neighbours_memory import BODIES
+from tests.fault.test_neighbours_turn import shown
 from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import ROOT, UNDER_TEST
 from tests.tools.cgroup import MemoryGroup
@@ -50,6 +51,10 @@ ATTACKS = {name: attack._replace(seconds=5) for name, (attack, _) in BODIES.item
     "one JSON body of 2 MiB, objects": Attack("objects", 1, 4),
     "one JSON body of 2 MiB, objects and astral text": Attack("objects and astral text", 1, 4),
 }
+SHOWN = {  # those that come nearest to a limit
+    *("40 JSON bodies of 2 MiB at once, lists", "80 bodies under way, 1.9 MB of 2", "80 bodies in chunks that stop, 1.9 MB"),
+    "900 bodies under way, 64 KiB less one byte",
+}
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def started(sns, broker, queue):
 
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman's own memory limit is the image tests' matter")
 @pytest.mark.parametrize("place", LIMITS)
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=shown(name in SHOWN)) for name in ATTACKS])
 def test_limit(name, place, started, neighbours, sns):
     sns.unknown_answer = slow(5)
     limit, settings = LIMITS[place]
@@ -87,6 +92,7 @@ def test_limit(name, place, started, neighbours, sns):
     hold(f"{name}, limit {limit} ({place})", bridge, group, attack, neighbours, rate=20)
 
 
+@pytest.mark.shown
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman's own memory limit is the image tests' matter")
 @pytest.mark.parametrize("place", LIMITS)
 @pytest.mark.parametrize("stream", ["client_hello", "half_hello"])

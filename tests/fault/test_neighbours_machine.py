@@ -29,17 +29,22 @@ def admin():
     return {"BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
 
 
+@pytest.mark.shown
+@pytest.mark.parametrize("addresses", [0, 1], ids=["", "another address"])
 @pytest.mark.parametrize("strangers", [600, 1200])
 @pytest.mark.parametrize("stream", ["nothing", "one_byte", "expect_no_body"])
-def test_few_descriptors(stream, strangers, neighbours, sns, broker, queue):
+def test_few_descriptors(stream, strangers, addresses, neighbours, sns, broker, queue):
     """ulimit -n 256, and more strangers than that: SNS always finds room."""
     with Wrapped(prefix=("prlimit", "--nofile=256:256"), **settings_for(sns, broker.url, queue), **admin()) as bridge:
         name = f"256 descriptors, {strangers:,} clients ({stream.replace('_', ' ')})"
-        neighbours.play(name, Attack(stream, strangers, 6, back=False), bridge=bridge)
+        attack = Attack(stream, strangers, 6, back=False, addresses=addresses)
+        neighbours.play(name + (", from another address" if addresses else ""), attack, bridge=bridge)
 
 
+@pytest.mark.shown
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("processes", ["1", "2", "4"])
-def test_the_reader_of_the_log_stands_still(processes, neighbours, sns, broker, queue):
+def test_the_reader_of_the_log_stands_still(processes, times, neighbours, sns, broker, queue):
     """Several processes share the pipe: what poll() tells all of them is free, the first takes."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -47,9 +52,10 @@ def test_the_reader_of_the_log_stands_still(processes, neighbours, sns, broker, 
     with Wrapped(log=writer, **settings_for(sns, broker.url, queue), **admin(), BRIDGE_PROCESSES=processes) as bridge:
         wait_for("its processes", lambda: len(family(bridge.pid())) == (int(processes) + 1 if processes != "1" else 1))
         time.sleep(1)
-        attack = Attack("long_topic", 8, 10)
-        neighbours.play(f"log: now and then read, {processes} processes", attack, bridge=bridge, beside=now_and_then(reader))
-        neighbours.play(f"log: its reader stands still, {processes} processes", attack, bridge=bridge)
+        attack = Attack("long_topic", 8 * times, 6)
+        about = f"{processes} processes, long lines by {attack.connections} clients"
+        neighbours.play(f"log: now and then read, {about}", attack, bridge=bridge, beside=now_and_then(reader))
+        neighbours.play(f"log: its reader stands still, {about}", attack, bridge=bridge)
         with now_and_then(reader):
             bridge.stop()
     os.close(reader)
@@ -74,19 +80,24 @@ def now_and_then(reader):
     thread.join()
 
 
-def test_a_worker_that_is_stopped(neighbours, sns, broker, queue):
-    """SIGSTOP: it takes its share of the connections and answers none. It is replaced, and then all are answered."""
-    bridge = neighbours.bridge(BRIDGE_PROCESSES="2")
-    wait_for("two workers", lambda: len(family(bridge.pid())) == 3)
+@pytest.mark.shown
+@pytest.mark.parametrize("hung", [1, 2])
+def test_workers_that_are_stopped(hung, neighbours):
+    """SIGSTOP: a worker takes its share of the connections and answers none. It is replaced, and then all are answered."""
+    processes = 2 * hung
+    bridge = neighbours.bridge(BRIDGE_PROCESSES=str(processes))
+    wait_for("its workers", lambda: len(family(bridge.pid())) == processes + 1)
     time.sleep(1)
-    hung = family(bridge.pid())[1]
-    os.kill(hung, signal.SIGSTOP)
+    stopped = family(bridge.pid())[1 : hung + 1]
+    for worker in stopped:
+        os.kill(worker, signal.SIGSTOP)
     begun = time.monotonic()
-    wait_for("its end", lambda: hung not in family(bridge.pid()), 45, 0.2)
+    wait_for("their end", lambda: not set(stopped) & set(family(bridge.pid())), 45, 0.2)
     after = time.monotonic() - begun
-    wait_for("two workers", lambda: len(family(bridge.pid())) == 3)
+    wait_for("its workers", lambda: len(family(bridge.pid())) == processes + 1)
     time.sleep(2)
-    neighbours.play(f"a worker under SIGSTOP, replaced after {after:.0f} s", None, bridge=bridge, seconds=4)
+    neighbours.say(f"replaced after {after:.0f} s")
+    neighbours.play(f"{hung} of {processes} workers under SIGSTOP, once replaced", None, bridge=bridge, seconds=4)
     assert after < 40
 
 
@@ -134,12 +145,15 @@ def no_descriptors(live, fresh, bridge):
     limit_descriptors(bridge, 4096)
 
 
+@pytest.mark.shown
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("how", [unreadable, half_written, no_descriptors])
-def test_a_certificate_that_can_not_be_read_once(how, neighbours, sns, broker, queue, folder):
+def test_a_certificate_that_can_not_be_read_once(how, times, neighbours, sns, broker, queue, folder):
+    """It is read again until that works, whatever was wrong with it. While it can't be, the one before is used."""
     authority = Authority(folder / "tls", "listener")
-    one, two = (authority.issue(folder / name, "localhost", "127.0.0.1") for name in ("one", "two"))
+    pairs = [authority.issue(folder / f"pair-{number}", "localhost", "127.0.0.1") for number in range(times + 1)]
     live = folder / "c.pem", folder / "k.pem"
-    for path, content in zip(live, one, strict=True):
+    for path, content in zip(live, pairs[0], strict=True):
         path.write_bytes(content.read_bytes())
         path.chmod(0o644)
     folder.chmod(0o777)
@@ -148,29 +162,45 @@ def test_a_certificate_that_can_not_be_read_once(how, neighbours, sns, broker, q
     bridge = Wrapped(prefix=prefix, **settings)
     bridge.start(wait=False)
     bridge.wait_for("broker_connected")
-    try:
-        with Genuine(sns, bridge.endpoint(ca_file=authority.ca_file), rate=20) as genuine:
+
+    def rotate():
+        for fresh in pairs[1:]:
             time.sleep(1)
-            how(live, two, bridge)
+            how(live, fresh, bridge)
             wait_for("the new certificate", lambda: serial(bridge.port) == written(live[0]), 10, 0.2)
-        refused = genuine.refused() if how is not no_descriptors else []  # new connections can't be had then
-        assert not refused, refused[:3]
-        assert not genuine.verdict(broker.take(queue)).faults
+
+    endpoint = bridge.endpoint(ca_file=authority.ca_file)
+    try:
+        if how is no_descriptors:  # new connections can't be had then
+            with Genuine(sns, endpoint, rate=20) as genuine:
+                rotate()
+            assert not genuine.verdict(broker.take(queue)).faults
+        else:
+            name = f"a TLS file {how.__name__.replace('_', ' ')} for 0.8 s" + (", twice" if times == 2 else "")
+            neighbours.play(name, None, bridge=bridge, endpoint=endpoint, beside=meanwhile(rotate), seconds=0)
         bridge.stop()
     finally:
         bridge.kill()
 
 
+@contextlib.contextmanager
+def meanwhile(step):
+    """Do it while genuine messages come."""
+    step()
+    yield
+
+
 # ---- /healthy
 
 
-def test_healthy_while_full_and_while_stopping(neighbours, sns, broker, queue, mortal_broker):
+@pytest.mark.parametrize("most", [10, 20])
+def test_healthy_while_full_and_while_stopping(most, neighbours, sns, mortal_broker):
     """It answers 200 as long as the process answers, also at BRIDGE_MAX_IN_FLIGHT and while draining."""
     mortal_broker.declare("healthy")
-    bridge = neighbours.bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="healthy", BRIDGE_MAX_IN_FLIGHT="10")
+    bridge = neighbours.bridge(BRIDGE_AMQP_URL=mortal_broker.url, BRIDGE_ROUTING_KEY="healthy", BRIDGE_MAX_IN_FLIGHT=str(most))
     mortal_broker.freeze()
     with contextlib.ExitStack() as stack:
-        for _ in range(10):
+        for _ in range(most):
             connection = stack.enter_context(bridge.connect())
             connection.send(request(sns.notification(), "a"))
         wait_for("full", lambda: bridge.deliver(sns.notification()).body == b"overloaded\n")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.fault.neighbours.crowd import Attack
 from tests.fault.test_neighbours_certificates import STRENGTHS, slow
+from tests.fault.test_neighbours_turn import shown
 
 MIB = 1 << 20
 WIDE = ("lists", "objects", "pairs", "singles", "nested", "numbers", "strings", "objects and astral text")
@@ -28,11 +29,15 @@ BODIES = {f"one JSON body of 2 MiB, {kind}": (Attack(kind, 1, 4), True) for kind
     "Expect: 100-continue for 2 MiB, on 900": (Attack("expect_no_body", 900, 6), True),
     "answers of pipelined requests, unread, on 900": (Attack("tiny", 900, 6, read=False, throughput=20e6), True),
 }
+SHOWN = {
+    *("one JSON body of 2 MiB, objects", "80 forged messages of 2 MiB, each reset", "900 bodies just under 64 KiB that wait"),
+    *("80 bodies in chunks that stop, 1.9 MB", "33 heads that announce 2 MiB", "900 heads that announce 2 MiB"),
+}
 QUICK = ("80 forged messages of 2 MiB, each reset", "33 heads that announce 2 MiB")
 
 
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=shown(name in SHOWN)) for name in BODIES])
 def test_bodies(name, times, neighbours, sns):
     """Genuine messages, of 80 KB too, get through; requests without a genuine message are refused first."""
     attack, go = BODIES[name]
@@ -47,6 +52,15 @@ def test_bodies_in_short(name, neighbours, sns):
     neighbours.play(name + ", for 4 s", BODIES[name][0]._replace(seconds=4))
 
 
+@pytest.mark.shown
+@pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
+def test_heads_that_announce_much_from_another_address(times, neighbours):
+    """They reconnect faster than 1,000 connections can be looked at: none of SNS's new connections is closed for one of theirs."""
+    attack = Attack("announced", 900 * times, 6, addresses=1)
+    neighbours.play(f"{attack.connections:,} heads that announce 2 MiB, from another address", attack)
+
+
+@pytest.mark.shown
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=STRENGTHS)
 def test_new_topics(times, neighbours, sns):
     """Under a list with `*` anybody can name new topics, so nothing of one is kept before a signature of it was right."""

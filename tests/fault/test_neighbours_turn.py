@@ -39,13 +39,24 @@ FLOODS = {
     "Expect: 100-continue and no body, on 1,000": Attack("expect_no_body", 1000, 5),
     "connections that come and go, 2,000 a second": Attack("nothing", 200, 5, then="close", rate=2000),
 }
+SHOWN = {  # in the table of docs/faults.md
+    "pipelined tiny requests, 256 KiB each on 64",
+    "pipelined tiny requests, 5 Mbit/s on 1",
+    "JSON of lists, 2 MiB, on 16",
+    "chunks of one byte on 64",
+}
+
+
+def shown(if_so: bool) -> tuple[pytest.MarkDecorator, ...]:
+    """The mark of a test whose row docs/faults.md has."""
+    return (pytest.mark.shown,) if if_so else ()
 
 
 def floods() -> list[Any]:
     made = []
     for name, attack in FLOODS.items():
         for word, times in STRENGTHS.items():
-            made.append(pytest.param(name + word, attack.doubled() if times == 2 else attack, id=name + word))
+            made.append(pytest.param(name + word, attack.doubled() if times == 2 else attack, id=name + word, marks=shown(name in SHOWN)))
     return made
 
 
@@ -82,9 +93,17 @@ HANDSHAKES = {
 PLACES = {"": 0, ", from another address": 1, ", from 16 other addresses": 16}
 
 
+SHOWN_PLACES = {
+    "ClientHello, then reset, {} at a time": list(PLACES),
+    "ClientHello, then nothing, {}": list(PLACES)[:2],
+}
+
+
 @pytest.mark.parametrize("times", STRENGTHS.values(), ids=["as seen", "twice"])
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", HANDSHAKES)
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [pytest.param(name, place, marks=shown(place in SHOWN_PLACES.get(name, []))) for name in HANDSHAKES for place in PLACES],
+)
 def test_handshakes(name, place, times, neighbours, folder):
     """An RSA key: each handshake that is begun costs a signature."""
     authority = Authority(folder / "tls", "listener")

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bridge.simulate.envelope import Post
 from bridge.simulate.post import Connection, Endpoint
@@ -35,9 +35,9 @@ class Genuine:
     genuine.deliveries; genuine.verdict(stored)
     """
 
-    def __init__(self, sns: SNS, endpoint: Endpoint, *, rate: float = 30, large: int = 10, topic: str = "") -> None:
-        """rate: messages a second. large: one in so many is of 80 KB; 0: none."""
-        self._sns, self._endpoint, self._rate, self._large, self._topic = sns, endpoint, rate, large, topic
+    def __init__(self, sns: SNS, endpoint: Endpoint, *, rate: float = 30, large: int = 10, **fields: Any) -> None:
+        """rate: messages a second. large: one in so many is of 80 KB; 0: none. fields: of each, such as topic."""
+        self._sns, self._endpoint, self._rate, self._large, self._fields = sns, endpoint, rate, large, fields
         self._work: queue.SimpleQueue[tuple[float, Post, bool] | None] = queue.SimpleQueue()
         self._kept: queue.LifoQueue[Connection] = queue.LifoQueue()
         self._enough = threading.Event()
@@ -52,7 +52,7 @@ class Genuine:
         while not self._enough.is_set():
             number += 1
             large = self._large and number % self._large == 0
-            post = self._sns.notification(f"{number} " + "z" * (LARGE if large else 100), version="12"[number % 2], topic=self._topic)
+            post = self._sns.notification(f"{number} " + "z" * (LARGE if large else 100), version="12"[number % 2], **self._fields)
             due = begun + number / self._rate
             time.sleep(max(0.0, due - time.monotonic()))
             self.sent[post.message_id] = post.body

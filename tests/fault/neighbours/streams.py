@@ -127,6 +127,25 @@ def wrong_credentials(scene: Scene) -> Stream:
     return repeated(posted(scene.genuine.encode(), "Authorization: Basic c25zOndyb25nLXBhc3N3b3Jk"))
 
 
+def empty_password(scene: Scene) -> Stream:
+    """A genuine message, from somebody who knows the user's name alone."""
+    return repeated(posted(scene.genuine.encode(), "Authorization: Basic c25zOg=="))
+
+
+def expect_of_http_1_0(scene: Scene) -> Stream:
+    """RFC 9110 section 10.1.1: a client of HTTP/1.0 gets no 100, though it asks for one."""
+    body = unsigned(scene, scene.certificate_url)
+    yield b"POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def empty_line_between(scene: Scene) -> Stream:
+    return repeated(b"\r\n" + posted(unsigned(scene, scene.certificate_url)))
+
+
+def two_connection_lines(scene: Scene) -> Stream:
+    return repeated(posted(unsigned(scene, scene.certificate_url), "Connection: keep-alive", "Connection: x"))
+
+
 def forged_known(scene: Scene) -> Stream:
     """Messages that name the certificate in use: each costs a verification."""
     signature = json.loads(scene.genuine)["Signature"]
@@ -307,6 +326,7 @@ STREAMS: dict[str, Callable[[Scene], Stream]] = {
     for function in (
         *(tiny_once, tiny, gets, tiny_posts, huge_heads, empty_lines, one_byte_chunks, garbage, wrong_credentials),
         *(metrics, status, new_headers, http_1_0, expect_again, replayed),
+        *(empty_password, expect_of_http_1_0, empty_line_between, two_connection_lines),
         *(forged_known, wrong_url, long_topic, forged_unknown, forged_one_unknown, forged_unknown_then_more),
         *(deep_json, escaped_json, many_members, many_attributes, new_topics, announced, part_of_body, part_of_small_body, part_of_head),
         *(dripped_body, chunks_that_stop, expect_no_body, one_byte, nothing, dripped_head, whole_forged, cut_anywhere),

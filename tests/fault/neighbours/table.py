@@ -8,12 +8,15 @@ from tests.fault import rows
 from tests.fault.neighbours.siege import Seen
 
 HEADING = "### Hostile neighbours"
-COLUMNS = ("neighbour", "sent", "answered 200", "p50", "p99", "worst", "memory idle", "highest", "/livez's worst", "the Go bridge")
+COLUMNS = (
+    *("neighbour", "sent", "answered 200", "p50", "p99", "worst", "memory idle", "highest", "/livez's worst", "the Go bridge"),
+    "promise",  # "kept", or what was not
+)
 Row = dict[str, Any]
 
 
-def row(neighbour: str, seen: Seen, go: Seen | None = None) -> Row:
-    """The row of one attack. go: the same on the Go bridge of the benchmark."""
+def row(neighbour: str, seen: Seen, go: Seen | None, faults: list[str]) -> Row:
+    """The row of one attack. go: the same on the Go bridge of the benchmark. faults: which promises were not kept."""
     cells = [
         neighbour,
         f"{seen.sent:,}",
@@ -25,6 +28,7 @@ def row(neighbour: str, seen: Seen, go: Seen | None = None) -> Row:
         f"{seen.highest:.0f} MiB",
         f"{seen.livez:.2f} s" if seen.livez else "",
         f"{go.answered:,} of {go.sent:,}, p99 {go.p99:.2f} s, worst {go.worst:.2f} s, {go.highest:.0f} MiB" if go else "",
+        "; ".join(faults).replace("|", "/") or "kept",
     ]
     return {"neighbour": neighbour, "cells": cells}
 
@@ -40,9 +44,19 @@ def kept(path: Path) -> list[Row]:
     return [line for line in lines if "neighbour" in line]
 
 
-def section(path: Path, before: str) -> list[str]:
-    """The rows of a file in Markdown; before: the text of the table so far, of which rows that were not made again stay."""
-    lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in before.splitlines() if line.startswith("| ")]
-    cells = {line[0]: line for line in lines[2:]}
+def part(path: Path, before: str, about: str, failed: list[str]) -> str:
+    """The part of a section that has the neighbours: the rows of the file, and those of the part before that were not made again.
+
+    about: date and broker; rows that another broker's run made do not stay. failed: names of tests.
+    """
+    cells = {}
+    if about.rpartition(",")[2] in before:
+        lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in before.splitlines() if line.startswith("| ")]
+        cells = {line[0]: line for line in lines[2:] if len(line) == len(COLUMNS)}
     cells |= {one["neighbour"]: one["cells"] for one in kept(path)}
-    return [f"| {' | '.join(line)} |" for line in (COLUMNS, ["-"] * len(COLUMNS), *cells.values())] if cells else []
+    if not cells and not failed:
+        return ""
+    text = [HEADING, "", about, "", *rows.aligned([f"| {' | '.join(line)} |" for line in (COLUMNS, ["-"] * len(COLUMNS), *cells.values())])]
+    if failed:
+        text += ["", "These tests failed in the last run:", "", *(f"- `{name}`" for name in failed)]
+    return "\n".join([*text, ""])
