@@ -10,6 +10,7 @@ from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
 MAX_DIGITS = 15  # of a Content-Length; no body has a longer one
+PIECE = 65536  # bytes
 CHUNKS_AT_ONCE = 1000  # a read may bring 40,000 chunks of one byte; other clients should not wait for them
 MAX_CHUNK_LINE = 16  # bytes of a chunk's size line, CRLF included
 MAX_EMPTY_LINES = 4  # in front of a request
@@ -168,10 +169,13 @@ def _keeps_alive(headers: dict[str, str], version_1_1: bool) -> bool:
 class ChunkedBody:
     """A body in chunks (RFC 9112 section 7.1), without chunk extensions and trailers, because neither SNS nor a proxy needs them."""
 
-    __slots__ = ("_body", "_in_chunk", "_left", "_limit", "size", "unfinished")
+    __slots__ = ("_body", "_in_chunk", "_left", "_limit", "_pieces", "size", "unfinished")
 
     def __init__(self, limit: int) -> None:
-        self._body = bytearray()  # not a list of chunks, because chunks of one byte would take fifty times the memory
+        # Not a list of chunks, because chunks of one byte would take fifty times the memory; nor one bytearray, because one that grows to
+        # megabytes is moved again and again, and leaves holes.
+        self._pieces: list[bytes] = []  # each PIECE bytes or more
+        self._body = bytearray()  # what came after them
         self.size = 0  # bytes of the body announced so far
         self._left = 0  # bytes of the chunk under way
         self._in_chunk = False
@@ -181,7 +185,7 @@ class ChunkedBody:
     @property
     def held(self) -> int:
         """How many bytes of memory the body takes so far."""
-        return self._body.__alloc__() if self._body else 0
+        return sum(map(len, self._pieces)) + self._body.__alloc__() if self.size else 0
 
     def feed(self, buffer: bytearray) -> bytes | None:
         """Take what is whole off the front of buffer, CHUNKS_AT_ONCE at most; return the body once it is all there, else None.
@@ -196,13 +200,16 @@ class ChunkedBody:
                 if buffer[self._left : self._left + 2] != b"\r\n":
                     raise MalformedRequest("a chunk does not end where its size says")
                 self._body += buffer[: self._left]
+                if len(self._body) >= PIECE:
+                    self._pieces.append(bytes(self._body))
+                    self._body.clear()
                 del buffer[: self._left + 2]
                 self._in_chunk = False
             size = self._next_size(buffer)
             if size is None:
                 return None
             if size == 0:
-                return bytes(self._body)
+                return b"".join([*self._pieces, self._body])
             self.size += size
             if self.size > self._limit:
                 raise BodyTooLarge(f"the body is longer than {self._limit} bytes (BRIDGE_MAX_BODY)")
