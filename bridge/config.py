@@ -11,7 +11,7 @@ from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS, without_control, without_quotes
 from bridge.sns.topic import TopicPattern, parse_patterns
-from bridge.sqs.queue_url import QueueURL, parse_queue_urls
+from bridge.sqs.queue_url import QueueURL, default_region, parse_queue_urls
 
 _BY_VARIABLE = {setting.variable: setting for setting in SETTINGS}
 _BY_FLAG = {setting.flag: setting for setting in SETTINGS}
@@ -114,8 +114,7 @@ def load(texts: dict[str, str], need_topics: bool = True) -> Config:
             raise SettingError(setting.variable, str(error)) from None
     if need_topics or values["TOPICS"]:
         _convert(values, "TOPICS", parse_patterns, "name the topics to accept, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
-    _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, region))
+    _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, default_region(os.environ)))
     _check_files(values)
     _routes(values)
     _broker(values)

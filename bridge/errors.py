@@ -218,6 +218,11 @@ class Draining(Retryable):
     close = True
 
 
+def stays_in_queue(status: int, reason: str) -> bool:
+    """Tell whether a message of a queue with this outcome stays there, because its bytes, Timestamp and certificate do not change."""
+    return status < 500 or reason == CertificateNotValid.reason
+
+
 # ---- what stops the bridge from starting
 
 

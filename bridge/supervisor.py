@@ -50,7 +50,7 @@ def supervise(
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     systemd = systemd or Systemd({})
-    ours, theirs = os.pipe()
+    read_end, write_end = os.pipe()
     children = [Child() for _ in range(number)]
     status, kill_at = 0, 0.0
     looked = watched = monotonic()
@@ -60,12 +60,12 @@ def supervise(
         if now - looked > LOOKED_AWAY:  # the parent was stopped, the children perhaps too: they get time to turn
             watched = now
         looked = now
-        for place, child in enumerate(children):
+        for process, child in enumerate(children):
             if not child.pid and not kill_at and now >= child.wait_until:
-                child.pid, child.started, child.killed = _fork(start, place, ours, theirs), now, False
-            if child.pid and not kill_at and not child.killed and now - max(turned(place), child.started, watched) > HUNG:
+                child.pid, child.started, child.killed = _fork(start, process, read_end, write_end), now, False
+            if child.pid and not kill_at and not child.killed and now - max(turned(process), child.started, watched) > HUNG:
                 child.killed = True
-                log.error("process_hung", process=place, explanation=f"its loop has not turned for {HUNG:g} s; it is killed")
+                log.error("process_hung", process=process, explanation=f"its loop has not turned for {HUNG:g} s; it is killed")
                 os.kill(child.pid, signal.SIGKILL)
         if kill_at and not any(child.pid for child in children):
             return status
@@ -99,16 +99,16 @@ def _signal_all(children: list[Child], number: int) -> None:
             os.kill(child.pid, number)
 
 
-def _fork(start: Callable[[int, int], int], place: int, ours: int, theirs: int) -> int:
+def _fork(start: Callable[[int, int], int], process: int, read_end: int, write_end: int) -> int:
     """Start a child; return its pid. The child never returns."""
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        os.close(theirs)
+        os.close(write_end)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        status = start(place, ours)
+        status = start(process, read_end)
     except SettingError as error:
         print(f"bridge: {error}", file=sys.stderr, flush=True)
         status = 2
@@ -128,7 +128,7 @@ def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], lo
             return unusable
         if not pid:
             return unusable
-        for place, child in enumerate(children):
+        for process, child in enumerate(children):
             if child.pid == pid:
                 status = os.waitstatus_to_exitcode(wait_status)
                 unusable = unusable or (status == 2 and not child.deaths)
@@ -137,6 +137,6 @@ def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], lo
                 child.deaths += 1
                 child.pause = FIRST_PAUSE if now - child.started > WELL else min(child.pause * 2, LONGEST_PAUSE)
                 child.wait_until = now + child.pause
-                died(place)
+                died(process)
                 if not stopping:
-                    log.error("process_died", process=place, status=status, explanation=f"it is started again in {child.pause:g} s")
+                    log.error("process_died", process=process, status=status, explanation=f"it is started again in {child.pause:g} s")

@@ -12,8 +12,8 @@ class Systemd:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Reads NOTIFY_SOCKET and WATCHDOG_USEC; the latter is ignored when WATCHDOG_PID names another process."""
         self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
-        mine = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
-        microseconds = environment.get("WATCHDOG_USEC", "") if mine else ""
+        is_for_us = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        microseconds = environment.get("WATCHDOG_USEC", "") if is_for_us else ""
         self._interval = int(microseconds) / 3e6 if microseconds.isdigit() else 0.0  # in seconds; a third, so that one may be late
         self._said = 0.0
 

@@ -4,6 +4,7 @@ import os
 import sys
 
 from bridge.counters import BOUNDS, OK, SQS_ERRORS, Counters
+from bridge.errors import ConfirmationFailed, stays_in_queue
 from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
@@ -32,7 +33,13 @@ _NUMBERS = (  # name without bridge_, type, meaning, name in the counters, the c
     ("certificate_fetches_total", "counter", "Fetches of a signing certificate, whatever their result.", "certificate_fetches_total", 1),
     ("certificate_fetch_failures_total", "counter", "Certificate fetches that failed.", "certificate_fetch_failures_total", 1),
     ("subscription_confirmations_total", "counter", "Subscriptions that were confirmed.", "confirmed", 1),
-    ("subscription_confirmation_failures_total", "counter", "Confirmations that SNS did not answer with 200.", "confirmation-failed", 1),
+    (
+        "subscription_confirmation_failures_total",
+        "counter",
+        "Confirmations that SNS did not answer with 200.",
+        ConfirmationFailed.reason,
+        1,
+    ),
     ("log_lines_dropped_total", "counter", "Log lines that could not be written.", "log_lines_dropped_total", 1),
 )
 _SQS = (  # name without bridge_sqs_, meaning
@@ -73,7 +80,7 @@ def _sqs(counters: Counters) -> list[str]:
         lines += [*_family("bridge_sqs_" + name, "counter", meaning), f"bridge_sqs_{name} {counters.total('sqs_' + name)}"]
     lines += _family("bridge_sqs_refused_total", "counter", "Messages of queues that were refused for good; they stay in the queue.")
     for reason, status in counters.statuses.items():
-        if status < 500 or reason == "certificate-not-valid":
+        if stays_in_queue(status, reason):
             lines.append(f'bridge_sqs_refused_total{{reason="{reason}"}} {counters.total("sqs:" + reason)}')
     lines += _family("bridge_sqs_errors_total", "counter", "Calls to SQS that failed.")
     lines += [f'bridge_sqs_errors_total{{kind="{kind}"}} {counters.total("sqs_errors:" + kind)}' for kind in SQS_ERRORS]

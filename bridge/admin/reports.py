@@ -34,7 +34,7 @@ class Reports:
         self.refusals: list[list[Any]] = []
         self.rates: deque[list[int]] = deque(maxlen=STEPS)  # step, and in it: published, refused, put off, confirms, their microseconds
         self.trouble = ""  # why nothing can be published
-        self._told_trouble = ""
+        self._written_trouble = ""
         self._before: list[int] = []
         self._at = 0  # the step under way
 
@@ -69,8 +69,8 @@ class Reports:
         if counters.refusals:
             new = [[one[:MAX_TEXT] if isinstance(one, str) else one for one in refusal] for refusal in counters.refusals]
             self.refusals = (self.refusals + new)[-MAX_REFUSALS:]
-        if changed or counters.topics or counters.refusals or self.trouble != self._told_trouble:
-            self._told_trouble = self.trouble
+        if changed or counters.topics or counters.refusals or self.trouble != self._written_trouble:
+            self._written_trouble = self.trouble
             counters.topics.clear()
             counters.refusals.clear()
             self._write(broker)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bridge.admin.reports import STEP, STEPS, Reports
 from bridge.counters import BOUNDS, OK, SQS_ERRORS, Counters
+from bridge.errors import BrokerBlocked, BrokerUnavailable, Draining
 from bridge.sns.signature import RSA_ENGINE
 from bridge.version import REVISION, VERSION
 
@@ -19,10 +20,10 @@ def state(counters: Counters, process: int) -> str:
     if monotonic() - counters.of(process, "turned") / 1000 > STUCK:
         return "stuck"
     if counters.of(process, "draining"):
-        return "draining"
+        return Draining.reason
     if counters.of(process, "blocked"):
-        return "broker-blocked"
-    return "ready" if counters.of(process, "ready") else "broker-unavailable"
+        return BrokerBlocked.reason
+    return "ready" if counters.of(process, "ready") else BrokerUnavailable.reason
 
 
 def states(counters: Counters) -> list[str]:

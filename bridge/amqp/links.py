@@ -4,6 +4,7 @@ Source: RabbitMQ guides "Connections", "Blocked Connection Notifications" and "O
 """
 
 import os
+from collections.abc import Callable
 from time import monotonic, time
 
 from bridge.amqp.broker import BrokerSettings, describe, expiry, secret_of
@@ -141,10 +142,10 @@ class KeptLink(LinkOwner):
         if self._link is None and not self._closing:
             self.connect()
 
-    def _later(self, step: object) -> None:
+    def _later(self, step: Callable[[], None]) -> None:
         """Take a step after a pause that doubles, with jitter so that many bridges do not come back at once."""
         jitter = 0.5 + os.urandom(1)[0] / 510
-        self._loop.call_later(self._pause * jitter, step)  # type: ignore[arg-type]
+        self._loop.call_later(self._pause * jitter, step)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _replace(self) -> None:

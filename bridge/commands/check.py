@@ -35,7 +35,7 @@ def check(config: Config) -> int:
     _read_files(config)
     print("settings: ok")
     destinations, unseen = _destinations(config)
-    results = [_Look(config, BrokerURL(url), destinations).run() for url in config.broker.urls]
+    results = [_BrokerCheck(config, BrokerURL(url), destinations).run() for url in config.broker.urls]
     for route in unseen:
         print(f"{route}: depends on the message, not looked at")
     if config.sqs_queues:
@@ -81,7 +81,7 @@ def _filled(template: Template, topic: TopicArn | None) -> str | None:
         return None
 
 
-class _Look(LinkOwner):
+class _BrokerCheck(LinkOwner):
     """The check of one broker, on a loop of its own."""
 
     def __init__(self, config: Config, url: BrokerURL, destinations: list[Destination]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 
 from bridge.errors import SettingError
-from bridge.sqs.queue_url import QueueURL, parse_queue_urls
+from bridge.sqs.queue_url import QueueURL, default_region, parse_queue_urls
 
 # All delays of a policy together may last 3,600 s at most. These sum to 3,570 s.
 DELIVERY_POLICY = {
@@ -39,9 +39,8 @@ def policy(topics: str, queues: str) -> int:
 
     topics is BRIDGE_TOPICS, queues is BRIDGE_SQS_QUEUES; for an empty one, placeholders are printed.
     """
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "REGION"
     try:
-        urls = parse_queue_urls(queues, region)
+        urls = parse_queue_urls(queues, default_region(os.environ) or "REGION")
     except ValueError as error:
         raise SettingError("BRIDGE_SQS_QUEUES", str(error)) from None
     retry = DELIVERY_POLICY["healthyRetryPolicy"]

@@ -78,11 +78,11 @@ class Process:
             self._follow.append(self._tls.follow)
         if admin is not None:
             port = self._listener.socket.getsockname()[1] if self._listener is not None else 0
-            pages = admin_listener.AdminPages(counters, reports, port, self._tell)
+            pages = admin_listener.AdminPages(counters, reports, port, self._report)
             admin_listener.listen(admin, loop, pages.get, deadline, counters.statuses, log)
             log.info("admin_listening", address=describe(admin))
         self._stop_by = 0.0
-        self._told = monotonic()
+        self._reported_at = monotonic()
         self._parent: int | None = None
 
     def run(self, parent: int | None = None, systemd: Systemd | None = None) -> int:
@@ -114,15 +114,15 @@ class Process:
         self._log.info("stopped")
         return 0
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Write state and numbers where every process can read them."""
         counters, publisher, now = self._counters, self._publisher, monotonic()
         counters.put("ready", int(publisher.ready and not self._stop_by))
         counters.put("blocked", int(publisher.blocked))
         counters.put("draining", int(self._stop_by > 0))
         if publisher.blocked:
-            counters.add("blocked_milliseconds", int((now - self._told) * 1000))
-        self._told = now
+            counters.add("blocked_milliseconds", int((now - self._reported_at) * 1000))
+        self._reported_at = now
         counters.put("turned", int(now * 1000))
         if self._listener is not None:
             counters.put("connections", self._listener.connections)
@@ -144,7 +144,7 @@ class Process:
         self._requests.expire(monotonic())
         if self._receivers is not None:
             self._receivers.tick()
-        self._tell()
+        self._report()
         self._systemd.alive()
         self._log.flush()
         for follow in self._follow:
@@ -163,7 +163,7 @@ class Process:
                 self._loop.stop()  # an operator has asked twice
             return
         self._stop_by = monotonic() + self._config.deadline
-        self._tell()
+        self._report()
         self._log.info("draining", in_flight=len(self._requests), signal=number)
         self._systemd.stopping()
         self._requests.draining = True

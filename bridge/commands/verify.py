@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Callable
 from time import time
 
 from bridge.authenticity import MessageVerifier
@@ -46,11 +47,11 @@ def verify(arguments: list[str]) -> int:
 def _at(arguments: list[str]) -> tuple[str, list[str]]:
     if "--at" not in arguments:
         return "", arguments
-    place = arguments.index("--at")
-    at = arguments[place + 1] if place + 1 < len(arguments) else ""
+    index = arguments.index("--at")
+    at = arguments[index + 1] if index + 1 < len(arguments) else ""
     if at != "message" and not is_timestamp(at):
         raise SettingError("--at", "is a time such as 2026-03-06T19:55:38.903Z, or message for each message's own")
-    return at, arguments[:place] + arguments[place + 2 :]
+    return at, arguments[:index] + arguments[index + 2 :]
 
 
 def _one(config: Config, path: str, at: str) -> Message:
@@ -75,11 +76,11 @@ def _one(config: Config, path: str, at: str) -> Message:
     return received
 
 
-def _parts(config: Config, now: float):  # type: ignore[no-untyped-def]
+def _parts(config: Config, now: float) -> tuple[MessageVerifier, Certificates, Callable[[], object]]:
     """Return the verifier, its certificates, and a function that makes one turn of a small loop, which replaces the bridge's."""
     from queue import SimpleQueue
 
-    calls: SimpleQueue[object] = SimpleQueue()
+    calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
     egress = Egress(calls.put, lambda _delay, _call: None, config.ca_file)
     certificates = Certificates(config.certificates, egress, lambda: now)
-    return MessageVerifier(config, certificates, lambda: now), certificates, lambda: calls.get()()  # type: ignore[operator]
+    return MessageVerifier(config, certificates, lambda: now), certificates, lambda: calls.get()()

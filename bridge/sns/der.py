@@ -20,19 +20,19 @@ class BadCertificate(ValueError):
 class Reader:
     """Takes one element after the other from DER bytes. Each method raises BadCertificate for bytes that are not exactly DER."""
 
-    __slots__ = ("at", "data")
+    __slots__ = ("at", "encoded")
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
         self.at = 0
 
     def more(self) -> bool:
         """Tell whether an element is left."""
-        return self.at < len(self.data)
+        return self.at < len(self.encoded)
 
     def peek(self) -> int:
         """Return the next element's tag, 0 at the end."""
-        return self.data[self.at] if self.more() else 0
+        return self.encoded[self.at] if self.more() else 0
 
     def take(self, tag: int) -> bytes:
         """Return the content of the next element, which must have this tag."""
@@ -42,22 +42,22 @@ class Reader:
 
     def take_any(self) -> bytes:
         """Return the content of the next element, whatever its tag. X.690 section 10.1: definite, shortest length."""
-        data, start = self.data, self.at + 2
-        if len(data) < start or data[self.at] & 0x1F == 0x1F or data[self.at] == 0:
+        encoded, start = self.encoded, self.at + 2
+        if len(encoded) < start or encoded[self.at] & 0x1F == 0x1F or encoded[self.at] == 0:
             raise BadCertificate("truncated, or a tag of many bytes")
-        length = data[start - 1]
+        length = encoded[start - 1]
         if length >= 0x80:
             octets = length - 0x80
-            if not 1 <= octets <= 3 or len(data) < start + octets:
+            if not 1 <= octets <= 3 or len(encoded) < start + octets:
                 raise BadCertificate("length")
-            length = int.from_bytes(data[start : start + octets], "big")
+            length = int.from_bytes(encoded[start : start + octets], "big")
             if length < 0x80 or length >> 8 * (octets - 1) == 0:
                 raise BadCertificate("length is not the shortest")
             start += octets
-        if len(data) < start + length:
+        if len(encoded) < start + length:
             raise BadCertificate("truncated")
         self.at = start + length
-        return data[start : self.at]
+        return encoded[start : self.at]
 
     def inside(self, tag: int) -> Reader:
         """Return a reader of the content of the next element, which must have this tag."""

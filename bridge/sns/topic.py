@@ -82,7 +82,7 @@ class TopicPattern:
     def matches(self, topic: TopicArn) -> bool:
         """Tell whether the topic's ARN is this one, part by part."""
         parts = topic.arn.split(":")
-        return all(mine in ("*", theirs) for mine, theirs in zip(self._parts, parts, strict=True))
+        return all(pattern in ("*", part) for pattern, part in zip(self._parts, parts, strict=True))
 
 
 def parse_patterns(text: str) -> list[TopicPattern]:

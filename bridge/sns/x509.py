@@ -52,7 +52,7 @@ def common_names(name: Reader) -> list[str]:
             attribute.end()
             if kind == COMMON_NAME:
                 found.append(value)
-            encoded = attributes.data[start : attributes.at]
+            encoded = attributes.encoded[start : attributes.at]
             if encoded <= previous:
                 raise BadCertificate("name: set is not in order")
             previous = encoded

@@ -16,6 +16,7 @@ from bridge.errors import MalformedMessage
 from bridge.sns.fetch import EgressError, exchange, new_session
 from bridge.sns.timestamp import unix_seconds
 from bridge.sns.topic import PARTITIONS, partition_of
+from bridge.sqs.queue_url import default_region
 from bridge.sqs.signing import Credentials
 
 RENEW = 900  # seconds before their end, from which on they are renewed
@@ -148,7 +149,7 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
     if not role:
         raise NoCredentials("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
     token = _read(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or region
+    region = default_region(environment) or region
     url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{PARTITIONS[partition_of(region)][0]}"
     session = environment.get("AWS_ROLE_SESSION_NAME") or f"sns-to-rabbitmq-{int(now)}"
     form = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={quote(role, '')}&RoleSessionName={quote(session, '')}"

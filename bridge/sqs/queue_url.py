@@ -4,6 +4,7 @@ Source: SQS developer guide, "Queue and message identifiers"; AWS general refere
 """
 
 import re
+from collections.abc import Mapping
 
 from bridge.sns.topic import partition_of
 
@@ -12,6 +13,11 @@ _FORM = re.compile(
 )
 _REGION = re.compile(r"[./]([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2})[./]")
 MAX_QUEUES = 20
+
+
+def default_region(environment: Mapping[str, str]) -> str:
+    """Return the region that AWS's SDKs take from the environment, "" for none."""
+    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
 
 
 class QueueURL:

@@ -13,7 +13,7 @@ from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
 from bridge.config import Config
 from bridge.counters import Counters
-from bridge.errors import BridgeError, CertificateNotValid, Draining
+from bridge.errors import BridgeError, Draining, stays_in_queue
 from bridge.log import Log
 from bridge.pending import PendingRequest, PendingRequests
 from bridge.pipeline import Pipeline
@@ -34,8 +34,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until the next poll or delete 
 LOOK = 60.0  # seconds between two looks at how many messages wait
 MAX_KNOWN = 10_000  # refused messages that are remembered
 
-# SNS's headers of a POST, which a message in a queue does not have. The SubscriptionArn is unsigned, as in a POST.
-_HEADERS = {"content-type": "text/plain; charset=UTF-8"}
+# A message in a queue has none of a POST's headers. Its SubscriptionArn is unsigned, as in a POST.
 _SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\]*[?&]SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
 
 
@@ -140,7 +139,7 @@ class Receiver:
             return
         self._in_flight[message.message_id] = message
         subscription = _SUBSCRIPTION.search(message.body)
-        headers = {**_HEADERS, "x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else _HEADERS
+        headers = {"x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else {}
 
         def visit() -> None:
             if not pending.over:
@@ -158,7 +157,7 @@ class Receiver:
             self._undeleted[message.message_id] = message.receipt
             self._to_delete.append(message.message_id)
             self._flush_later()
-        elif error.status < 500 or isinstance(error, CertificateNotValid):  # Timestamp and certificate stay as they are
+        elif stays_in_queue(error.status, error.reason):
             self._counters.add(f"sqs:{error.reason}")
             if len(self._refused) >= MAX_KNOWN:
                 self._refused.clear()

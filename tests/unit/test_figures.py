@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from bridge import supervisor, verdicts
+from bridge import log, supervisor, verdicts
 from bridge.admin import status
 from bridge.amqp import exchanges
 from bridge.bodies import tracing
@@ -57,6 +57,11 @@ def text(document: str) -> str:
 )
 def test_a_figure_in_a_document_is_the_codes(document, words):
     assert words in text(document)
+
+
+def test_the_log_knows_the_values_of_its_settings():
+    forms = {setting.variable: setting.metavar for setting in SETTINGS}
+    assert (forms["BRIDGE_LOG_LEVEL"], forms["BRIDGE_LOG_FORMAT"]) == ("|".join(log.LEVELS), "|".join(log.FORMATS))
 
 
 def test_the_policy_lasts_an_hour_as_the_documents_say():
