@@ -26,7 +26,6 @@ class Config:
     """The settings in the form that the code uses; each attribute is a setting's name in lower case, unless said otherwise."""
 
     def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
         self.topics: list[TopicPattern] = values["TOPICS"]
         self.routes: list[Route] = values["ROUTES"]  # the last one is the default
         self.routes_file: str = values["ROUTES_FILE"]

@@ -9,9 +9,10 @@ from bridge.bodies.formats import FORMATS, MEANINGS
 class Setting:
     """One setting: BRIDGE_<NAME> in the environment, --<name> on the command line (dashes for underscores)."""
 
-    __slots__ = ("default", "form", "meaning", "metavar", "name", "parse")
+    __slots__ = ("default", "meaning", "metavar", "name", "parse")
 
     def __init__(self, name: str, default: str, form: "tuple[str, Callable[[str], object]]", meaning: str) -> None:
+        """form is the word for the value in `bridge --help`, and a function that returns the value of a text or raises ValueError."""
         self.name, self.default, self.meaning = name, default, meaning
         self.metavar, self.parse = form
 
@@ -33,7 +34,7 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{
 
 
 def _is_number(text: str) -> bool:
-    """int() alone would take "+3", "1_0" and digits without end."""
+    """Tell whether a text is a number of up to 9 digits. int() alone would take "+3", "1_0" and digits without end."""
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 

@@ -1,4 +1,4 @@
-"""What each signal means to the bridge, the same in the parent and in each of its processes."""
+"""The meaning of each signal to the bridge, the same in the parent and in each of its processes."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What a service tells systemd: that it is ready, alive, stopping (sd_notify(3))."""
+"""Messages to systemd: the service is ready, alive, stopping (sd_notify(3))."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What each process reports to the status page beside its numbers: topics, last refusals, rates. Bounded, in shared memory.
+"""The reports of each process to the status page, beside its numbers: topics, last refusals, rates. Bounded, in shared memory.
 
 A process writes its account into its own part of the memory, between two steps of a sequence number there. A reader that finds the
 number odd or changed reads again.

@@ -19,7 +19,7 @@ from bridge.errors import BridgeError
 
 
 class LinkOwner:
-    """What a link tells its owner; each function gets the link as its first argument."""
+    """The calls of a link to its owner; each gets the link as its first argument."""
 
     def link_ready(self, link: "BrokerLink") -> None:
         """Both channels take publishes."""

@@ -1,4 +1,4 @@
-"""What is known of exchanges: which ones take messages, and which were wrong a moment ago. No sockets here.
+"""The exchanges that are known: which ones take messages, and which were wrong a moment ago. No sockets here.
 
 Source: AMQP 0-9-1 section 1.8.3.7 and RabbitMQ "Access Control": a publish to an exchange that does not exist (404) or must not be
 written to (403) closes the channel, and all else that is in flight there is lost with it.

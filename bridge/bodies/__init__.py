@@ -1,1 +1,1 @@
-"""Where a message goes, and in what form: routes, body formats, trace context."""
+"""The destination and the form of a message: routes, body formats, trace context."""

@@ -1,1 +1,1 @@
-"""What the command line runs: serve, check, healthcheck, policy, verify."""
+"""The commands of the command line: serve, check, healthcheck, policy, verify."""

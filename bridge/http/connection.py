@@ -32,7 +32,7 @@ CLOSED = "closed"
 
 
 class Service:
-    """What the connections of one listener share: the loop, limits, and the functions that answer."""
+    """The parts that the connections of one listener share: the loop, limits, and the functions that answer."""
 
     def __init__(
         self,

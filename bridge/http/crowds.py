@@ -1,4 +1,4 @@
-"""How many connections come from one place: a client's IPv4 address, or the /64 of its IPv6 address, which one client has to itself."""
+"""The number of connections by network: a client's IPv4 address, or the /64 of its IPv6 address, which one client has to itself."""
 
 import socket
 
@@ -25,7 +25,7 @@ class Crowds(dict[str, int]):
         return (self.get(network, 0) // FEW).bit_length()
 
     def elsewhere(self, network: str) -> bool:
-        """Tell whether there are some of another network."""
+        """Tell whether another network has connections."""
         return len(self) > (network in self)
 
 
