@@ -87,7 +87,7 @@ class Bench:
             "rate": load["ok"] / load["seconds"], "p50": load["p50"], "p99": load["p99"], "us": own / answered * 1e6,
             "broker_us": broker / answered * 1e6, "load_us": load["cpu"] / answered * 1e6,
             "others": max(0.0, (machine - own - broker - load["cpu"]) / elapsed), "pss": pss(pids),
-        }  # fmt: skip
+        }
 
     def _lost(self, ok: int) -> int:
         """How many of the messages that were answered 200 are not in the queue; below 0: more are there than that."""

@@ -74,7 +74,7 @@ class Server:
         with open(self.log, "w") as log:
             begun = time.perf_counter()
             self.process = subprocess.Popen([word.format(**values) for word in candidate.command], env=environment, cwd=CACHE,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # fmt: skip
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             self._wait_for_200(load.posts(512, 1)[0][1], begun + 30)
         except BaseException:

@@ -121,7 +121,7 @@ class TestWhatChanged:
             {"name": "requests", "version": "1", "vulns": [{"id": "PYSEC-1", "aliases": ["GHSA-x", "CVE-2026-12345"]}]},
             {"name": "idna", "version": "1", "vulns": []},
             {"name": "nuitka", "skip_reason": "not found"},
-        ]}  # fmt: skip
+        ]}
         assert news.audited(json.dumps(told)) == {
             "requests": "**security**: CVE-2026-12345",
             "idna": "not security: no advisory names the version before",

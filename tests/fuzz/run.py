@@ -41,7 +41,7 @@ def fuzz(name: str, seconds: int, found: Path) -> bool:
     process = start(
         name, f"-max_total_time={seconds}", "-timeout=5", "-rss_limit_mb=2048", "-max_len=8192", f"-artifact_prefix={artifacts}",
         str(new), str(CORPUS / name),
-    )  # fmt: skip
+    )
     lines = ["starting"]
 
     def progress() -> None:

@@ -45,7 +45,7 @@ def test_a_library_passes_its_own_tests(name: str, frozen: Path, sources: Path) 
     done = subprocess.run(
         [*command, "-c", "/dev/null", "--rootdir", ".", *options, *rule["tests"]],
         cwd=tree, capture_output=True, text=True, timeout=600, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed and int(passed[1]) >= rule["at_least"], done.stdout[-300:]

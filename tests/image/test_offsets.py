@@ -67,7 +67,7 @@ def test_the_lines_of_a_transformed_source_are_those_of_the_source():
     told = offsets.origins(tree, text)
     assert [(text.splitlines()[line - 1].strip(), told[line]) for line in told] == [
         ("import a", 1), ("class B:", 4), ("def c(self):", 7), ("return (1, 2)", 8),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("offset", "line"), [(0, 10), (6, 10), (8, 12), (18, 12), (22, 0), (28, 13), (30, 0)])

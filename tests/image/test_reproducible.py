@@ -39,7 +39,7 @@ def test_another_folder_umask_locale_and_time_zone_give_the_same_image(tmp_path:
     settings = {
         "XDG_CACHE_HOME": str(cache), "DIST": str(tmp_path / "dist"), "LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kolkata",
         "BRIDGE_REVISION": git.stdout.strip() + ("+" if changed else ""), "PYTHONHASHSEED": "7",
-    }  # fmt: skip
+    }
     for step in ("binary.py", "image.py"):
         command = ["sh", "-c", 'umask 077; exec "$@"', "sh", sys.executable, tree / "build" / step]
         subprocess.run(command, env=os.environ | settings, check=True, timeout=3000)

@@ -74,7 +74,7 @@ CALLS = {
     "BridgeSQSNotPulled": {"bridge_sqs_messages_waiting": "7x60", "bridge_sqs_published_total": "5x60"},
     "BridgeDescriptorsShort": {"process_open_fds": "1900x60"},
     "BridgeLogLost": {"bridge_log_lines_dropped_total": "0x30 1x30"},
-}  # fmt: skip
+}
 WELL = {
     'bridge_build_info{version="1"}': "1x60",
     "bridge_processes_ready": "2x60",

@@ -43,7 +43,7 @@ class Browser:
         self.process = subprocess.Popen(
             ["chromium", *FLAGS, f"--user-data-dir={self._folder}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(3, 4), preexec_fn=place,
-        )  # fmt: skip
+        )
         os.close(read_commands)
         os.close(write_answers)
         self._buffer, self._number, self._session = b"", 0, ""

@@ -137,7 +137,7 @@ def test_an_answer_is_the_same_for_a_client_that_is_no_browser(page):
         answer = connection.get("/")
         for name, value in {
             "content-type": "text/html; charset=utf-8", "x-content-type-options": "nosniff", "cache-control": "no-store"
-        }.items():  # fmt: skip
+        }.items():
             assert answer.headers[name] == value
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         begun = time.monotonic()

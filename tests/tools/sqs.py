@@ -199,7 +199,7 @@ class SQS:
                 }
                 for message in visible
             ]
-        } if visible else {}  # fmt: skip
+        } if visible else {}
 
     def _entries(self, operation: str, members: dict[str, Any], act: Callable[[dict[str, Message], Message, dict[str, Any]], None]) -> Any:
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}

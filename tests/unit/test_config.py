@@ -260,7 +260,7 @@ BAD = {
     "PROCESSES": ["", "0", "two"],
     "LOG_LEVEL": ["", "INFO", "trace"],
     "LOG_FORMAT": ["", "JSON", "xml"],
-}  # fmt: skip
+}
 
 
 def test_every_setting_has_its_bad_values_here():

@@ -290,7 +290,7 @@ class TestWhatIsSaid:
         [b"", b"[]", b"{}", json.dumps({"AccessKeyId": KEY, "SecretAccessKey": 5}).encode(), b'{"Code": "AssumeRoleUnauthorizedAccess"}',
          json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": "2026-13-01T00:00:00Z"}).encode(),
          json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode()],
-    )  # fmt: skip
+    )
     def test_an_agent_answers_something_else(self, members):
         self.says({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "the container's credentials", lambda *_: (200, members))
 

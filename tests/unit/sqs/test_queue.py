@@ -135,7 +135,7 @@ class TestErrors:
         "members",
         [[], {"Messages": 5}, {"Messages": ["x"]}, {"Messages": [{"MessageId": "x"}]},
          {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]}],
-    )  # fmt: skip
+    )
     def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
         sqs.fault = lambda *_: (200, members)
         assert self.failed(open_queue())[0] == "unavailable"
@@ -203,7 +203,7 @@ class TestQueueURLs:
         "url",
         ["orders", "arn:aws:sqs:eu-central-1:123456789012:orders", "https://sqs.eu-central-1.amazonaws.com/orders", "https://u:p@sqs.x/123456789012/q",
          "https://sqs.eu-central-1.amazonaws.com/123456789012/q?x", "https://sqs.eu-central-1.amazonaws.com/123456789012/q/", "ftp://h/123456789012/q"],
-    )  # fmt: skip
+    )
     def test_what_is_no_queues_url(self, url):
         with pytest.raises(ValueError, match="is not a queue's URL"):
             QueueURL(url)
