@@ -1,4 +1,4 @@
-"""Figures in the documentation are those of the code and of build/size-budget.toml."""
+"""Figures and lists that stand in more than one place agree: documents, code, budgets, packaging."""
 
 import re
 import tomllib
@@ -14,6 +14,7 @@ from bridge.settings import SETTINGS
 from bridge.sns import certificates, message
 from bridge.sqs import receiver
 from tests.tools.launch import ROOT
+from tests.tools.rabbitmq import SUITES
 
 DEFAULTS = {setting.variable: setting.default for setting in SETTINGS}
 SIZES = tomllib.loads((ROOT / "build/size-budget.toml").read_text(encoding="utf-8"))
@@ -57,6 +58,18 @@ def text(document: str) -> str:
 )
 def test_a_figure_in_a_document_is_the_codes(document, words):
     assert words in text(document)
+
+
+def test_each_broker_of_the_tests_is_named_where_it_should_be():
+    assert f"BROKERS = {' '.join(SUITES)}\n" in (ROOT / "tests/tools/broker.mk").read_text(encoding="utf-8")
+    for version, suite in SUITES.items():
+        assert f"| {version} | " in text("docs/supported.md") and f"from Debian {suite}" in text("docs/supported.md")
+        assert f"`{version}`" in text("tests/README.md").partition("| `BROKER` |")[2]
+
+
+def test_an_installation_has_every_package():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    assert set(packages) == {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "bridge").rglob("__init__.py")}
 
 
 def test_the_log_knows_the_values_of_its_settings():
