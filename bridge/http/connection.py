@@ -74,9 +74,8 @@ class Connection(BaseHTTPRequestHandler):
         service.requests.buffered += self.buffered
         self.close_connection = False  # after the answer under way
         self._head_only = False  # whether the answer under way is to HEAD
-        self._greeted = self.visited = self.answered = False  # whether its ClientHello was answered; it had a visit; it had an answer
-        self._input_ended = self._watched = False
-        self.queued = False  # whether a visit is to come
+        self._greeted = self.visited = self.answered = False  # it had: an answer to its ClientHello; a visit; an answer for nothing genuine
+        self._input_ended = self._watched = self.queued = False  # queued: whether a visit is to come
         self._unread = False  # whether the next visit goes on with what has arrived already
         self._watch()
 
@@ -223,6 +222,7 @@ class Connection(BaseHTTPRequestHandler):
             except Exception as error:
                 pending.broke(error)
         elif request.method in ("GET", "HEAD"):
+            self.answered = True
             status, text, headers = service.get(request.target)
             keep_alive = not self.close_connection and not service.requests.draining
             self._answered(service.responses.make(status, text, headers, keep_alive), keep_alive, False)
@@ -248,6 +248,7 @@ class Connection(BaseHTTPRequestHandler):
                 service.known.add(self.network)
             self._answered(responses.ok(keep_alive), keep_alive, False)
         else:  # SNS keeps the reason in the topic's delivery status log
+            self.answered = True
             keep_alive = keep_alive and not error.close
             self._answered(responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 

@@ -139,6 +139,23 @@ def test_room_is_made_at_the_cost_of_the_address_that_has_most(start_bridge, sns
         connection.close()
 
 
+@pytest.mark.rule("BRIDGE_MAX_CONNECTIONS")
+def test_who_was_answered_for_nothing_genuine_goes_before_who_was_not_answered(start_bridge, sns):
+    """Of one address: the one that has not sent anything yet may be SNS's."""
+    bridge = start_bridge(BRIDGE_MAX_CONNECTIONS="12")
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(bridge.connect())
+        others = [stack.enter_context(bridge.connect()) for _ in range(10)]
+        for number, other in enumerate(others):
+            if number % 2:
+                assert other.get("/healthy").status == 200
+            else:
+                assert other.deliver(sns.notification()._replace(body=b"{}")).status == 400
+        for _ in range(8):
+            assert stack.enter_context(bridge.connect()).get("/healthy").status == 200
+        assert first.deliver(sns.notification()).status == 200
+
+
 @pytest.mark.rule("BRIDGE_MAX_BUFFERED")
 def test_room_for_bytes_is_made_at_the_cost_of_the_address_that_has_most(start_bridge, sns):
     """Not of the client that has sent most for the longest time, when others of one address together have more."""
