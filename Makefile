@@ -42,6 +42,7 @@ suite-tools:
 	$(call packages,haproxy sslscan openssl ip:iproute2 unshare:util-linux pgrep:procps)
 
 $(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | native-tools venv-module
+	rm -f bridge/sns/_rsa.*.so
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

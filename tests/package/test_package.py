@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -46,6 +47,15 @@ def installed(folder, *what, **environment):
     venv.create(folder, with_pip=True)
     run(folder / "bin/python", "-m", "pip", "install", "--quiet", *what, **environment)
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def distributions(source):
+    """What `make distributions` makes for PyPI: (sdist, wheel)."""
+    (source / ".venv-package").symlink_to(ROOT / ".venv-package")
+    run("make", "-C", source, "--old-file=.venv-package/.ready", "distributions")
+    sdist, wheel = sorted((source / "dist/package").iterdir(), key=lambda path: path.suffix)
+    return sdist, wheel
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +124,29 @@ def test_the_sdist_without_a_compiler_gives_a_working_bridge_too(built, tmp_path
     vectors = ROOT / "tests/data/vectors"
     verified = run(bridge, "verify", "--at", "message", "--certificates", vectors, vectors / "java2-notification-v1.json")
     assert ": genuine Notification v1 " in verified
+
+
+# ---- what goes to PyPI
+
+
+def test_the_wheel_for_pypi_is_for_every_linux_and_every_later_python(distributions):
+    sdist, wheel = distributions
+    assert sdist.name == f"sns_to_rabbitmq_bridge-{VERSION}.tar.gz"
+    assert re.fullmatch(rf"sns_to_rabbitmq_bridge-{VERSION}-cp311-abi3-manylinux[a-z0-9_.]+\.whl", wheel.name), "PyPI refuses linux_x86_64"
+
+
+def test_the_wheel_for_pypi_verifies_by_the_systems_libcrypto_without_a_copy(distributions, tmp_path):
+    with zipfile.ZipFile(distributions[1]) as archive:
+        assert not [name for name in archive.namelist() if "libcrypto" in name]
+    bridge = installed(tmp_path / "wheel", distributions[1], CC="/nowhere/cc") / "bridge"
+    assert "verifier libcrypto 3" in run(bridge, "--version")
+
+
+def test_the_wheel_for_pypi_verifies_by_python_where_the_system_has_no_libcrypto(distributions, tmp_path):
+    python = installed(tmp_path / "wheel", distributions[1]) / "python"
+    (module,) = (tmp_path / "wheel").glob("lib/python*/site-packages/bridge/sns/_rsa.abi3.so")
+    module.write_bytes(module.read_bytes().replace(b"libcrypto.so.3\0", b"libcrypto.so.9\0"))
+    assert "verifier python)" in run(python, "-m", "bridge", "--version")
 
 
 def test_a_checker_of_types_finds_the_packages_own(commands, tmp_path):
