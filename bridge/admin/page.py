@@ -1,9 +1,9 @@
-"""The status page: one HTML file that asks for /status.json again and again, and for nothing else.
+"""The status page: one HTML file that requests only /status.json, again and again.
 
 Made by tests/tools/page.py from page.html, page.css and page.js. Change those.
 """
 
-# The hashes are of the style and the script, as a browser sees them: nothing else on the page is either, whatever a message says.
+# The hashes of the style and the script, as a browser sees them. By this policy nothing else on the page can be style or script.
 POLICY = (
     "default-src 'none'; style-src 'sha256-wGWokxYbW77KgvTInO2F+2paERQL2FozsDQHB5q3WTs='; "
     "script-src 'sha256-Ls7vG4ZmSGiLx42Im+B9De/ol54v2HSg9wbm3nSH9rk='; connect-src 'self'; img-src data:; "

@@ -95,13 +95,13 @@ def parse_routes(text: str, default: Route) -> list[Route]:
         raise ValueError("the file is nested too deeply") from None
     tables = document.get("route")
     if set(document) != {"route"} or not isinstance(tables, list):
-        raise ValueError("the file holds [[route]] tables and nothing else")
+        raise ValueError("the file may hold [[route]] tables only")
     return [_route(number, table, default) for number, table in enumerate(tables, 1)]
 
 
 def _route(number: int, table: object, default: Route) -> Route:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise ValueError(f"route {number}: every value is a string")
+        raise ValueError(f"route {number}: a value is not a string")
     unknown = set(table) - _ROUTE_KEYS
     if unknown:
         raise ValueError(f"route {number}: {', '.join(sorted(unknown))} is none of topic, exchange, routing_key, body")

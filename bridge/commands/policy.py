@@ -45,7 +45,7 @@ def policy(topics: str, queues: str) -> int:
         raise SettingError("BRIDGE_SQS_QUEUES", str(error)) from None
     retry = DELIVERY_POLICY["healthyRetryPolicy"]
     redrive = {"deadLetterTargetArn": urls[0].arn} if urls else REDRIVE_POLICY
-    print(f"# SNS then goes on for {seconds(retry) / 60:.0f} minutes before the message goes to the dead-letter queue.")  # type: ignore[arg-type]
+    print(f"# SNS then retries for {seconds(retry) / 60:.0f} minutes, and sends the message to the dead-letter queue after that.")  # type: ignore[arg-type]
     print("# RabbitMQ 4: its quorum queues drop a message at the 21st delivery; by this policy they keep it.")
     print('# (Or name a "dead-letter-exchange" in it. A queue has one policy: put what you want together.)')
     print("rabbitmqctl set_policy --apply-to queues bridge-delivery-limit '^orders$' \\")

@@ -72,7 +72,7 @@ class TopicPattern:
             raise ValueError(f"{text!r} is not an SNS topic's ARN (arn:aws:sns:REGION:ACCOUNT:NAME)")
         for part in self._parts:
             if not _PART.fullmatch(part):
-                raise ValueError(f"{text!r}: a part is a name, or * for any (not a part of one)")
+                raise ValueError(f"{text!r}: each part must be a name, or * alone")
         if "*" not in text:
             try:
                 TopicArn(text)

@@ -2,7 +2,7 @@
 
 python -m tests.tools.page        # write it
 
-The module holds one text: the style and the script stand in the page, without comments and needless blanks, and its
+The module holds one text: the page with the style and the script in it, without comments and needless blanks. Its
 Content-Security-Policy names their hashes.
 """
 
@@ -17,12 +17,12 @@ FOLDER = Path(__file__).resolve().parents[2] / "bridge/admin"
 MODULE = FOLDER / "page.py"
 STYLE, SCRIPT = '<link rel="stylesheet" href="page.css">', '<script src="page.js"></script>'
 TEMPLATE = '''\
-"""The status page: one HTML file that asks for /status.json again and again, and for nothing else.
+"""The status page: one HTML file that requests only /status.json, again and again.
 
 Made by tests/tools/page.py from page.html, page.css and page.js. Change those.
 """
 
-# The hashes are of the style and the script, as a browser sees them: nothing else on the page is either, whatever a message says.
+# The hashes of the style and the script, as a browser sees them. By this policy nothing else on the page can be style or script.
 POLICY = (
     "default-src 'none'; style-src 'sha256-{style_hash}'; "
     "script-src 'sha256-{script_hash}'; connect-src 'self'; img-src data:; "
