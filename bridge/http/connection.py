@@ -72,11 +72,9 @@ class Connection(BaseHTTPRequestHandler):
         self.reader = RequestReader(service.max_body)
         self._tls_bytes = self.buffered = HANDSHAKE_BYTES if self._tls else 0  # buffered: bytes that are counted, the reader's and TLS's
         service.requests.buffered += self.buffered
-        self.close_connection = False  # after the answer under way
-        self._head_only = False  # whether the answer under way is to HEAD
+        self.close_connection = self._head_only = False  # after the answer under way; whether that is to HEAD
         self._greeted = self.visited = self.answered = False  # it had: an answer to its ClientHello; a visit; an answer for nothing genuine
-        self._input_ended = self._watched = self.queued = False  # queued: whether a visit is to come
-        self._unread = False  # whether the next visit goes on with what has arrived already
+        self._input_ended = self._watched = self.queued = self._unread = False  # queued, unread: a visit is to come; for what is here already
         self._watch()
 
     # ---- visits: one step each, when the loop has time for it
@@ -204,9 +202,10 @@ class Connection(BaseHTTPRequestHandler):
                 self._queue()
         elif self._input_ended:
             self.close()
-        elif self.reader.wants_continue:
-            self.reader.wants_continue = False
-            self.handle_expect_100()
+        else:
+            self._watch()
+            if self.reader.wants_continue:
+                self.handle_expect_100()
 
     def _begin(self, request: Request, body: bytes) -> None:
         self.close_connection = not request.keep_alive
@@ -231,6 +230,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle_expect_100(self) -> bool:
         """Send 100 Continue (RFC 9110 section 10.1.1), because the client waits for it before it sends the body."""
+        self.reader.wants_continue = False
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
@@ -280,7 +280,7 @@ class Connection(BaseHTTPRequestHandler):
         if not keep_alive:
             self._last_answer_sent(more_may_come or not self.reader.empty)
             return
-        if not self._watched and not self._input_ended:
+        if not self._watched and not self._input_ended and len(self.reader.buffer) <= MAX_AHEAD:
             self._watch()
         if self.reader.buffer or self._input_ended:
             self._unread = True

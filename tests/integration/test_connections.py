@@ -83,6 +83,19 @@ def test_pipelined_requests_are_answered_in_order(start_bridge, broker, queue, s
     assert sorted(broker.ids(queue)) == sorted(sent.message_id for sent in good[1::2])
 
 
+@pytest.mark.rule("BRIDGE_MAX_BUFFERED")
+def test_what_is_sent_ahead_is_read_as_it_is_answered(start_bridge, broker, queue, sns):
+    """Four megabytes of requests on one connection take a fraction of one, however fast they are sent."""
+    bridge = start_bridge(BRIDGE_MAX_BUFFERED="1MiB", BRIDGE_MAX_BODY="64KiB")
+    sent = request(sns.notification("x" * 7000), "a")
+    with bridge.connect() as connection:
+        sender = threading.Thread(target=connection.socket.sendall, args=(sent * 500,), daemon=True)
+        sender.start()
+        assert {connection.receive().status for _ in range(500)} == {200}
+        sender.join()
+    assert broker.count(queue) == 500
+
+
 def test_a_chunked_request_is_a_request(start_bridge, broker, queue, sns):
     """Proxies send them."""
     bridge = start_bridge()
