@@ -74,7 +74,7 @@ class Connection(BaseHTTPRequestHandler):
         service.requests.buffered += self.buffered
         self.close_connection = self._head_only = False  # after the answer under way; whether that is to HEAD
         self._greeted = self.visited = self.answered = False  # it had: an answer to its ClientHello; a visit; an answer for nothing genuine
-        self._input_ended = self._watched = self.queued = self._unread = False  # queued, unread: a visit is to come; for what is here already
+        self._input_ended = self._watched = self.queued = self._unread = False  # queued: a visit is to come; unread: for what is here
         self._watch()
 
     # ---- visits: one step each, when the loop has time for it
