@@ -30,9 +30,10 @@ _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
 
 def partition_of(region: str) -> str:
     """Return the partition of a region, also of a future one, by the beginning that the partition's regions share; else "aws"."""
-    for name, (_, _, regions) in PARTITIONS.items():
-        if name != "aws" and any(region.startswith(known.rsplit("-", 2)[0] + "-") for known in regions.split()):
-            return name
+    for name, partition in PARTITIONS.items():
+        for known in partition[2].split():
+            if name != "aws" and region.startswith(known.rsplit("-", 2)[0] + "-"):
+                return name
     return "aws"
 
 
