@@ -61,8 +61,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], service: Service) -> None:
         self.connection, self.client_address, self.service = sock, address, service
-        self.descriptor = sock.fileno()
-        self._tls = is_tls(sock)
+        self.descriptor, self._tls = sock.fileno(), is_tls(sock)
         self.state = HANDSHAKING if self._tls else READING
         self.since = monotonic()  # when the request under way began, or the idling
         self.trusted = service.trusted  # whether a genuine message came over it
@@ -76,6 +75,7 @@ class Connection(BaseHTTPRequestHandler):
         self._greeted = self.visited = self.answered = False  # it had: an answer to its ClientHello; a visit; an answer for nothing genuine
         self._input_ended = self._watched = self.queued = self._unread = False  # queued: a visit is to come; unread: for what is here
         self._watch()
+        self._queue()  # at once, because the first request has often arrived; and who stands in line for a first visit stays
 
     # ---- visits: one step each, when the loop has time for it
 
@@ -112,7 +112,6 @@ class Connection(BaseHTTPRequestHandler):
         if self.state is CLOSED:  # to make room, while it stood in line
             return
         try:
-            self.visited = True
             if self.state is HANDSHAKING:
                 self._handshake()
                 return
@@ -136,7 +135,7 @@ class Connection(BaseHTTPRequestHandler):
         try:
             self.connection.do_handshake()
         except ssl.SSLWantReadError:
-            self._greeted = self.connection.cipher() is not None
+            self._greeted = self.visited = self.connection.cipher() is not None
             self.service.loop.update(self.descriptor, READ)
         except ssl.SSLWantWriteError:
             self.service.loop.update(self.descriptor, WRITE)
@@ -157,6 +156,7 @@ class Connection(BaseHTTPRequestHandler):
         except OSError:
             self.close()
             return
+        self.visited = True
         if not size:
             self._end_of_input()
             return

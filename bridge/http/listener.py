@@ -33,8 +33,6 @@ class Listener(HTTPServer):
         self._service, self._max_connections, self._log = service, max_connections, log
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
-        # A newcomer is not to be closed for one of the same turn, before anything that it sent could be seen.
-        self._accepts = min(ACCEPTS, max_connections // 2 or 1)
         self._complained = float("-inf")
         self._next: list[tuple[tuple[bool, int, bool, bool, float], Connection]] = []  # to be closed, by order_of, the very next at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
@@ -58,7 +56,7 @@ class Listener(HTTPServer):
     def _acceptable(self, _descriptor: int, _events: int) -> None:
         until = monotonic() + ACCEPT_FOR
         self._next.clear()
-        for _ in range(self._accepts):
+        for _ in range(ACCEPTS):
             if self._full_of_unseen():
                 return
             try:
@@ -195,7 +193,7 @@ def is_expendable(one: Connection) -> bool:
 
 
 def is_unseen(one: Connection) -> bool:
-    """Tell whether its first visit is still to come."""
+    """Tell whether it stands in line with the first that it sent."""
     return one.queued and not one.visited
 
 
