@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class PendingRequest:
     """A request that is answered exactly once. Later outcomes (a confirm after the deadline) are ignored."""
 
-    __slots__ = (
-        *("_requests", "answer", "began", "client", "genuine", "held", "message_id", "over", "sent", "size", "topic_arn", "trace"),
-        "waiting",
-    )
+    over = genuine = waiting = False
+    message_id = topic_arn = ""
+    trace: "Trace | None" = None
+    held: "Callable[[PendingRequest], None] | None" = None  # takes it out of the table that holds it
+    sent: float  # to the broker, in monotonic seconds
 
     def __init__(
         self, requests: "PendingRequests", answer: Callable[[BridgeError | None], None], client: str, began: float, size: int
@@ -30,11 +31,6 @@ class PendingRequest:
         self._requests = requests
         self.answer: Callable[[BridgeError | None], None] | None = answer  # None: the client is gone
         self.client, self.began, self.size = client, began, size
-        self.over = self.genuine = self.waiting = False
-        self.message_id = self.topic_arn = ""
-        self.sent: float  # to the broker, in monotonic seconds
-        self.trace: Trace | None = None
-        self.held: Callable[[PendingRequest], None] | None = None  # takes it out of the table that holds it
 
     def done(self, reason: str) -> None:
         """Answer 200; reason is one of counters.OK."""
@@ -128,11 +124,13 @@ class PendingRequests:
             raise Draining("the bridge is stopping")
         if len(self.pending) - self.waiting >= self.max_in_flight:
             raise Overloaded("too many deliveries are in flight (BRIDGE_MAX_IN_FLIGHT)")
-        if self.buffered + size > self.max_buffered:
+        buffered = self.buffered + size
+        if buffered > self.max_buffered:
             self.make_room(size)
-            if self.buffered + size > self.max_buffered:
+            buffered = self.buffered + size
+            if buffered > self.max_buffered:
                 raise Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED)")
-        self.buffered += size
+        self.buffered = buffered
         request = PendingRequest(self, answer, client, began, size)
         self.pending.add(request)
         return request

@@ -118,7 +118,6 @@ class Pipeline:
         return routed
 
     def _publish(self, topic: Topic, received: Notification, headers: dict[str, str], body: bytes, pending: PendingRequest) -> None:
-        self._publisher.check()
         routed: Routed = topic.routed or self._route(topic)
         exchange, routing_key = routed.exchange, routed.routing_key
         if exchange is None:
@@ -130,7 +129,8 @@ class Pipeline:
         if received.attributes or received.left_out:
             attributes, left_out = frames.attribute_fields(received)
             fields += attributes
-            self._publisher.left_out(left_out)
+            if left_out:
+                self._publisher.left_out(left_out)
         form = routed.format
         published = form.of_notification(received, body, pending.trace)
         content_type = form.content_type or frames.content_type(headers.get("content-type"))

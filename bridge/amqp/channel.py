@@ -32,10 +32,8 @@ class Publish:
     it: exchange, permission and size were right when it was sent.
     """
 
-    __slots__ = (
-        *("accepted", "body", "content_type", "envelope", "exchange", "fields", "key", "request", "routing_key", "sends"),
-        *("suspect", "table", "timestamp"),
-    )
+    sends = 0  # those that a channel's end made vain
+    suspect = accepted = False
 
     def __init__(
         self,
@@ -56,7 +54,6 @@ class Publish:
         """
         self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
         self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
-        self.sends, self.suspect, self.accepted = 0, False, False
         self.table: dict[int, Publish]  # it waits here, under `key`
         self.key: int
 
@@ -119,13 +116,12 @@ class ConfirmChannel:
             if len(fields) > room:
                 fields, left_out = frames.fitting(fields, room)
                 self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
-        content = frames.content_frames(
-            self._number, publish.body, publish.content_type, message_id, publish.timestamp, fields, self._frame_max
-        )
         transport = self._transport
-        transport.write(method)
-        transport.write(content)
-        publish.sends += 1
+        transport.write(
+            frames.publish_frames(
+                method, self._number, publish.body, publish.content_type, message_id, publish.timestamp, fields, self._frame_max
+            )
+        )
         tag = publish.key = self._last_tag = self._last_tag + 1
         publish.table = pending = self.pending  # as wait_in() does it, without another call
         pending[tag] = publish
@@ -140,6 +136,8 @@ class ConfirmChannel:
         """Return all publishes that have no confirm yet, in their order, and forget them."""
         taken = list(self.pending.values())
         self.pending.clear()
+        for publish in taken:
+            publish.sends += 1
         return taken
 
     @property
@@ -157,7 +155,7 @@ class ConfirmChannel:
         method = frame.method
         last = method.delivery_tag
         acked = type(method) is spec.Basic.Ack
-        pending = self.pending
+        pending, confirm_times = self.pending, self._counters.confirm_times
         tags = [last]
         now = monotonic()
         if method.multiple:  # tags only grow, and a dict keeps their order; 0 means all
@@ -168,7 +166,9 @@ class ConfirmChannel:
                 continue
             request = publish.request
             if acked:
-                self._counters.confirm_times.append(now - request.sent)
+                confirm_times.append(now - request.sent)
+                if not self.fenced:
+                    request.held = None  # it has just left the table
                 request.confirmed(now)
             else:
                 request.failed(Nacked("the broker refused the message (basic.nack)"))

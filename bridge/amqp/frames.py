@@ -177,10 +177,10 @@ def fitting(fields: bytes, room: int) -> tuple[bytes, int]:
     return b"".join(kept), left_out
 
 
-def content_frames(
-    channel: int, body: bytes, content_type: bytes, message_id: bytes, timestamp: int, fields: bytes, frame_max: int
+def publish_frames(
+    method: bytes, channel: int, body: bytes, content_type: bytes, message_id: bytes, timestamp: int, fields: bytes, frame_max: int
 ) -> bytes:
-    """Return the content header and body frames.
+    """Return all frames of a publish: method is the first, content header and body frames follow.
 
     body is what is published; content_type at most 255 bytes; timestamp in Unix seconds; fields the encoded header table;
     frame_max the size in bytes that the broker agreed to. Raises RoutingFailed when the headers do not fit in one frame.
@@ -205,9 +205,9 @@ def content_frames(
     header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, length, _FLAGS)
     if length <= room:
         if not length:
-            return header + properties + _END
-        return b"".join((header, properties, _END, _FRAME.pack(spec.FRAME_BODY, channel, length), body, _END))
-    parts = [header, properties, _END]
+            return method + header + properties + _END
+        return b"".join((method, header, properties, _END, _FRAME.pack(spec.FRAME_BODY, channel, length), body, _END))
+    parts = [method, header, properties, _END]
     for at in range(0, length, room):
         fragment = body[at : at + room]
         parts += (_FRAME.pack(spec.FRAME_BODY, channel, len(fragment)), fragment, _END)

@@ -79,8 +79,7 @@ class Publisher(KeptLink):
 
     def left_out(self, number: int) -> None:
         """Count headers that stay in the envelope alone."""
-        if number:
-            self._counters.add("attributes_left_out_total", number)
+        self._counters.add("attributes_left_out_total", number)
 
     def _try(self) -> None:
         """Send what waits, in its order, as far as channels are open and fences are free."""

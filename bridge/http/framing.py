@@ -115,18 +115,13 @@ def parse_head(head: bytes | bytearray) -> Request:
 
     Lines of one name are one list (RFC 9110 section 5.3), unless the name may stand only once.
     """
-    lines = iter(head.decode("latin-1").split("\r\n"))
-    start = next(lines)
+    start, *lines = head.decode("latin-1").split("\r\n")
     method, target, version_1_1 = _starts.get(start) or _start(start)
-    headers: dict[str, str] = {}
     known = _fields.get
-    for line in lines:
-        name, value = known(line) or _field(line)
-        if name in headers:
-            if name in _ONCE or name.startswith("x-amz-sns-"):
-                raise MalformedRequest(f"{name} is there twice")
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
+    fields = [known(line) or _field(line) for line in lines]
+    headers = dict(fields)
+    if len(headers) < len(fields):
+        headers = _lists(fields)
     host = headers.get("host")
     if host is None:
         if version_1_1:
@@ -138,6 +133,18 @@ def parse_head(head: bytes | bytearray) -> Request:
         raise MalformedRequest("Expect is not 100-continue")
     # An HTTP/1.0 client knows no 100: RFC 9110 section 10.1.1
     return Request(method, target, headers, _length(headers, version_1_1), _keeps_alive(headers, version_1_1), expects and version_1_1)
+
+
+def _lists(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers of fields some of which have one name. Raises MalformedRequest."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        if name in headers:
+            if name in _ONCE or name.startswith("x-amz-sns-"):
+                raise MalformedRequest(f"{name} is there twice")
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    return headers
 
 
 def _length(headers: dict[str, str], version_1_1: bool) -> int | None:

@@ -51,7 +51,7 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
         frames.topic_fields("arn:aws:sns:a:b:c") + frames.header_fields(ID, subject, subscription) + frames.attribute_fields(message)[0]
     )
 
-    header, *bodies = decoded(frames.content_frames(3, body, content_type.encode(), ID.encode(), timestamp, fields, frame_max))
+    header, *bodies = decoded(frames.publish_frames(b"", 3, body, content_type.encode(), ID.encode(), timestamp, fields, frame_max))
 
     expected = {"x-sns-topic-arn": "arn:aws:sns:a:b:c", "x-deduplication-header": ID}
     if subject is not None:

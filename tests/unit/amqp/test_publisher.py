@@ -44,7 +44,6 @@ class Channel:
         self.pending, self.fenced, self.sent = {}, deque(), []
 
     def send(self, publish, fence=False):
-        publish.sends += 1
         publish.wait_in(self.pending, len(self.sent))
         self.sent.append(publish)
         if fence:
@@ -53,6 +52,8 @@ class Channel:
     def take(self):
         taken = list(self.pending.values())
         self.pending.clear()
+        for publish in taken:
+            publish.sends += 1
         return taken
 
 
