@@ -25,7 +25,8 @@ def place(error: BaseException) -> str:
     places = []
     trace = error.__traceback__
     while trace is not None:
-        where = f":{trace.tb_lineno}" if trace.tb_lineno else f"+{trace.tb_lasti}"
+        line = trace.tb_lineno or -1  # Python 3.11.2, Debian 12's, says -1 where there is none, later ones None
+        where = f":{line}" if line > 0 else f"+{trace.tb_lasti}"
         places.append(f"{trace.tb_frame.f_globals.get('__name__')}.{trace.tb_frame.f_code.co_name}{where}")
         trace = trace.tb_next
     return " < ".join(reversed(places))
