@@ -123,7 +123,7 @@ def defined(node: ast.stmt) -> list[str]:
         return [node.name]
     if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    if isinstance(node, ast.If):  # one definition or the other, with what it imports
+    if isinstance(node, ast.If | ast.Try):  # one definition or the other, with what it imports
         branches = [defined(inner) for inner in (*node.body, *node.orelse) if not isinstance(inner, ast.Import | ast.ImportFrom)]
         return sorted({name for names in branches for name in names}) if all(branches) else []
     return []

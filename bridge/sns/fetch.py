@@ -11,14 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Session
+    from ssl import SSLContext
+
+    from requests import PreparedRequest
 
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
 AT_ONCE = 4  # fetches under way
 THREADS = 16  # also counts fetches that were given up, until their sockets time out
 WAITING = 64  # fetches that wait for a thread
-KEPT = 32  # connections to one origin
 
 
 class EgressError(Exception):
@@ -31,113 +32,29 @@ def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
     HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS needs a package that the bridge does not bring). Redirects
     are not followed. ca_file (PEM) holds the roots that are trusted.
     """
-    with new_session() as session:
-        return exchange(session, "GET", url, {}, None, ca_file, limit, connect=CONNECT, read=READ, total=TOTAL)
-
-
-def new_session(proxies: bool = True) -> "Session":
-    """Return a requests.Session, which keeps connections for the next exchange. proxies tells whether HTTPS_PROXY is honoured.
-
-    It serves one thread at a time.
-    """
     import requests  # not at the top, because an idle bridge whose certificates are on disk never needs it
 
-    session = requests.Session()
-    session.trust_env = proxies
-    return session
-
-
-def exchange(
-    session: "Session",
-    method: str,
-    url: str,
-    headers: dict[str, str],
-    body: bytes | None,
-    ca_file: str,
-    limit: int,
-    *,
-    connect: float,
-    read: float,
-    total: float,
-) -> tuple[int, bytes]:
-    """Send a request; return the answer's status and at most limit bytes of body. Raises EgressError. Blocks for total seconds or so.
-
-    connect and read are the seconds that one step may take. Redirects are not followed.
-    """
-    import requests
-
-    until = time.monotonic() + total
+    until = time.monotonic() + TOTAL
     try:
-        with session.request(
-            method,
+        with requests.get(
             url,
-            data=body,
-            timeout=(connect, read),
+            timeout=(CONNECT, READ),
             verify=ca_file,
             stream=True,
             auth=_no_auth,
             allow_redirects=False,
-            headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity", **headers},
+            headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity"},
         ) as response:
-            return response.status_code, _read(response.raw, limit, until, total)
+            return response.status_code, _read(response.raw, limit, until, TOTAL)
     except requests.RequestException as error:
-        proxy = _unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
-        raise EgressError(proxy or _sentence(error)) from None
+        proxy = unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
+        raise EgressError(proxy or sentence(error)) from None
     except OSError as error:
         raise EgressError(f"{type(error).__name__}: {error.strerror or 'connection failed'}") from None
     except EgressError:
         raise
     except Exception as error:  # requests does not wrap some of urllib3's when the body is read raw
         raise EgressError(type(error).__name__) from None
-
-
-class Origin:
-    """Kept connections to one origin, for all threads. It does once what a Session does for each request.
-
-    HTTPS_PROXY and NO_PROXY are read once, when it is made.
-    """
-
-    def __init__(self, url: str, ca_file: str) -> None:
-        """url is the one that `post` asks; ca_file (PEM) holds the roots that are trusted."""
-        import requests
-        from requests import adapters
-
-        session, request = requests.Session(), requests.Request("POST", url).prepare()
-        proxies = session.merge_environment_settings(url, {}, True, ca_file, None)["proxies"]
-        adapter = adapters.HTTPAdapter(pool_maxsize=KEPT)
-        self._pool: Any = adapter.get_connection_with_tls_context(request, ca_file, proxies)
-        self._target = adapter.request_url(request, proxies)
-        self._timeout: Any = adapters.TimeoutSauce  # type: ignore[attr-defined]  # urllib3's, as requests calls it
-
-    def post(self, headers: dict[str, str], body: bytes, limit: int, *, connect: float, read: float, total: float) -> tuple[int, bytes]:
-        """Send a request; return the answer's status and at most limit bytes of body. Raises EgressError. As `exchange`."""
-        until = time.monotonic() + total
-        headers = {"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity", **headers}
-        timeout = self._timeout(connect=connect, read=read)
-        response = None
-        try:
-            response = self._pool.urlopen(
-                "POST",
-                self._target,
-                body,
-                headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=timeout,
-                preload_content=False,
-                decode_content=False,
-            )
-            found = _read(response, limit, until, total)
-            response.release_conn()
-            return response.status, found
-        except EgressError:
-            raise
-        except Exception as error:
-            raise EgressError(_sentence(error)) from None
-        finally:
-            if response is not None:
-                response.close()  # which ends the connection, unless the answer was read to its end
 
 
 def _read(raw: Any, limit: int, until: float, total: float) -> bytes:
@@ -158,7 +75,30 @@ def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
     return request
 
 
-def _unsupported_proxy(url: str) -> str:
+def proxy_of(url: str) -> str:
+    """Return the URL of the proxy that the environment names for a URL, "" for none. Raises EgressError for one of another kind."""
+    named = {name.lower() for name in os.environ if name[-6:].lower() == "_proxy" and os.environ[name]} - {"no_proxy"}
+    if not named:
+        return ""
+    from requests import utils
+
+    proxy = utils.select_proxy(url, utils.get_environ_proxies(url, None)) or ""
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    kind = proxy.partition("://")[0]
+    if kind not in ("", "http", "https"):
+        raise EgressError(unsupported_proxy(url) or f"a {kind[:10]}:// proxy is not supported; give it an http:// one")
+    return proxy
+
+
+def tls_in_tls(context: "SSLContext") -> Callable[..., Any]:
+    """Return what wraps a socket of TLS in TLS, as context.wrap_socket does it for one of TCP."""
+    from urllib3.util.ssltransport import SSLTransport  # requests' own way through an https:// proxy
+
+    return lambda sock, server_hostname: SSLTransport(sock, context, server_hostname)
+
+
+def unsupported_proxy(url: str) -> str:
     """Return what is wrong with the proxy that the environment names for a URL, else ""; not its URL, which may hold a password."""
     for name in (url.partition(":")[0] + "_proxy", "all_proxy"):
         for variable in (name, name.upper()):
@@ -168,7 +108,7 @@ def _unsupported_proxy(url: str) -> str:
     return ""
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """Return the innermost cause in words, because requests' own text holds the whole URL."""
     cause: BaseException = error
     for _ in range(8):

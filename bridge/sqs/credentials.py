@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit
 
 from bridge.errors import MalformedMessage
-from bridge.sns.fetch import EgressError, exchange, new_session
+from bridge.sns.fetch import EgressError
 from bridge.sns.timestamp import unix_seconds
 from bridge.sns.topic import PARTITIONS, partition_of
+from bridge.sqs.origin import Origin
 from bridge.sqs.queue_url import default_region
 from bridge.sqs.signing import Credentials
 
@@ -43,8 +44,11 @@ def ask(ca_file: str) -> Ask:
     """Return ask(method, url, headers, body, proxies) -> (status, body), which raises EgressError. ca_file (PEM) holds the roots."""
 
     def asked(method: str, url: str, headers: dict[str, str], body: bytes | None, proxies: bool) -> tuple[int, bytes]:
-        with new_session(proxies) as session:
-            return exchange(session, method, url, headers, body, ca_file, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
+        origin = Origin(url, ca_file, proxies)
+        try:
+            return origin.exchange(method, url, headers, body, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
+        finally:
+            origin.close()
 
     return asked
 

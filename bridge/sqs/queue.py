@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bridge.sns.fetch import EgressError, Origin
+from bridge.sns.fetch import EgressError
 from bridge.sqs.credentials import CredentialChain, NoCredentials
+from bridge.sqs.origin import Origin
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import sign
 
@@ -122,7 +123,7 @@ class Queue:
         try:
             if self._origin is None:
                 self._origin = Origin(self._endpoint, self._ca_file)
-            status, answer = self._origin.post(headers, body, MAX_ANSWER, **deadlines)
+            status, answer = self._origin.exchange("POST", self._endpoint, headers, body, MAX_ANSWER, **deadlines)
         except EgressError as error:
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None

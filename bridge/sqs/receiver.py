@@ -24,6 +24,7 @@ from bridge.sqs.queue import AT_ONCE, Queue, ReceivedMessage, SQSError
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
 POLLS = 8  # of ten messages each, at once for a queue, while batches come back full
+QUIET = 1.0  # seconds without a request by HTTP after which there is more than one poll; else a POST would wait behind so many messages
 CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
 PATIENCE = 30.0  # seconds for a call, finding credentials included; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
@@ -58,6 +59,7 @@ class Receiver:
         self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
         self._wanted = 1  # polls at once, and batches in flight
         self._full = False  # whether the last batch was full
+        self._posted_at = 0.0  # monotonic seconds: when a request by HTTP was last seen
         self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
         self._to_delete: list[str] = []  # MessageIds
         self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
@@ -68,6 +70,12 @@ class Receiver:
         self._look_at = 0.0
         self._complaints: dict[str, str] = {}  # by operation: the last explanation that was logged
         self.waiting = 0  # messages in the queue, as SQS estimates it
+        self.all_in_flight: Callable[[], int] = lambda: len(self._in_flight)  # of all queues
+
+    @property
+    def in_flight(self) -> int:
+        """The number of messages that were received and not answered yet."""
+        return len(self._in_flight)
 
     @property
     def idle(self) -> bool:
@@ -95,8 +103,11 @@ class Receiver:
             return 0
         if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
             return 0
-        room = min(AT_ONCE * self._wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
+        if len(requests) > self.all_in_flight():
+            self._posted_at = monotonic()
+        wanted = self._wanted if monotonic() - self._posted_at > QUIET else 1
+        room = min(AT_ONCE * wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
+        least = AT_ONCE // 2 if wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
         return min(AT_ONCE, room) if room >= min(least, requests.max_in_flight) else 0
 
     def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
@@ -298,6 +309,8 @@ class Receivers:
             )
             for one in config.sqs_queues
         ]
+        for receiver in self._receivers:
+            receiver.all_in_flight = lambda: sum(one.in_flight for one in self._receivers)
 
     def tick(self) -> None:
         """Receive what is possible now; to be called several times a second."""

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".cache" / "bench"
-LOAD, PUBLISH, GO_BRIDGE = CACHE / "load", CACHE / "publish", CACHE / "bridge-go"
+LOAD, PUBLISH, GO_BRIDGE, SQS = CACHE / "load", CACHE / "publish", CACHE / "bridge-go", CACHE / "sqs"
 BRIDGE_SOURCES = (
     *sorted((ROOT / "bridge").rglob("*.py")),
     *(ROOT / name for name in ("bridge/sns/_rsa.c", "bridge/py.typed", "docs/bridge.1", "docs/completion/bridge")),
@@ -101,21 +101,21 @@ def library() -> Path:
     return tree / "usr/share/gocode"
 
 
-def build_go_bridge() -> None:
-    source = HERE / "peers/bridge.go"
-    if not stale(GO_BRIDGE, source):
+def build_in_go(made: Path, source: Path, path: Callable[[], object]) -> None:
+    """path gives the GOPATH that the source needs."""
+    if not stale(made, source):
         return
-    say("building the Go bridge")
+    say(f"building {source.name}")
     go = Path(sys.executable).with_name("go")
     options = {
         "GO111MODULE": "off",
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "",
-        "GOPATH": str(library()),
+        "GOPATH": str(path()),
         "GOCACHE": str(CACHE / "go-cache"),
     }
-    run([go, "build", "-trimpath", "-ldflags", "-s -w", "-o", GO_BRIDGE, source], **options)
+    run([go, "build", "-trimpath", "-ldflags", "-s -w", "-o", made, source], **options)
 
 
 def build_load() -> None:
@@ -131,7 +131,8 @@ def build_load() -> None:
 def everything() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     install_bridge()
-    build_go_bridge()
+    build_in_go(GO_BRIDGE, HERE / "peers/bridge.go", library)
+    build_in_go(SQS, HERE / "peers/sqs.go", lambda: CACHE)
     build_load()
 
 

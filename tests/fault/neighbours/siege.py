@@ -140,7 +140,7 @@ def go_bridge() -> Path:
 BUILD = """
 from tests.bench import prepare
 prepare.CACHE.mkdir(parents=True, exist_ok=True)
-prepare.build_go_bridge()
+prepare.build_in_go(prepare.GO_BRIDGE, prepare.HERE / "peers/bridge.go", prepare.library)
 print(prepare.GO_BRIDGE)
 """
 

@@ -1,0 +1,219 @@
+"""Kept HTTP/1.1 connections to one origin, by http.client. They block: each request runs in a thread, under deadlines.
+
+`requests` says no more than which proxy the environment names, and only where one is named: else it is never loaded.
+Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
+"""
+
+import io
+import os
+import select
+import socket
+from base64 import b64encode
+from collections import deque
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from bridge.sns.fetch import EgressError, proxy_of, sentence, tls_in_tls
+
+if TYPE_CHECKING:
+    import ssl
+
+KEPT = 32  # connections
+
+
+class _Connection(HTTPConnection):
+    """A connection whose reads end in time. `until` is the answer's deadline (monotonic seconds), `read` the seconds of one step."""
+
+    until = read = 0.0
+    answered = False  # whether a byte of an answer came
+
+    def patience(self) -> float:
+        """Return the seconds that the next step may take. Raises TimeoutError."""
+        left = min(self.read, self.until - monotonic())
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def response_class(self, _sock: Any, **words: Any) -> HTTPResponse:  # type: ignore[override]
+        """http.client calls this for its response, which then reads from `makefile`."""
+        return HTTPResponse(self, **words)  # type: ignore[arg-type]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reads(self, self.sock.makefile("rb", buffering=0)))
+
+
+class _Reads(io.RawIOBase):
+    """What a connection's socket reads, each read with the patience that is left."""
+
+    def __init__(self, connection: _Connection, raw: Any) -> None:
+        self._connection, self._sock, self._raw = connection, connection.sock, raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._connection.patience())
+        number: int = self._raw.readinto(buffer)
+        self._connection.answered = self._connection.answered or number > 0
+        return number
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class Origin:
+    """Kept connections to one origin, for all threads. HTTPS_PROXY and NO_PROXY are honoured as they are when it is made."""
+
+    def __init__(self, url: str, ca_file: str, proxies: bool = True) -> None:
+        """url is one of the origin's; ca_file (PEM) holds the roots that are trusted. Raises EgressError."""
+        parts = _split(url)
+        self._tls = parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
+        self._ca_file = ca_file
+        self._context: tuple[object, ssl.SSLContext] | None = None
+        proxy = proxy_of(url) if proxies else ""
+        self._proxy = _split(proxy) if proxy else None
+        self._kept: deque[_Connection] = deque(maxlen=KEPT)
+
+    def exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None, limit: int, *, connect: float, read: float, total: float
+    ) -> tuple[int, bytes]:
+        """Send a request for one of the origin's URLs; return the answer's status and at most limit bytes of body. Raises EgressError.
+
+        It blocks for total seconds, and while a name is looked up; connect and read are the seconds that one step may take.
+        Redirects are not followed. When a kept connection ends before an answer begins, the other side had closed it: then the
+        request is sent once more, on a new one.
+        """
+        until = monotonic() + total
+        try:
+            connection = self._take()
+            if connection is not None:
+                connection.until, connection.read, connection.answered = until, read, False
+                try:
+                    return self._ask(connection, method, url, headers, body, limit)
+                except ConnectionError:
+                    if connection.answered:
+                        raise
+            return self._ask(self._connect(min(connect, total), read, until), method, url, headers, body, limit)
+        except TimeoutError:
+            raise EgressError(f"the answer took longer than {total:g} s" if monotonic() >= until else f"no byte for {read:g} s") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise EgressError(sentence(error)) from None
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while (kept := self._take()) is not None:
+            kept.close()
+
+    def _take(self) -> _Connection | None:
+        """Return the newest of the kept connections that the other side has not closed."""
+        while True:
+            try:
+                kept = self._kept.pop()
+            except IndexError:
+                return None
+            poll = select.poll()
+            poll.register(kept.sock, select.POLLIN)
+            if not poll.poll(0):
+                return kept
+            kept.close()
+
+    def _connect(self, seconds: float, read: float, until: float) -> _Connection:
+        proxy = self._proxy
+        host, port = (proxy.hostname or "", proxy.port or (443 if proxy.scheme == "https" else 80)) if proxy else (self._host, self._port)
+        try:
+            sock: Any = socket.create_connection((host, port), seconds)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if proxy and proxy.scheme == "https":
+                    sock = self._tls_context().wrap_socket(sock, server_hostname=host)
+                if proxy and self._tls:
+                    self._tunnel(sock, seconds, until)
+                if self._tls:
+                    wrap = tls_in_tls(self._tls_context()) if proxy and proxy.scheme == "https" else self._tls_context().wrap_socket
+                    sock = wrap(sock, server_hostname=self._host)
+            except BaseException:
+                sock.close()
+                raise
+        except TimeoutError:
+            raise EgressError(f"no connection within {seconds:g} s") from None
+        return self._connection(sock, read, until)
+
+    def _connection(self, sock: Any, read: float, until: float) -> _Connection:
+        connection = _Connection(self._host, self._port)
+        connection.default_port = 443 if self._tls else 80  # which a Host header leaves out
+        connection.sock, connection.read, connection.until = sock, read, until
+        return connection
+
+    def _tunnel(self, sock: Any, read: float, until: float) -> None:
+        """Ask the proxy at the other end of sock for a way to the origin. Raises EgressError."""
+        connection = self._connection(sock, read, until)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        connection.request("CONNECT", f"{host}:{self._port}", headers=self._proxy_headers())
+        response = connection.response_class(sock, method="CONNECT")  # and not getresponse, which ends what has no length
+        response.begin()
+        if response.status != 200:
+            raise EgressError(f"the proxy answered CONNECT with {response.status}")
+
+    def _proxy_headers(self) -> dict[str, str]:
+        proxy = self._proxy
+        if proxy is None or proxy.username is None:
+            return {}
+        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+    def _tls_context(self) -> "ssl.SSLContext":
+        """Return the context of the CA file as it is now: it is one for all connections until the file changes. Raises OSError."""
+        import ssl
+
+        found = os.stat(self._ca_file)
+        stamp = found.st_mtime_ns, found.st_ino, found.st_size
+        if self._context is None or self._context[0] != stamp:
+            self._context = stamp, ssl.create_default_context(cafile=self._ca_file)
+        return self._context[1]
+
+    def _ask(
+        self, connection: _Connection, method: str, url: str, headers: dict[str, str], body: bytes | None, limit: int
+    ) -> tuple[int, bytes]:
+        """Send a request and read its answer; keep the connection or close it."""
+        kept = False
+        try:
+            headers = {"User-Agent": "sns-to-rabbitmq", **headers}
+            target = _target(url)
+            if self._proxy and not self._tls:
+                target, headers = url, headers | self._proxy_headers()
+            connection.sock.settimeout(connection.patience())
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            if response.length is not None and response.length > limit:
+                raise EgressError(f"the answer is longer than {limit} bytes")
+            answer = response.read() if response.length is not None else response.read(limit + 1)
+            if len(answer) > limit:
+                raise EgressError(f"the answer is longer than {limit} bytes")
+            kept = response.isclosed() and not response.will_close
+            return response.status, answer
+        finally:
+            if kept:
+                self._kept.append(connection)
+            else:
+                connection.close()
+
+
+def _split(url: str) -> SplitResult:
+    """Return urlsplit's parts of a URL with a host. Raises EgressError, which does not hold the URL: a password may be in there."""
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise EgressError("the URL, or that of its proxy, has no host or a port that is none")
+
+
+def _target(url: str) -> str:
+    """Return a URL's path and query."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -1,0 +1,181 @@
+"""The part `sqs`: the same messages pulled from a queue and posted by HTTP, to one process and in one run.
+
+The queue is tests/bench/peers/sqs.go, which is faster than any bridge. CPU a message is measured by turns, HTTP and SQS; an idle bridge
+with one queue beside one without; and what a message that comes by HTTP waits while 100,000 dead letters drain, beside the same without.
+"""
+
+import json
+import random
+import socket
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench import prepare, servers
+from tests.bench.measure import Bench, cpu, pss
+from tests.bench.prepare import say
+from tests.bench.servers import QUEUE, Server
+from tests.tools.ports import free_port, wait_for
+
+Row = dict[str, Any]
+URL = "https://sqs.us-east-1.amazonaws.com/123456789012/letters"
+LETTERS = 100_000
+A_SECOND = 100  # messages by HTTP while the letters drain
+
+
+class Queue:
+    """The emulator, started."""
+
+    def __init__(self, requests: Path) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen([prepare.SQS, str(self.port), requests])
+        wait_for("the emulator", lambda: self._answers(), 10)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.stats())
+        except OSError:
+            return False
+
+    def fill(self, number: int) -> None:
+        self._get(f"fill?n={number}")
+
+    def stats(self) -> dict[str, int]:
+        found: dict[str, int] = json.loads(self._get("stats"))
+        return found
+
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+
+
+@contextmanager
+def queue(bench: Bench, size: int) -> Iterator[Queue]:
+    started = Queue(bench.load.requests(size))
+    try:
+        yield started
+    finally:
+        started.process.kill()
+        started.process.wait()
+
+
+def with_queue(candidate: servers.Candidate, of: Queue) -> servers.Candidate:
+    settings = {"BRIDGE_SQS_QUEUES": URL, "BRIDGE_SQS_ENDPOINT": f"http://127.0.0.1:{of.port}"}
+    return candidate.with_(candidate.name, **settings, AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="example")
+
+
+def drained(bench: Bench, server: Server, letters: Queue, number: int) -> Row:
+    """Let `number` letters be pulled; a row's figures."""
+    bench.broker.purge(QUEUE)
+    before, begun, had = cpu(server.pids), time.perf_counter(), letters.stats()["deleted"]
+    letters.fill(number)
+    wait_for("the last delete", lambda: letters.stats()["deleted"] - had >= number, 120, 0.02)
+    seconds = time.perf_counter() - begun
+    own = cpu(server.pids) - before
+    wait_for("the queue's count", lambda: bench.broker.count(QUEUE) >= number, 5, 0.1)
+    lost = number - bench.broker.count(QUEUE)
+    bench.broker.purge(QUEUE)
+    figures = {"rate": number / seconds, "us": own / number * 1e6, "answered": number}
+    return figures | {"bad": letters.stats()["hidden"], "why": "put out of sight", "lost": lost}
+
+
+def paced(server: Server, requests: list[bytes], a_second: int, until: Any) -> list[float]:
+    """Post messages at a steady pace until until(seconds) says so; return for how long each waited from when it was due, in ms."""
+    waits: list[float] = []
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as connection:
+        begun = time.perf_counter()
+        while not until(time.perf_counter() - begun):
+            due = begun + len(waits) / a_second
+            time.sleep(max(0.0, due - time.perf_counter()))
+            connection.sendall(requests[len(waits) % len(requests)])
+            answer = connection.recv(4096)
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"{server.name}: {answer[:100]!r}")
+            waits.append((time.perf_counter() - due) * 1000)
+    return waits
+
+
+def costs(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) -> list[Row]:
+    """CPU a message by turns: posted, and pulled."""
+    rows: list[Row] = []
+    for size in (512, 4096):
+        with queue(bench, size) as letters:
+            server = Server(with_queue(candidate, letters), bench.broker.url, bench.load)
+            try:
+                drained(bench, server, letters, 1000)
+                for round_ in range(rounds):
+                    posted = bench.measure(server, size, 64, number, 10)
+                    pulled = {"name": server.name, "size": size, "connections": 0, **drained(bench, server, letters, number)}
+                    for way, row in (("http", posted), ("sqs", pulled)):
+                        rows.append({"part": "sqs", "round": round_, "way": way, **row})
+                    said = "  ".join(f"{way} {row['rate']:.0f}/s {row['us']:.0f} us" for way, row in (("HTTP", posted), ("SQS", pulled)))
+                    say(f"sqs {server.name} {size} B  {said}")
+            finally:
+                server.stop()
+    return rows
+
+
+def idle(bench: Bench, candidate: servers.Candidate, rounds: int, seconds: float) -> list[Row]:
+    """CPU and memory of a bridge that has nothing to do, with a queue and without."""
+    rows: list[Row] = []
+    with queue(bench, 512) as letters:
+        for round_ in range(rounds):
+            for way, one in (("without", candidate), ("with", with_queue(candidate, letters))):
+                server = Server(one, bench.broker.url, bench.load)
+                try:
+                    time.sleep(3)
+                    before, begun = cpu(server.pids), time.perf_counter()
+                    time.sleep(seconds)
+                    used = (cpu(server.pids) - before) / (time.perf_counter() - begun) * 100
+                    figures = {"percent": used, "pss": pss(server.pids)}
+                    rows.append({"part": "sqs idle", "round": round_, "name": server.name, "way": way, **figures})
+                finally:
+                    server.stop()
+    say(f"sqs idle {candidate.name}: " + "  ".join(f"{row['way']} {row['pss']:.2f} MiB {row['percent']:.3f} %" for row in rows))
+    return rows
+
+
+def patience(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) -> list[Row]:
+    """What a message that is posted waits: alone, and while letters drain; in turns."""
+    rows: list[Row] = []
+    requests = [request for _, request in bench.load.posts(512, 2000)]
+    with queue(bench, 512) as letters:
+        server = Server(with_queue(candidate, letters), bench.broker.url, bench.load)
+        try:
+            drained(bench, server, letters, 2000)
+            for round_ in range(rounds):
+                for way in random.Random(round_).sample(["alone", "draining"], 2):
+                    bench.broker.purge(QUEUE)
+                    time.sleep(2)  # the broker tidies up after so many
+                    begun = time.perf_counter()
+                    if way == "draining":
+                        had = letters.stats()["deleted"] + number
+                        letters.fill(number)
+                        waits = paced(server, requests, A_SECOND, lambda _passed, had=had: letters.stats()["deleted"] >= had)
+                    else:
+                        waits = paced(server, requests, A_SECOND, lambda passed: passed > 10)
+                    cut = statistics.quantiles(waits, n=100)
+                    rate = number / (time.perf_counter() - begun) if way == "draining" else 0
+                    rows.append({"part": "sqs patience", "round": round_, "name": server.name, "way": way, "p50": cut[49], "p99": cut[98],
+                                 "answered": len(waits), "rate": rate})  # fmt: skip
+                    say(f"sqs {server.name} {way}: p50 {cut[49]:.1f} ms  p99 {cut[98]:.1f} ms  {len(waits)} by HTTP  {rate:.0f} letters/s")
+        finally:
+            server.stop()
+            bench.broker.purge(QUEUE)
+    return rows
+
+
+def sqs(bench: Bench, effort: Any) -> list[Row]:
+    """All of it, from source and as the binary."""
+    rows: list[Row] = []
+    for candidate in servers.ours()[:2]:
+        rows += costs(bench, candidate, effort.rounds, 5_000)
+        rows += idle(bench, candidate, 2, 5)
+        rows += patience(bench, candidate, 1 if effort.rounds < 3 else 2, LETTERS // (10 if effort.rounds < 3 else 4))
+    return rows
