@@ -297,3 +297,23 @@ class TestAsking:
         assert len(world.jobs) == 1
         world.turn()
         assert world.receiver.waiting == 7
+
+
+def test_who_posts_waits_behind_one_batch_only(world):
+    """Eight full batches in the broker's line would be that much of every answer by HTTP."""
+    world.receiver._wanted = module.POLLS
+    world.receiver.pull()
+    assert world.polls == module.POLLS
+    world.turn()
+    posted = world.requests.admit(lambda _error: None, "127.0.0.1", world.clock, 10)
+    world.receiver._wanted = module.POLLS
+    world.turn()
+    world.jobs.clear()
+    world.polls = world.receiver._asked = 0
+    world.receiver.pull()
+    assert world.polls == 1
+    posted.done("published")
+    world.clock += module.QUIET + 0.1
+    world.receiver._wanted = module.POLLS
+    world.receiver.pull()
+    assert world.polls == module.POLLS
