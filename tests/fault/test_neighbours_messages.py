@@ -64,17 +64,20 @@ def test_messages_with_much_that_is_not_signed(name, neighbours, sns, folder, br
     broker.delete(OTHERS)
 
 
-@pytest.mark.parametrize(("frame_max", "length"), [(8192, 10_000), (8192, 20_000), (4096, 10_000)])
-def test_a_broker_with_small_frames(frame_max, length, neighbours, sns, folder):
-    """What is longer than a frame may be is left out of the headers. It closes no channel under the messages of others."""
-    with Broker(settings=f"frame_max = {frame_max}") as small:
+@pytest.mark.parametrize("length", [10_000, 20_000])
+def test_a_broker_with_small_frames(length, neighbours, sns, folder):
+    """What is longer than a frame may be is left out of the headers. It closes no channel under the messages of others.
+
+    8192 is the least that RabbitMQ 4 takes.
+    """
+    with Broker(settings="frame_max = 8192") as small:
         small.declare("small")
         small.declare(OTHERS)
         bridge = neighbours.bridge(BRIDGE_AMQP_URL=small.url, BRIDGE_ROUTING_KEY="small", **apart(sns, folder))
         odd = {"attributes": {"a": ("String", "v" * length)}, "subject": "\U0001f600" * 1024}
         beside = Genuine(sns, bridge.endpoint(), rate=10, large=0, topic=bad_topic(sns), **odd)
         here = neighbours._replace(broker=small, queue="small")
-        here.play(f"attributes of {length:,} bytes, frame_max {frame_max}", None, bridge=bridge, beside=beside, seconds=6)
+        here.play(f"attributes of {length:,} bytes, frame_max 8192", None, bridge=bridge, beside=beside, seconds=6)
         assert {delivery.status for delivery in beside.deliveries} == {200}
 
 
