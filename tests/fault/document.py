@@ -41,7 +41,8 @@ makes this part alone. Times are those of the genuine messages during the attack
 machine whose cores the attacker, the broker and the bridge share. Memory is the bridge's resident memory before the attack and its
 highest during it. The bridge promises that each is answered 200, 99 of 100 within a second, /livez too (a second is longer by the factor
 by which other work of the machine held the bridge's threads up); that memory stays below the sum of the idle bridge's, 1.25 times
-`BRIDGE_MAX_BUFFERED` and 16 MiB; and that nothing is lost. The last column says where it was not so. The Go bridge is the benchmark's
+`BRIDGE_MAX_BUFFERED` and 16 MiB; and that nothing is lost. *Held up* is that factor, 1 on a machine that does nothing else; the last
+column says which promise was not kept. The Go bridge is the benchmark's
 (`tests/bench/peers/bridge.go`), under the same attack where it applies.
 
 The attacker comes from the address of the genuine messages (127.0.0.1), as all clients do behind one proxy, where no other address is

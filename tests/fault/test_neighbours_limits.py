@@ -103,7 +103,8 @@ def test_limit_with_tls(stream, place, started, neighbours, folder):
     limit, settings = LIMITS[place]
     bridge, group = started(limit, BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key), **settings)
     words = {"rate": 20, "endpoint": bridge.endpoint(ca_file=authority.ca_file)}
-    hold(f"TLS {stream} on 2,000, limit {limit} ({place})", bridge, group, Attack(stream, 2000, 6), neighbours, **words)
+    name = f"TLS {stream.replace('_', ' ')} on 2,000, from another address, limit {limit} ({place})"
+    hold(name, bridge, group, Attack(stream, 2000, 6, addresses=1), neighbours, **words)
 
 
 def hold(name, bridge, group, attack, neighbours, **words):

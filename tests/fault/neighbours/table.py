@@ -10,6 +10,7 @@ from tests.fault.neighbours.siege import Seen
 HEADING = "### Hostile neighbours"
 COLUMNS = (
     *("neighbour", "sent", "answered 200", "p50", "p99", "worst", "memory idle", "highest", "/livez's worst", "the Go bridge"),
+    "held up",  # by other work of the machine
     "promise",  # "kept", or what was not
 )
 Row = dict[str, Any]
@@ -28,6 +29,7 @@ def row(neighbour: str, seen: Seen, go: Seen | None, faults: list[str]) -> Row:
         f"{seen.highest:.0f} MiB",
         f"{seen.livez:.2f} s" if seen.livez else "",
         f"{go.answered:,} of {go.sent:,}, p99 {go.p99:.2f} s, worst {go.worst:.2f} s, {go.highest:.0f} MiB" if go else "",
+        f"{seen.starved:.1f}",
         "; ".join(faults).replace("|", "/") or "kept",
     ]
     return {"neighbour": neighbour, "cells": cells}
