@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+from tests.fault import letters
 from tests.fault.neighbours import table as neighbours
 from tests.fault.rows import aligned, kept, table
 from tests.tools.bridge import ROOT, UNDER_TEST
@@ -108,9 +109,9 @@ def sections(document: str) -> dict[str, str]:
     return {found.splitlines()[0]: found for found in re.split(r"^(?=## )", document, flags=re.MULTILINE) if found.startswith("## ")}
 
 
-def place(title: str) -> tuple[bool, bool]:
-    """Where a section stands: the source first, and the newest RabbitMQ before the older ones."""
-    return not title.startswith("## Source"), " on RabbitMQ " in title
+def place(title: str) -> tuple[bool, bool, bool]:
+    """Where a section stands: the source first, and the newest RabbitMQ before the older ones; SQS last."""
+    return title == letters.HEADING, not title.startswith("## Source"), " on RabbitMQ " in title
 
 
 def write(results: Path, again: bool, broker: RabbitMQ, neighbours_only: bool = False) -> None:
@@ -127,5 +128,8 @@ def write(results: Path, again: bool, broker: RabbitMQ, neighbours_only: bool = 
         found[newest] = with_neighbours(results, found.get(newest, newest), about, again)
     else:
         found[title] = section(results, found.get(title, "") if again else "", title, about, found.get(newest, "") if older else "")
+    if UNDER_TEST == "source":
+        found[letters.HEADING] = letters.part(results, found.get(letters.HEADING, ""), about)
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text("\n".join([HEAD, *(found[name].strip() + "\n" for name in sorted(found, key=place))]), encoding="utf-8")
+    parts = [found[name].strip() + "\n" for name in sorted(found, key=place) if found[name]]
+    DOCUMENT.write_text("\n".join([HEAD, *parts]), encoding="utf-8")

@@ -91,3 +91,14 @@ def test_a_run_of_all_else_again_keeps_the_neighbours(written):
 def test_neighbours_that_failed_are_listed_below_their_table(written):
     text = written("4.3.6", neighbour("one"), json.dumps({"failed": "tests/fault/test_neighbours_turn.py::x"}) + "\n", neighbours_only=True)
     assert text.index("test_neighbours_turn.py::x") > text.index("### Hostile neighbours")
+
+
+def test_dead_letters_have_a_section_of_their_own_at_the_end_and_other_runs_leave_it(written):
+    def letter(fault: str, duplicates: str) -> str:
+        return json.dumps({"letters": fault, "cells": [fault, "1,000", "20", "1,000", "0", duplicates, "20"]}) + "\n"
+
+    written("4.3.6", row("alike", 0.1, 2.0), letter("SQS: 500", "7"), letter("SQS: throttled", "0"))
+    text = written("4.3.6", row("alike", 0.1, 2.0), letter("SQS: 500", "9"), again=True)
+    own = text.partition("## SQS\n")[2]
+    assert own.count("SQS: 500") == 1 and "|          9 |" in own and "SQS: throttled" in own and "alike" not in own
+    assert "## SQS" in written("3.10.8", row("alike", 0.1, 2.0))

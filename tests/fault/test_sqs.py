@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from tests.fault import letters as table
 from tests.fault.load import forged
 from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import Bridge
@@ -22,6 +23,7 @@ from tests.tools.ports import wait_for
 from tests.tools.sqs import SQS
 
 LETTERS = int(os.environ.get("LETTERS", "500"))  # before the fault, and as many again in it
+KILLS = int(os.environ.get("KILLS", "25"))
 ONE_FORGED_IN = 50
 QUEUE = "letters"
 
@@ -123,9 +125,10 @@ def drain(letters, settings, broker, fault):
     return bridge
 
 
-def check(letters):
+def check(letters, fault):
     assert letters.faults() == {}
     assert letters.genuine <= letters.stored
+    table.keep(table.row(fault, letters))
 
 
 class TestTheBroker:
@@ -139,7 +142,7 @@ class TestTheBroker:
             mortal_broker.start()
 
         drain(letters, settings, mortal_broker, fault)
-        check(letters)
+        check(letters, "broker: killed, back after 3 s")
 
     def test_is_frozen(self, settings, sqs, sns, mortal_broker):
         letters = Letters(sns, sqs, LETTERS)
@@ -151,7 +154,7 @@ class TestTheBroker:
             mortal_broker.thaw()
 
         drain(letters, settings, mortal_broker, fault)
-        check(letters)
+        check(letters, "broker: frozen for 6 s")
 
     def test_is_partitioned(self, settings, sqs, sns, mortal_broker):
         letters = Letters(sns, sqs, LETTERS)
@@ -166,7 +169,7 @@ class TestTheBroker:
                 proxy.heal()
 
             drain(letters, settings | {"BRIDGE_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2F"}, mortal_broker, fault)
-        check(letters)
+        check(letters, "broker: partitioned for 6 s, then refused")
 
     @pytest.mark.quick
     def test_is_blocked(self, settings, sqs, sns, mortal_broker):
@@ -183,7 +186,7 @@ class TestTheBroker:
             mortal_broker.mend()
 
         drain(letters, settings, mortal_broker, fault)
-        check(letters)
+        check(letters, "broker: memory alarm")
 
 
 class TestSQS:
@@ -191,7 +194,7 @@ class TestSQS:
 
     @pytest.fixture
     def under(self, settings, sqs, sns, mortal_broker):
-        def under(behave, share=0.3, seconds=4):
+        def under(behave, what, share=0.3, seconds=4):
             letters, chance = Letters(sns, sqs, LETTERS), random.Random(3)
 
             def fault(_bridge):
@@ -201,24 +204,24 @@ class TestSQS:
                 sqs.fault = None
 
             drain(letters, settings, mortal_broker, fault)
-            check(letters)
+            check(letters, "broker: memory alarm")
 
         return under
 
     def test_answers_500(self, under):
-        under(lambda *_: (500, {"__type": "InternalFailure"}))
+        under(lambda *_: (500, {"__type": "InternalFailure"}), "500")
 
     def test_throttles(self, under):
-        under(lambda *_: (400, {"__type": "com.amazonaws.sqs#RequestThrottled"}))
+        under(lambda *_: (400, {"__type": "com.amazonaws.sqs#RequestThrottled"}), "throttled")
 
     def test_says_that_the_token_has_expired(self, under):
-        under(lambda *_: (403, {"__type": "com.amazon.coral.service#ExpiredTokenException"}))
+        under(lambda *_: (403, {"__type": "com.amazon.coral.service#ExpiredTokenException"}), "expired token")
 
     def test_hangs(self, under):
-        under(lambda *_: lambda _handler: time.sleep(12), 0.2)
+        under(lambda *_: lambda _handler: time.sleep(12), "hangs for 12 s", 0.2)
 
     def test_closes_the_connection(self, under):
-        under(lambda *_: lambda handler: handler.connection.close())
+        under(lambda *_: lambda handler: handler.connection.close(), "closes the connection")
 
     def test_does_what_it_is_told_and_answers_500(self, under, sqs):
         """What SQS handed out is lost on the way, and what it deleted may be deleted again."""
@@ -227,7 +230,7 @@ class TestSQS:
             getattr(sqs, operation)(members | {"WaitTimeSeconds": 0})
             return 500, {"__type": "InternalFailure"}
 
-        under(behave)
+        under(behave, "does it and answers 500")
 
     def test_drips(self, under):
         def drip(handler):
@@ -239,7 +242,7 @@ class TestSQS:
                 handler.wfile.flush()
                 time.sleep(0.1)
 
-        under(lambda *_: drip)
+        under(lambda *_: drip, "drips")
 
     @pytest.mark.quick
     def test_fails_to_delete_single_entries(self, settings, sqs, sns, mortal_broker):
@@ -252,31 +255,30 @@ class TestSQS:
             sqs.entry_fault = None
 
         drain(letters, settings, mortal_broker, fault)
-        check(letters)
+        check(letters, "SQS: three of ten entries of a delete fail")
         assert letters.copies < 1.1 * len(letters.genuine), "what was published is not published again while its delete is tried"
 
     def test_shows_messages_again_while_they_are_published(self, settings, sqs, sns, mortal_broker):
         letters = Letters(sns, sqs, LETTERS)
         with impatient(sqs, 0.02):
             drain(letters, settings, mortal_broker, lambda _bridge: None)
-        check(letters)
+        check(letters, "visibility runs out in mid-publish, each 0.02 s")
 
 
 class TestTheBridge:
     def test_is_killed_at_random_moments(self, settings, sqs, sns, mortal_broker):
+        """At each start some letters more lie there, so that there is always one under way."""
         letters, chance = Letters(sns, sqs, LETTERS), random.Random(5)
-        kills = 0
         with impatient(sqs, 0.5):
-            until = time.monotonic() + 120
-            while not letters.drained and time.monotonic() < until:
+            for _ in range(KILLS):
+                letters.add(20)
                 bridge = Bridge(**settings).start()
-                with contextlib.suppress(AssertionError):
-                    wait_for("the end", lambda: letters.drained, 0.3 + chance.random())
+                time.sleep(chance.random() * 0.5)
                 bridge.kill()
-                kills += 1
+            with Bridge(**settings):
+                wait_for("an empty queue", lambda: letters.drained, 120, 0.1)
         letters.collect(mortal_broker, QUEUE)
-        assert letters.drained and kills > 1
-        check(letters)
+        check(letters, f"bridge: kill -9 at {KILLS} random moments")
 
     def test_gets_new_credentials_in_between(self, settings, sqs, sns, mortal_broker, folder):
         letters, file = Letters(sns, sqs, LETTERS), folder / "credentials"
@@ -293,7 +295,7 @@ class TestTheBridge:
         write("AKIDFIRST", "first/secret")
         own = {name: value for name, value in settings.items() if not name.startswith("AWS_")}
         bridge = drain(letters, own | {"AWS_SHARED_CREDENTIALS_FILE": str(file)}, mortal_broker, fault)
-        check(letters)
+        check(letters, "credentials expire, new ones in the file")
         assert "second/secret" not in json.dumps(bridge.log)
 
 
