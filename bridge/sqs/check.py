@@ -28,7 +28,8 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
         print(f"queue {url.url}: {error}")
         return False
     numbers = [attributes.get("ApproximateNumberOfMessages" + kind, "?") for kind in ("", "NotVisible")]
-    days = int(attributes.get("MessageRetentionPeriod", "0")) / 86400
+    seconds = attributes.get("MessageRetentionPeriod", "")
+    days = int(seconds) / 86400 if seconds.isdigit() else 0
     print(f"queue {url.url}: {numbers[0]} messages wait, {numbers[1]} are out of sight; messages are kept for {days:g} days")
     try:
         queue.delete([NO_RECEIPT])

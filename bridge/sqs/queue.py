@@ -57,10 +57,10 @@ class ReceivedMessage:
 
     def __init__(self, members: dict[str, Any]) -> None:
         """members is the JSON object. Raises KeyError, TypeError, AttributeError or ValueError when it is not SQS's."""
-        self.message_id: str = members["MessageId"]
-        self.receipt: str = members["ReceiptHandle"]
+        self.message_id: str = members["MessageId"] + ""  # a TypeError for what is no text, and could not be a table's key
+        self.receipt: str = members["ReceiptHandle"] + ""
         self.body: bytes = members["Body"].encode("utf-8", "surrogatepass")  # a lone surrogate is refused later: it is not UTF-8
-        self.count = int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
+        self.count = max(1, int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1")))
 
 
 class Queue:
@@ -101,15 +101,18 @@ class Queue:
     def attributes(self) -> dict[str, str]:
         """Return GetQueueAttributes' attributes. Raises SQSError."""
         found = self._call("GetQueueAttributes", AttributeNames=["All"]).get("Attributes")
-        return found if isinstance(found, dict) else {}
+        return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     def _batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[int, str]:
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         answer = self._call(operation, Entries=numbered)
-        done = {entry.get("Id") for entry in answer.get("Successful") or () if isinstance(entry, dict)}
-        codes = {entry.get("Id"): entry.get("Code") for entry in answer.get("Failed") or () if isinstance(entry, dict)}
+        done, failed = (
+            {str(entry.get("Id")): entry.get("Code") for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict)}
+            for found in (answer.get("Successful"), answer.get("Failed"))
+        )
         # an entry that SQS does not name as successful has failed
-        return {number: str(codes.get(str(number), "no answer")) for number in range(len(entries)) if str(number) not in done}
+        wrong = [number for number in range(len(entries)) if str(number) not in done or str(number) in failed]
+        return {number: str(failed.get(str(number), "no answer")) for number in wrong}
 
     def _call(self, operation: str, wait: int = 0, **members: Any) -> dict[str, Any]:
         try:

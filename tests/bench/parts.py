@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from tests.bench import servers
+from tests.bench import servers, sqs
 from tests.bench.measure import Bench, pss
 from tests.bench.prepare import say
 from tests.bench.servers import FASTAPI, GO, SOURCE, Bare, Candidate, Server
@@ -143,4 +143,11 @@ def endurance(bench: Bench, effort: Effort) -> list[Row]:
     return rows
 
 
-PARTS = {"starts": starts, "grid": grid, "processes": processes, "connections": connections, "endurance": endurance, "older": older}
+def queues(bench: Bench, effort: Effort) -> list[Row]:
+    """The same messages from an SQS queue and by HTTP."""
+    quick = effort.rounds < 3
+    return sqs.measured(bench, servers.ours()[:2], effort.rounds, 1 if quick else 2, sqs.LETTERS // (10 if quick else 1))
+
+
+PARTS = {"starts": starts, "grid": grid, "processes": processes, "connections": connections, "endurance": endurance}
+PARTS |= {"sqs": queues, "older": older}

@@ -119,6 +119,30 @@ def endurance(found: Found) -> str:
     return table("bridge | messages so far | CPU us a message since the line before | the same / Go's then | memory (PSS), MiB", lines)
 
 
+def sqs(found: Found) -> str:
+    """A queue beside HTTP: the cost of a message, an idle bridge, and what a message by HTTP waits."""
+    rows = rows_of(found, "sqs")
+    lines = []
+    for name in names_of(rows):
+        for size in sorted({row["size"] for row in rows}):
+            own = [row | {"name": row["way"]} for row in rows if row["name"] == name and row["size"] == size]
+            ways = [[row for row in own if row["way"] == way] for way in ("http", "sqs")]
+            figures = [number(median(one, what)) for one in ways for what in ("rate", "us")]
+            lines.append([f"{name}, {size:,} B", *figures, number(ratio(own, "sqs", "http", "us"), 2)])
+    text = table("bridge | by HTTP, messages/s | CPU us a message | from SQS, messages/s | CPU us a message | CPU, SQS / HTTP", lines)
+    lines = []
+    for name in names_of(rows_of(found, "sqs idle")):
+        two = [rows_of(found, "sqs idle", name=name, way=way) for way in ("without", "with")]
+        lines.append([name, *(number(median(one, what), 2 + (what == "percent")) for what in ("pss", "percent") for one in two)])
+    text += "\n" + table("idle | memory (PSS) without a queue, MiB | with one | CPU without, % of a core | with one", lines)
+    lines = []
+    for name in names_of(rows_of(found, "sqs patience")):
+        two = [rows_of(found, "sqs patience", name=name, way=way) for way in ("alone", "draining")]
+        lines.append([name, *(number(median(one, what), 1) for what in ("p50", "p99") for one in two), number(median(two[1], "rate"))])
+    head = "100 messages a second by HTTP | p50 alone, ms | while letters drain | p99 alone, ms | while letters drain | letters/s"
+    return text + "\n" + table(head, lines)
+
+
 def _at64(name: str, other: str, what: str, size: int = 512, connections: int = 64, part: str = "grid") -> Callable[[Found], float]:
     return lambda found: ratio(rows_of(found, part, size=size, connections=connections), name, other, what)
 
@@ -194,7 +218,7 @@ the work of the load generator and the bridge comes on top.
 
 def rounds(found: Found) -> str:
     """How often each cell of the tables was measured: one number, or from the least to the most."""
-    rows = [row for row in found["rows"] if row["part"] not in ("starts", "endurance")]
+    rows = [row for row in found["rows"] if row["part"] not in ("starts", "endurance", "sqs idle", "sqs patience")]
     often = Counter((row["part"], row["name"], row["size"], row["connections"]) for row in rows).values()
     least, most = min(often, default=0), max(often, default=0)
     return str(most) if least == most else f"{least} to {most}"
@@ -221,6 +245,7 @@ def text(found: Found) -> str:
         ("Two processes", lambda found: cells(found, "processes")),
         ("Many connections", lambda found: cells(found, "connections")),
         ("Many messages", endurance),
+        ("SQS", sqs),
     )
     on = f"{about['date']}; {about['cores']} cores of {about['processor']}; {about['system']}"
     how = f"{brokers(found)}; {rounds(found)} rounds of {about['seconds']} s"

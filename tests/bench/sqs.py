@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -171,11 +171,11 @@ def patience(bench: Bench, candidate: servers.Candidate, rounds: int, number: in
     return rows
 
 
-def sqs(bench: Bench, effort: Any) -> list[Row]:
-    """All of it, from source and as the binary."""
+def measured(bench: Bench, candidates: Iterable[servers.Candidate], rounds: int, turns: int, number: int) -> list[Row]:
+    """All of it. rounds: of the costs; turns: with `number` letters that drain, and without."""
     rows: list[Row] = []
-    for candidate in servers.ours()[:2]:
-        rows += costs(bench, candidate, effort.rounds, 5_000)
+    for candidate in candidates:
+        rows += costs(bench, candidate, rounds, 5_000)
         rows += idle(bench, candidate, 2, 5)
-        rows += patience(bench, candidate, 1 if effort.rounds < 3 else 2, LETTERS // (10 if effort.rounds < 3 else 4))
-    return rows
+        rows += patience(bench, candidate, turns, number)
+    return [{"connections": 0, "size": 512, **row} for row in rows]

@@ -17,7 +17,7 @@ def test_an_unknown_part_is_an_error_that_lists_the_parts(capsys):
 
 def test_the_newest_broker_is_measured_first_and_an_older_one_second():
     first, second = plan(None, "")
-    assert first == (ON[0], ["starts", "grid", "processes", "connections", "endurance"])
+    assert first == (ON[0], ["starts", "grid", "processes", "connections", "endurance", "sqs"])
     assert second == (ON[1], ["older"])
     assert [(one.version, one.kind) for one in ON] == [("4.3", "quorum"), ("3.10", "classic")]
     assert plan(["older"], "") == [(ON[1], ["older"])]

@@ -58,6 +58,28 @@ class TestCalls:
         sqs.fault = lambda *_: (200, {"Successful": [{"Id": "1"}, "x"]})
         assert open_queue().delete(["a/", "b/"]) == {0: "no answer"}
 
+    @pytest.mark.parametrize(
+        ("answer", "failed"),
+        [
+            ({"Successful": [{"Id": "0"}, {"Id": "0"}, {"Id": "7"}]}, {1: "no answer"}),
+            ({"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": [{"Id": "1", "Code": "InternalError"}]}, {1: "InternalError"}),
+            ({"Successful": [{"Id": ["0"]}, {"Id": 1}, {}], "Failed": 5}, {0: "no answer"}),
+            ({"Successful": {"Id": "0"}}, {0: "no answer", 1: "no answer"}),
+        ],
+    )
+    def test_ids_that_are_double_foreign_or_none(self, sqs, open_queue, answer, failed):
+        sqs.fault = lambda *_: (200, answer)
+        assert open_queue().delete(["a/", "b/"]) == failed
+
+    def test_a_count_below_one_is_one(self, sqs, open_queue):
+        member = {"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "-5"}}
+        sqs.fault = lambda *_: (200, {"Messages": [member]})
+        assert [message.count for message in open_queue().receive(1, 0, 30)] == [1]
+
+    def test_attributes_of_odd_kinds_are_text(self, sqs, open_queue):
+        sqs.fault = lambda *_: (200, {"Attributes": {"ApproximateNumberOfMessages": 5, "x": None}})
+        assert open_queue().attributes() == {"ApproximateNumberOfMessages": "5", "x": "None"}
+
     def test_attributes(self, sqs, open_queue):
         sqs.send("orders", "a")
         assert open_queue().attributes()["ApproximateNumberOfMessages"] == "1"
@@ -134,7 +156,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         "members",
         [[], {"Messages": 5}, {"Messages": ["x"]}, {"Messages": [{"MessageId": "x"}]},
-         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]}],
+         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]},
+         {"Messages": [{"MessageId": ["i"], "ReceiptHandle": "r", "Body": "b"}]},
+         {"Messages": [{"MessageId": 5, "ReceiptHandle": "r", "Body": "b"}]},
+         {"Messages": [{"MessageId": "i", "ReceiptHandle": {}, "Body": "b"}]}, {"Messages": {"MessageId": "i"}},
+         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "many"}}]}],
     )
     def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
         sqs.fault = lambda *_: (200, members)
