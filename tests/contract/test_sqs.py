@@ -2,12 +2,17 @@
 
 import json
 import secrets
+import sys
 
+import boto3
 import pytest
 
-from tests.contract.conftest import REGION
+from bridge.sqs.credentials import CredentialChain, ask
+from bridge.sqs.queue import Queue, SQSError
+from bridge.sqs.queue_url import QueueURL
+from tests.contract.conftest import REGION, running
 from tests.tools.bridge import Bridge, run
-from tests.tools.ports import wait_for
+from tests.tools.ports import free_port, wait_for
 
 TEXTS = {"plain": "hello", "non-ASCII": 'Größe ✓ \U0001f600 "quoted" \\ \n', "256 KiB": "x" * 250_000}
 ATTRIBUTES = {"kind": {"DataType": "String", "StringValue": "a"}, "n": {"DataType": "Number", "StringValue": "5"}}
@@ -72,3 +77,52 @@ def test_every_form_of_envelope_arrives_byte_for_byte(client, service, queues, s
         wait_for("two refusals", lambda: len(bridge.events("verdict", client=f"sqs:{url.rpartition('/')[2]}")) == 2, 20)
         wait_for("what stays", lambda: waiting(queues) == 2, 20)
     assert sorted(message.body for message in broker.take(queue)) == sorted(post.body for post in posts)
+
+
+class TestAuthentication:
+    """moto computes each signature by itself here, and asks IAM. Its refusals are XML, of which the bridge tells the status alone."""
+
+    @pytest.fixture
+    def guarded(self):
+        """(origin, the environment of a user who may receive and send, and delete nothing)."""
+        port = free_port()
+        words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        origin = f"http://127.0.0.1:{port}"
+        with running(words, f"{origin}/moto-api/", {"INITIAL_NO_AUTH_ACTION_COUNT": "3"}):
+            iam = boto3.client("iam", endpoint_url=origin, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+            iam.create_user(UserName="bridge")
+            actions = ["sqs:CreateQueue", "sqs:SendMessage", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+            policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+            iam.put_user_policy(UserName="bridge", PolicyName="own", PolicyDocument=json.dumps(policy))
+            key = iam.create_access_key(UserName="bridge")["AccessKey"]
+            yield origin, {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    @pytest.fixture
+    def queue_of(self, guarded):
+        """queue_of(a secret key of another) -> the bridge's queue, with one message in it."""
+        origin, own = guarded
+        key = {"aws_access_key_id": own["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": own["AWS_SECRET_ACCESS_KEY"]}
+        sqs = boto3.client("sqs", endpoint_url=origin, region_name=REGION, **key)
+        url = sqs.create_queue(QueueName=f"queue-{secrets.token_hex(4)}")["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody="hello")
+
+        def opened(**other):
+            return Queue(QueueURL(url, REGION), origin, CredentialChain(own | other, REGION, ask("")), "")
+
+        return opened
+
+    def test_a_signature_is_accepted(self, queue_of):
+        assert [message.body for message in queue_of().receive(1, 0, 30)] == [b"hello"]
+
+    def test_a_wrong_secret_key_and_an_unknown_access_key_are_refused(self, queue_of):
+        for wrong in ({"AWS_SECRET_ACCESS_KEY": "wrong"}, {"AWS_ACCESS_KEY_ID": "AKIAWRONG"}):
+            with pytest.raises(SQSError) as caught:
+                queue_of(**wrong).receive(1, 0, 30)
+            assert "ReceiveMessage on queue" in str(caught.value) and "was answered 403" in str(caught.value)
+
+    def test_an_action_that_iam_does_not_allow_is_an_error(self, queue_of):
+        queue = queue_of()
+        [message] = queue.receive(1, 0, 30)
+        with pytest.raises(SQSError) as caught:
+            queue.delete([message.receipt])
+        assert "DeleteMessageBatch on queue" in str(caught.value) and "was answered 403" in str(caught.value)
