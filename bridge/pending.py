@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 class PendingRequest:
     """A request that is answered exactly once. Later outcomes (a confirm after the deadline) are ignored."""
 
-    over = genuine = waiting = False
-    message_id = topic_arn = ""
-    trace: "Trace | None" = None
-    held: "Callable[[PendingRequest], None] | None" = None  # takes it out of the table that holds it
-    sent: float  # to the broker, in monotonic seconds
+    __slots__ = (
+        *("_requests", "answer", "began", "client", "genuine", "held", "message_id", "over", "sent", "size", "topic_arn", "trace"),
+        "waiting",
+    )
 
     def __init__(
         self, requests: "PendingRequests", answer: Callable[[BridgeError | None], None], client: str, began: float, size: int
@@ -31,6 +30,11 @@ class PendingRequest:
         self._requests = requests
         self.answer: Callable[[BridgeError | None], None] | None = answer  # None: the client is gone
         self.client, self.began, self.size = client, began, size
+        self.over = self.genuine = self.waiting = False
+        self.message_id = self.topic_arn = ""
+        self.sent: float  # to the broker, in monotonic seconds
+        self.trace: Trace | None = None
+        self.held: Callable[[PendingRequest], None] | None = None  # takes it out of the table that holds it
 
     def done(self, reason: str) -> None:
         """Answer 200; reason is one of counters.OK."""

@@ -32,8 +32,10 @@ class Publish:
     it: exchange, permission and size were right when it was sent.
     """
 
-    sends = 0  # those that a channel's end made vain
-    suspect = accepted = False
+    __slots__ = (
+        *("accepted", "body", "content_type", "envelope", "exchange", "fields", "key", "request", "routing_key", "sends"),
+        *("suspect", "table", "timestamp"),
+    )
 
     def __init__(
         self,
@@ -54,6 +56,8 @@ class Publish:
         """
         self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
         self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
+        self.sends = 0  # those that a channel's end made vain
+        self.suspect = self.accepted = False
         self.table: dict[int, Publish]  # it waits here, under `key`
         self.key: int
 

@@ -115,7 +115,8 @@ def parse_head(head: bytes | bytearray) -> Request:
 
     Lines of one name are one list (RFC 9110 section 5.3), unless the name may stand only once.
     """
-    start, *lines = head.decode("latin-1").split("\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    start = lines.pop(0)
     method, target, version_1_1 = _starts.get(start) or _start(start)
     known = _fields.get
     fields = [known(line) or _field(line) for line in lines]

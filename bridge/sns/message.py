@@ -250,7 +250,7 @@ def _text(members: dict[str, object], name: str) -> str:
 def _signed(message: str, rest: str) -> bytes:
     """Return the string to sign. The Message is encoded by itself: a str with an emoji in it takes 4 bytes a character."""
     try:
-        return b"Message\n%b%b" % (message.encode(), rest.encode())
+        return b"".join((b"Message\n", message.encode(), rest.encode()))
     except UnicodeEncodeError:
         raise MalformedMessage("a lone surrogate is not text") from None
 
