@@ -204,7 +204,7 @@ class TestSQS:
                 sqs.fault = None
 
             drain(letters, settings, mortal_broker, fault)
-            check(letters, "broker: memory alarm")
+            check(letters, f"SQS: {what}, {share * 100:.0f} % of the calls")
 
         return under
 
