@@ -107,7 +107,7 @@ class Receiver:
             self._posted_at = monotonic()
         wanted = self._wanted if monotonic() - self._posted_at > QUIET else 1
         room = min(AT_ONCE * wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        least = AT_ONCE // 2 if wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
+        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
         return min(AT_ONCE, room) if room >= min(least, requests.max_in_flight) else 0
 
     def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:

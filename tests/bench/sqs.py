@@ -111,6 +111,7 @@ def costs(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) 
                 drained(bench, server, letters, 1000)
                 for round_ in range(rounds):
                     posted = bench.measure(server, size, 64, number, 10)
+                    time.sleep(1.5)  # the bridge drains one batch at a time while messages come by HTTP
                     pulled = {"name": server.name, "size": size, "connections": 0, **drained(bench, server, letters, number)}
                     for way, row in (("http", posted), ("sqs", pulled)):
                         rows.append({"part": "sqs", "round": round_, "way": way, **row})
