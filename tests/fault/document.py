@@ -47,9 +47,9 @@ column says which promise was not kept. The Go bridge is the benchmark's
 (`tests/bench/peers/bridge.go`), under the same attack where it applies.
 
 The attacker comes from the address of the genuine messages (127.0.0.1), as all clients do behind one proxy, where no other address is
-named. Who attacks from one other address takes none of SNS's new connections and holds no handshake of theirs up. Who begins RSA
-handshakes faster than the bridge can sign them, without end, from SNS's own address, or from so many that each has fewer connections than
-SNS, has many of SNS's new connections reset; SNS sends again. Those that a genuine message came over go on.
+named. An attacker at one other address takes none of SNS's new connections and holds no handshake of theirs up. The limit: when RSA
+handshakes begin faster than the bridge can sign them, without end, from SNS's own address, or from so many that each has fewer connections
+than SNS, many of SNS's new connections are reset, and SNS sends again. Connections that a genuine message came over go on.
 """
 
 

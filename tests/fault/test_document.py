@@ -24,6 +24,7 @@ def names(text: str) -> list[str]:
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """written(release, rows) -> the document after such a run."""
     monkeypatch.setattr(document, "DOCUMENT", tmp_path / "faults.md")
+    monkeypatch.setattr(document, "UNDER_TEST", "source")
 
     def run(release: str, *rows: str, again: bool = False, neighbours_only: bool = False) -> str:
         (tmp_path / "rows").write_text("".join(rows))

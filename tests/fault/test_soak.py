@@ -82,7 +82,7 @@ def test_soak(mortal_broker, start_bridge, sns, record):
         bridge = start_bridge(BRIDGE_AMQP_URL=f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2F", BRIDGE_ROUTING_KEY="soak")
         posts = list(sns.notifications(2000))
         start = time.monotonic()
-        assert {outcome.status for outcome in deliver_all(posts, bridge.endpoint(), connections=48)} == {200}
+        assert [outcome.attempts for outcome in deliver_all(posts, bridge.endpoint(), connections=48) if not outcome.delivered] == []
         rate = min(2000 / (time.monotonic() - start) / 2, 400)
         mortal_broker.purge("soak")
         happened = 0
