@@ -1,19 +1,11 @@
 """A broker that is away for two minutes, and SNS with the delivery policy that `bridge policy` recommends: every message arrives."""
 
-import json
 import time
 
-from bridge.simulate.delivery import Policy
 from tests.fault.load import Load
-from tests.tools.bridge import run
+from tests.tools.bridge import recommended
 
 OUTAGE = 120
-
-
-def recommended() -> Policy:
-    """The DeliveryPolicy in what `bridge policy` prints."""
-    text = run("policy").stdout.partition("# DeliveryPolicy\n")[2]
-    return Policy.of(json.JSONDecoder().raw_decode(text)[0])
 
 
 def test_two_minutes_without_a_broker(mortal_broker, start_bridge, sns, record):

@@ -14,10 +14,11 @@ import time
 
 import pytest
 
+from bridge.simulate.delivery import deliver_all
 from tests.fault import letters as table
 from tests.fault.load import forged
 from tests.fault.wrapped import Wrapped
-from tests.tools.bridge import Bridge
+from tests.tools.bridge import Bridge, recommended
 from tests.tools.fault_proxy import FaultProxy
 from tests.tools.ports import wait_for
 from tests.tools.sqs import SQS
@@ -26,6 +27,8 @@ LETTERS = int(os.environ.get("LETTERS", "500"))  # before the fault, and as many
 KILLS = int(os.environ.get("KILLS", "25"))
 ONE_FORGED_IN = 50
 QUEUE = "letters"
+GIVEN_UP = 50  # messages whose 101 attempts all fail
+HOUR_IN = 5.0  # seconds: how fast SNS's hour of retries is played
 
 
 class Letters:
@@ -187,6 +190,29 @@ class TestTheBroker:
 
         drain(letters, settings, mortal_broker, fault)
         check(letters, "broker: memory alarm")
+
+
+class TestAnOutage:
+    def test_of_a_day(self, settings, sqs, sns, mortal_broker):
+        """SNS's hour by `bridge policy` is played in seconds: it gives up, and what it gave up on lies in its dead-letter queue."""
+        letters, policy = Letters(sns, sqs, 0), recommended()
+        posts = list(sns.notifications(GIVEN_UP))
+        own = {name: value for name, value in settings.items() if name != "BRIDGE_LISTEN"}
+        with Bridge(**own) as bridge:
+            bridge.wait_for("broker_connected")
+            mortal_broker.kill()
+            outcomes = deliver_all(posts, bridge.endpoint(), connections=4, policy=policy, scale=HOUR_IN / 3600)
+            assert {len(outcome.attempts) for outcome in outcomes} == {policy.numRetries + 1}
+            assert {attempt.status for outcome in outcomes for attempt in outcome.attempts} == {503}
+            letters.genuine = {post.body.decode() for post in posts}
+            polls = sqs.calls.count("ReceiveMessage")
+            sqs.send(QUEUE, *letters.genuine)
+            time.sleep(2)
+            assert sqs.calls.count("ReceiveMessage") <= polls + 1, "pulled while there is no broker"
+            mortal_broker.start()
+            wait_for("an empty queue", lambda: letters.drained, 60, 0.1)
+        letters.collect(mortal_broker, QUEUE)
+        check(letters, "broker: away longer than SNS tries, SNS's dead letters pulled")
 
 
 class TestSQS:

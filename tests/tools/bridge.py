@@ -25,12 +25,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bridge.simulate.delivery import Policy
 from bridge.simulate.envelope import Post
 from bridge.simulate.post import Answer, Connection, Endpoint
 from tests.tools.launch import ROOT, UNDER_TEST, command, environment, image, run
 from tests.tools.ports import free_port, wait_for
 
-__all__ = ["ROOT", "UNDER_TEST", "Bridge", "command", "environment", "image", "run"]
+__all__ = ["ROOT", "UNDER_TEST", "Bridge", "command", "environment", "image", "recommended", "run"]
+
+
+def recommended() -> Policy:
+    """The DeliveryPolicy in what `bridge policy` prints."""
+    text = run("policy").stdout.partition("# DeliveryPolicy\n")[2]
+    return Policy.of(json.JSONDecoder().raw_decode(text)[0])
 
 
 class Bridge:
