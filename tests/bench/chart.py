@@ -40,7 +40,7 @@ def draw(found: dict[str, Any]) -> str:
     title = "An SNS Notification verified, published to RabbitMQ, confirmed, answered"
     under = (
         f"Message of {SIZE} B; {about['cores']} cores shared by load, broker and bridge; medians of {rounds(found)} rounds; "
-        f"{about['on']['grid']}; Python {about['Python']}, Go {about['Go']}"
+        f"{about['on']['grid']}; Python {about['Python']}, Go {about['Go'].partition(',')[0]}"
     )
     box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [
