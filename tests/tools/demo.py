@@ -1,8 +1,7 @@
-"""`make demo`: the whole way in a minute, on this machine alone.
+"""`make demo`: the whole way in half a minute, on this machine alone.
 
 A private RabbitMQ (or the one that BRIDGE_AMQP_URL names), the bridge, and a simulated SNS with a CA of its own: subscribe,
-confirmation, 1,000 Notifications with real signatures, unsubscribe. Shows what lies in the queue. Then the private RabbitMQ is away for
-longer than SNS tries: the dead letters lie in a simulated SQS queue, and the bridge pulls them. Stops what it started.
+confirmation, 1,000 Notifications with real signatures, unsubscribe. Shows what lies in the queue, and stops what it started.
 """
 
 import contextlib
@@ -22,15 +21,11 @@ from bridge.simulate.delivery import deliver_all
 from bridge.simulate.envelope import Post
 from bridge.simulate.report import latencies
 from bridge.simulate.sns import SNS
-from tests.tools.bridge import Bridge, recommended
+from tests.tools.bridge import Bridge
 from tests.tools.broker import Broker
 from tests.tools.node import Node, Stored
-from tests.tools.sqs import SQS
 
 COUNT = 1000
-GIVEN_UP = 20  # messages of the outage
-HOUR_IN = 5.0  # seconds: how fast SNS's hour of retries is played
-DEAD_LETTERS = "bridge-dead-letters"
 CONNECTIONS = 16
 FOR_REAL = """
 How to run it for real
@@ -93,7 +88,7 @@ def show(message: Stored) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     queue = f"bridge-demo-{secrets.token_hex(3)}"
-    with tempfile.TemporaryDirectory() as folder, some_broker() as broker, SNS(Path(folder)) as sns, SQS(authenticated=False) as sqs:
+    with tempfile.TemporaryDirectory() as folder, some_broker() as broker, SNS(Path(folder)) as sns:
         Path(folder).chmod(0o755)
         say("SNS", f"simulated, {sns.endpoint}, with a certificate authority of its own")
         settings = {
@@ -104,47 +99,18 @@ def main() -> int:
             "BRIDGE_QUEUE": queue,
             "BRIDGE_EXCHANGE": "",
             "BRIDGE_ROUTING_KEY": queue,
-            "BRIDGE_SQS_QUEUES": sqs.url(DEAD_LETTERS),
-            "BRIDGE_SQS_ENDPOINT": sqs.endpoint,
-            **sqs.environment,
         }
         try:
             with Bridge(**settings) as bridge:
                 bridge.wait_for("broker_connected")
                 say("bridge", f"{bridge.endpoint().url}, publishes to the quorum queue {queue}")
-                well = tour(bridge, sns, broker, queue)
-                if isinstance(broker, Broker):
-                    well = outage(bridge, sns, sqs, broker, queue) and well
-                print(FOR_REAL, flush=True)
-                return 0 if well else 1
+                return tour(bridge, sns, broker, queue)
         finally:
             broker.delete(queue)
 
 
-def outage(bridge: Bridge, sns: SNS, sqs: SQS, broker: Broker, queue: str) -> bool:
-    """No broker -> SNS gives up -> dead letters -> the broker is back -> the bridge pulls them. Returns whether all are in the queue."""
-    posts, policy = list(sns.notifications(GIVEN_UP)), recommended()
-    say("\noutage", f"RabbitMQ is killed; SNS sends {GIVEN_UP} Notifications, its hour of retries by `bridge policy` in {HOUR_IN:g} s ...")
-    broker.kill()
-    outcomes = deliver_all(posts, bridge.endpoint(), connections=CONNECTIONS, policy=policy, scale=HOUR_IN / 3600)
-    letters = [outcome.post.body for outcome in outcomes if not outcome.delivered]
-    sqs.send(DEAD_LETTERS, *(letter.decode() for letter in letters))
-    say("", f"it gives up on {len(letters)} after {policy.numRetries + 1} attempts each; they are dead letters in an SQS queue")
-    broker.start()
-    start = time.monotonic()
-    end = start + 60
-    while sqs.bodies(DEAD_LETTERS) and time.monotonic() < end:
-        time.sleep(3)
-        sqs.show(DEAD_LETTERS)  # what was pulled before the queue could take it comes back by its visibility timeout, after a minute at AWS
-    stored = [message.body for message in broker.take(queue)]
-    same = sorted(stored) == sorted(letters)
-    say("healed", f"RabbitMQ is back; {time.monotonic() - start:.0f} s later the bridge has pulled, published and deleted them all")
-    say("", f"in the queue: {len(stored)}, {'byte for byte' if same else 'NOT the same'}")
-    return same and len(letters) == GIVEN_UP
-
-
-def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> bool:
-    """subscribe -> confirmation -> Notifications -> unsubscribe -> the queue's content. Returns whether all was well."""
+def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> int:
+    """subscribe -> confirmation -> Notifications -> unsubscribe -> the queue's content. Returns the exit status."""
     answer = sns.subscribe(bridge.endpoint())
     say(
         "subscribe",
@@ -165,7 +131,8 @@ def tour(bridge: Bridge, sns: SNS, broker: Node, queue: str) -> bool:
     print(f"\nIn the queue: {len(stored):,} messages; their ids are {'exactly the' if same else 'NOT the'} ids answered 200. One of them:")
     show(next(message for message in stored if json.loads(message.body).get("Subject")))
     print(f"\nFrom POST to 200: {latencies(outcomes)}; {COUNT / seconds:,.0f} a second over {CONNECTIONS} connections")
-    return same and len(ok) == COUNT and sns.confirmed and answer.status == unsubscribed == 200
+    print(FOR_REAL, flush=True)
+    return 0 if same and len(ok) == COUNT and sns.confirmed and answer.status == unsubscribed == 200 else 1
 
 
 if __name__ == "__main__":
