@@ -20,6 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 Answer = tuple[int, dict[str, Any]]
 
@@ -60,8 +64,7 @@ class Handler(BaseHTTPRequestHandler):
                 behaviour(self)
                 return
             if behaviour is None:
-                if self.sqs._authenticated:
-                    self.sqs.authenticate(self, body)
+                self.sqs.authenticate(self, body)
                 behaviour = 200, getattr(self.sqs, operation)(members)
         except Refused as error:
             behaviour = error.answer
@@ -91,9 +94,7 @@ class _Server(ThreadingHTTPServer):
 class SQS:
     """Attributes: endpoint, environment, calls (operations), log, received (by message id), access (secret key and token by access key)."""
 
-    def __init__(self, *, port: int = 0, authenticated: bool = True) -> None:
-        """authenticated: whether signatures are checked, which needs botocore."""
-        self._authenticated = authenticated
+    def __init__(self, *, port: int = 0) -> None:
         self.access = {"AKIDEXAMPLE": ("secret/key+example", "")}
         self.environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+example"}
         self.fault: Callable[[str, dict[str, Any]], Answer | Callable[[Handler], None] | None] | None = None
@@ -147,10 +148,6 @@ class SQS:
 
     def authenticate(self, request: Handler, body: bytes) -> None:
         """Compare the signature with botocore's. Raises Refused."""
-        import botocore.auth
-        import botocore.awsrequest
-        import botocore.credentials
-
         given = request.headers.get("Authorization", "")
         access_key, _, scope = given.partition("Credential=")[2].partition(",")[0].partition("/")
         if access_key not in self.access:
