@@ -126,16 +126,17 @@ class Pipeline:
             routing_key = routed.route.routing_key.fill(topic.arn, received)
         subscription_arn = headers.get("x-amz-sns-subscription-arn")
         fields = routed.fields + frames.header_fields(received.message_id, received.subject, subscription_arn, pending.trace)
+        left_out = 0
         if received.attributes or received.left_out:
             attributes, left_out = frames.attribute_fields(received)
             fields += attributes
-            if left_out:
-                self._publisher.left_out(left_out)
         form = routed.format
         published = form.of_notification(received, body, pending.trace)
         content_type = form.content_type or frames.content_type(headers.get("content-type"))
         publish = Publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, form.has_attributes)
         self._publisher.publish(publish)
+        if left_out:  # not before, because SNS repeats what can't be published now
+            self._publisher.left_out(left_out)
 
     def _confirm_subscription(self, arn: TopicArn, token: str, pending: PendingRequest) -> None:
         def then(error: BridgeError | None) -> None:
@@ -163,7 +164,6 @@ class Pipeline:
         routed: Routed = topic.routed or self._route(topic)
         if routed.exchange is None or routed.routing_key is None:
             raise RoutingFailed("raw message delivery has no Subject and no attributes to route by")
-        self._publisher.check()
         fields = routed.fields + frames.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), pending.trace)
         body = routed.format.of_raw(message_id, arn, body, pending.trace)
         content_type = routed.format.content_type or frames.content_type(headers.get("content-type"))

@@ -176,7 +176,7 @@ class Loop:
                     lane.popleft()()
                     if lane and monotonic() >= until:
                         break
-        if self.trusted or self.newcomers or self.handshakes:
+        if any(self._lanes):
             self._ioloop.add_callback_threadsafe(_nothing)
 
     def stop(self) -> None:

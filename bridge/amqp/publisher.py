@@ -50,7 +50,7 @@ class Publisher(KeptLink):
         """Whether the broker has blocked the connection."""
         return self._link is not None and self._link.blocked
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raises BrokerBlocked or BrokerUnavailable when a publish would not be taken now."""
         if self.trouble and not self._comes_back:
             raise BrokerUnavailable(self.trouble)
@@ -58,16 +58,19 @@ class Publisher(KeptLink):
             raise BrokerBlocked("the broker has blocked the connection (a memory or disk alarm)")
 
     def publish(self, publish: Publish) -> None:
-        """Send a message; its request is told of confirm, return, nack or loss. Raises as `check`, or RoutingFailed."""
+        """Send a message; its request is told of confirm, return, nack or loss.
+
+        Raises BrokerBlocked or BrokerUnavailable when it would not be taken now, and RoutingFailed.
+        """
         exchange = publish.exchange
         link = self._link
-        main = None if link is None or link.blocked else link.main
+        main = link.main if link is not None and link.ready and not link.blocked else None
         if main is not None and exchange in self._exchanges.proven:
             if main.congested:
                 raise BrokerUnavailable("the broker does not read what it is sent")
             main.send(publish)
         else:
-            self.check()
+            self._check()
             self._exchanges.state(exchange, monotonic())
             if len(self._waiting) >= MAX_WAITING:
                 raise BrokerUnavailable("too many messages wait for exchanges that are not known yet")

@@ -140,6 +140,17 @@ def test_the_first_message_to_an_exchange_is_tried_and_the_next_ones_are_not(pub
     assert len(link.trial.sent) == 1 and len(link.main.sent) == 1
 
 
+def test_a_link_that_is_not_ready_takes_nothing_though_its_main_channel_is_open(publisher):
+    """What was proven on the link before it need not be true on this one."""
+    proven(publisher, "shop")
+    publisher.trouble = "not connected"
+    publisher._link = link = Link()
+    link.ready = False
+    with pytest.raises(BrokerUnavailable):
+        publish(publisher)
+    assert not link.main.sent and not link.trial.sent
+
+
 def test_the_message_without_an_answer_is_to_blame_and_what_was_sent_behind_it_is_sent_again(publisher):
     link = publisher._link
     first, wrong, behind = publish(publisher, "shop"), publish(publisher, "missing"), publish(publisher, "other")

@@ -1,0 +1,44 @@
+"""The steps from a message to its publish: what is counted when the last one fails."""
+
+import json
+
+import pytest
+
+from bridge.errors import BrokerUnavailable
+from bridge.sns.message import parse
+from tests.unit.test_renewal import Bridge, keys  # noqa: F401
+
+
+class Broker:
+    """The publisher's interface: `away` tells whether nothing can be published."""
+
+    def __init__(self):
+        self.away, self.attributes_left_out = True, 0
+
+    def left_out(self, number):
+        self.attributes_left_out += number
+
+    def publish(self, publish):
+        if self.away:
+            raise BrokerUnavailable("the bridge is not connected to the broker")
+        publish.request.done("published")
+
+
+@pytest.fixture
+def bridge(tmp_path):
+    bridge = Bridge(tmp_path)
+    bridge.pipeline._publisher = bridge.broker = Broker()
+    return bridge
+
+
+def test_an_attribute_that_is_left_out_counts_once_however_often_sns_repeats_the_message(bridge, keys):  # noqa: F811
+    members = json.loads(keys[0].message("hello"))
+    body = json.dumps(members | {"MessageAttributes": {"odd": {"Type": "Binary", "Value": "not base64"}}}).encode()
+    bridge.clock.now = float(parse(body).timestamp)
+    bridge.deliver(body)
+    bridge.host.answer(200, keys[0].certificate)
+    assert bridge.deliver(body) == ["broker-unavailable"]
+    assert bridge.broker.attributes_left_out == 0
+    bridge.broker.away = False
+    assert bridge.deliver(body) == ["published"]
+    assert bridge.broker.attributes_left_out == 1
