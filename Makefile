@@ -52,7 +52,7 @@ test: lint types pytest size-if-built ## lint, types, unit, property, integratio
 
 lint: venv ## style and common mistakes
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check bridge
+	$(VENV)/bin/ruff format --check .
 
 types: venv ## mypy, strict
 	$(VENV)/bin/mypy

@@ -41,10 +41,16 @@ OPTIONS = """
 # would hash strings by FNV, for which anybody can make collisions, and have no computed gotos. Where it can run them, the results
 # depend on the build's surroundings: at `nice 19` nice() looks broken.
 KNOWN = {
-    "ac_cv_aligned_required": "no", "ac_cv_computed_gotos": "yes", "ac_cv_buggy_getaddrinfo": "no", "ac_cv_pthread_is_default": "yes",
-    "ac_cv_broken_sem_getvalue": "no", "ac_cv_working_tzset": "yes", "ac_cv_file__dev_ptmx": "yes", "ac_cv_file__dev_ptc": "no",
+    "ac_cv_aligned_required": "no",
+    "ac_cv_computed_gotos": "yes",
+    "ac_cv_buggy_getaddrinfo": "no",
+    "ac_cv_pthread_is_default": "yes",
+    "ac_cv_broken_sem_getvalue": "no",
+    "ac_cv_working_tzset": "yes",
+    "ac_cv_file__dev_ptmx": "yes",
+    "ac_cv_file__dev_ptc": "no",
     "ac_cv_broken_nice": "no",
-}  # fmt: skip
+}
 
 # Parts of Lib/ that Nuitka and the frozen program never import.
 LEFT = "test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data venv __pycache__".split()

@@ -68,7 +68,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
     shutil.rmtree(home / "lib/python3.13/ctypes")
     shutil.copytree(HERE / "shim", home / "lib/python3.13", dirs_exist_ok=True)
     (work / "bin").mkdir()
-    (work / "bin/patchelf").write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo patchelf 0.18.0; true\n")  # demanded, not used
+    (work / "bin/patchelf").write_text('#!/bin/sh\n[ "$1" = --version ] && echo patchelf 0.18.0; true\n')  # demanded, not used
     (work / "bin/patchelf").chmod(0o755)
     wrapper = work / "clang"
     for name in ("clang", "clang++"):
@@ -77,21 +77,42 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
         wrapper.chmod(0o755)
     more = {
         "PATH": f"{work}/bin:" + environment()["PATH"],
-        "CC": str(work / "clang"), "CXX": str(work / "clang++"), "CFLAGS": " ".join(SECTIONS), "LDFLAGS": "-static",
-        "PYTHONPATH": f"{work}/site:{work}/app:{fetch.unpacked('nuitka')}", "BRIDGE_COMPILED": COMPILED,
-        "NUITKA_CACHE_DIR": str(work / "cache"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "HOME": str(work),
-        "BRIDGE_CC": f"{toolchain.tools()}/cc", "BRIDGE_LINK": str(work / "objects"), "BRIDGE_INCLUDE": str(library.headers()),
-        "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"), "BRIDGE_MAP": str(work), "BRIDGE_PROGRAM": str(program or ""),
+        "CC": str(work / "clang"),
+        "CXX": str(work / "clang++"),
+        "CFLAGS": " ".join(SECTIONS),
+        "LDFLAGS": "-static",
+        "PYTHONPATH": f"{work}/site:{work}/app:{fetch.unpacked('nuitka')}",
+        "BRIDGE_COMPILED": COMPILED,
+        "NUITKA_CACHE_DIR": str(work / "cache"),
+        "ZIG_LOCAL_CACHE_DIR": str(work / "zig"),
+        "HOME": str(work),
+        "BRIDGE_CC": f"{toolchain.tools()}/cc",
+        "BRIDGE_LINK": str(work / "objects"),
+        "BRIDGE_INCLUDE": str(library.headers()),
+        "BRIDGE_HOST_INCLUDE": str(home / "include/python3.13"),
+        "BRIDGE_MAP": str(work),
+        "BRIDGE_PROGRAM": str(program or ""),
         "BRIDGE_OFFSETS": str(work / "offsets"),
-    }  # fmt: skip
+    }
     for name in ("objects", "offsets"):
         (work / name).mkdir(exist_ok=True)
     run(
-        [home / "bin/python3.13", "-m", "nuitka", f"--mode={mode}", *OPTIONS, f"--user-plugin={HERE}/plugin.py",
-         *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
-         f"--output-dir={work}/out", f"--report={work}/report.xml", work / "app/bridge_main.py"],
-        work / "log", cwd=work, **more,
-    )  # fmt: skip
+        [
+            home / "bin/python3.13",
+            "-m",
+            "nuitka",
+            f"--mode={mode}",
+            *OPTIONS,
+            f"--user-plugin={HERE}/plugin.py",
+            *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
+            f"--output-dir={work}/out",
+            f"--report={work}/report.xml",
+            work / "app/bridge_main.py",
+        ],
+        work / "log",
+        cwd=work,
+        **more,
+    )
 
 
 def key(mode: str) -> str:

@@ -97,9 +97,15 @@ def labels(version: str, revision: str) -> dict[str, str]:
     """Return the OCI annotations, which are the labels too."""
     prefix = "org.opencontainers.image."
     values = {
-        "title": NAME, "description": "Receives Amazon SNS notifications, verifies them, publishes them to RabbitMQ",
-        "source": source(), "revision": revision, "version": version, "licenses": "MIT", "base.name": "scratch", "created": CREATED,
-    }  # fmt: skip
+        "title": NAME,
+        "description": "Receives Amazon SNS notifications, verifies them, publishes them to RabbitMQ",
+        "source": source(),
+        "revision": revision,
+        "version": version,
+        "licenses": "MIT",
+        "base.name": "scratch",
+        "created": CREATED,
+    }
     return {prefix + key: value for key, value in values.items() if value}
 
 
@@ -116,10 +122,13 @@ def config(layer: bytes, version: str, revision: str) -> bytes:
         "Healthcheck": {"Test": ["CMD", "/bin/bridge", "healthcheck"], "Interval": 30_000_000_000, "Timeout": 5_000_000_000},
     }
     whole = {
-        "architecture": ARCH, "os": "linux", "created": CREATED, "config": run,
+        "architecture": ARCH,
+        "os": "linux",
+        "created": CREATED,
+        "config": run,
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
         "history": [{"created": CREATED, "created_by": f"{NAME} build/image.py", "comment": "FROM scratch"}],
-    }  # fmt: skip
+    }
     return json.dumps(whole, sort_keys=True).encode()
 
 
@@ -133,17 +142,21 @@ def layout(layer: bytes, packed: bytes, version: str, revision: str) -> dict[str
     """Return the files of dist/image.tar: an OCI layout, and manifest.json for `docker load`."""
     setup = config(layer, version, revision)
     manifest = {
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": descriptor("config.v1+json", setup),
-        "layers": [descriptor("layer.v1.tar+gzip", packed)], "annotations": labels(version, revision),
-    }  # fmt: skip
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("config.v1+json", setup),
+        "layers": [descriptor("layer.v1.tar+gzip", packed)],
+        "annotations": labels(version, revision),
+    }
     body = json.dumps(manifest, sort_keys=True).encode()
     tag = f"localhost/{NAME}:{version}"
     platform = {"architecture": ARCH, "os": "linux"}
     named = {"org.opencontainers.image.ref.name": version, "io.containerd.image.name": tag}
     index = {
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [descriptor("manifest.v1+json", body, platform=platform, annotations=named)],
-    }  # fmt: skip
+    }
     blobs = {f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}": blob for blob in (setup, packed, body)}
     place = {blob: name for name, blob in blobs.items()}
     docker = [{"Config": place[setup], "RepoTags": [tag], "Layers": [place[packed]]}]

@@ -25,8 +25,12 @@ platforms   no-winstore no-padlockeng no-afalgeng no-capieng no-unstable-qlog no
 ASSEMBLY = {
     "crypto/bn": {"x86_64": "asm/x86_64-gcc.c x86_64-mont.s x86_64-mont5.s", "aarch64": "bn_asm.c armv8-mont.S"},
     "crypto/sha": {"x86_64": "sha1-x86_64.s sha256-x86_64.s", "aarch64": "sha1-armv8.S sha256-armv8.S"},
-    "crypto/modes": {}, "crypto/aes": {}, "crypto/ec": {}, "crypto/chacha": {}, "crypto/poly1305": {},
-}  # fmt: skip
+    "crypto/modes": {},
+    "crypto/aes": {},
+    "crypto/ec": {},
+    "crypto/chacha": {},
+    "crypto/poly1305": {},
+}
 
 # An operator can meet the error texts of these tables in a log; the other tables are left out.
 REASONS = ("SSL", "X509", "X509V3", "PEM", "RSA", "EVP")

@@ -84,9 +84,17 @@ def run(command: list[str | Path], log: Path, cwd: Path | None = None, **more: s
 def needs(*commands: str) -> None:
     """Raise BuildError with one line that names every missing tool and its Debian package."""
     packages = {
-        "dpkg-source": "dpkg-dev", "make": "make", "perl": "perl", "xz": "xz-utils", "patch": "patch", "gcc": "gcc",
-        "podman": "podman", "runc": "runc", "buildah": "buildah", "readelf": "binutils",
-    }  # fmt: skip
+        "dpkg-source": "dpkg-dev",
+        "make": "make",
+        "perl": "perl",
+        "xz": "xz-utils",
+        "patch": "patch",
+        "gcc": "gcc",
+        "podman": "podman",
+        "runc": "runc",
+        "buildah": "buildah",
+        "readelf": "binutils",
+    }
     missing = [command for command in commands if not shutil.which(command)]
     if missing:
         names = " ".join(sorted({packages.get(command, command) for command in missing}))

@@ -39,26 +39,40 @@ def package(part: Component) -> dict[str, Any]:
 def document(parts: list[Component], version: str, modules: list[tuple[str, str]], files: dict[str, bytes]) -> str:
     """Return the SPDX document of one image."""
     bridge = {
-        "SPDXID": "SPDXRef-image", "name": "sns-to-rabbitmq-bridge", "versionInfo": version, "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": False, "licenseConcluded": "MIT", "licenseDeclared": "MIT", "copyrightText": "NOASSERTION",
+        "SPDXID": "SPDXRef-image",
+        "name": "sns-to-rabbitmq-bridge",
+        "versionInfo": version,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": False,
+        "licenseConcluded": "MIT",
+        "licenseDeclared": "MIT",
+        "copyrightText": "NOASSERTION",
         "comment": "Python modules in /bin/bridge: " + " ".join(name for name, _ in modules),
-    }  # fmt: skip
+    }
     entries = [
         {
-            "SPDXID": f"SPDXRef-file-{number}", "fileName": f"./{name}", "copyrightText": "NOASSERTION", "licenseConcluded": "NOASSERTION",
+            "SPDXID": f"SPDXRef-file-{number}",
+            "fileName": f"./{name}",
+            "copyrightText": "NOASSERTION",
+            "licenseConcluded": "NOASSERTION",
             "checksums": [{"algorithm": kind, "checksumValue": hashlib.new(kind, data).hexdigest()} for kind in ("SHA1", "SHA256")],
         }
         for number, (name, data) in enumerate(files.items())
-    ]  # fmt: skip
+    ]
     relations = [{"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-image"}]
     for element in [*map(package, parts), *entries]:
         relations.append({"spdxElementId": "SPDXRef-image", "relationshipType": "CONTAINS", "relatedSpdxElement": element["SPDXID"]})
     whole = {
-        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"{NAME}-{version}-{ARCH}",
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": f"{NAME}-{version}-{ARCH}",
         "documentNamespace": f"https://spdx.org/spdxdocs/{NAME}-{version}-{hashlib.sha256(b''.join(files.values())).hexdigest()}",
         "creationInfo": {"created": CREATED, "creators": ["Tool: sns-to-rabbitmq-bridge/build"]},
-        "packages": [bridge, *map(package, parts)], "files": entries, "relationships": relations,
-    }  # fmt: skip
+        "packages": [bridge, *map(package, parts)],
+        "files": entries,
+        "relationships": relations,
+    }
     exceptions = ("Nuitka-Runtime-Library-Exception-1.0", "UPX-exception")
     text = json.dumps(whole, indent=1)
     for name in exceptions:  # not on SPDX's own list of exceptions, so it is named as the specification asks

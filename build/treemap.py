@@ -5,9 +5,15 @@ from html import escape
 WIDTH, HEIGHT, FONT = 960, 540, 12
 OTHER, GREY = "#d4d4d4", "#777777"  # grey is legible on a light page and on a dark one
 COLOURS = {
-    "CPython": "#4c78a8", "OpenSSL": "#f58518", "bytecode": "#54a24b", "bridge": "#e45756", "musl": "#b279a2", "mimalloc": "#9d755d",
-    "zlib": "#bab0ac", "Nuitka": "#72b7b2",
-}  # fmt: skip
+    "CPython": "#4c78a8",
+    "OpenSSL": "#f58518",
+    "bytecode": "#54a24b",
+    "bridge": "#e45756",
+    "musl": "#b279a2",
+    "mimalloc": "#9d755d",
+    "zlib": "#bab0ac",
+    "Nuitka": "#72b7b2",
+}
 
 Box = tuple[float, float, float, float]
 

@@ -47,7 +47,8 @@ def draw(found: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img" aria-label="{title}">',
         f"<title>{title}</title><style>{STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
-        _text(MARGIN, 30, title, "title"), _text(MARGIN, 50, under, "dim"),
+        _text(MARGIN, 30, title, "title"),
+        _text(MARGIN, 50, under, "dim"),
     ]
     wide = (WIDTH - 2 * MARGIN - LABEL - 3 * GAP) / len(PANELS)
     for i, (heading, what, digits, better) in enumerate(PANELS):

@@ -64,9 +64,7 @@ class Bench:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def measure(
-        self, server: Server | Bare, size: int, connections: int, count: int, seconds: float, warm: float = 0.25
-    ) -> dict[str, Any]:
+    def measure(self, server: Server | Bare, size: int, connections: int, count: int, seconds: float, warm: float = 0.25) -> dict[str, Any]:
         """One row of the raw figures. us: CPU a message in microseconds; others: cores taken by anything else on the machine."""
         if warm:
             self.run(server, size, connections, count, warm)
@@ -82,11 +80,22 @@ class Bench:
         lost = self._lost(load["ok"])
         self.broker.purge(QUEUE)
         return {
-            "name": server.name, "size": size, "connections": connections, "answered": load["answered"], "ok": load["ok"],
-            "bad": load["errors"] + load["answered"] - load["ok"], "why": load["error"], "lost": lost,
-            "rate": load["ok"] / load["seconds"], "p50": load["p50"], "p99": load["p99"], "us": own / answered * 1e6,
-            "broker_us": broker / answered * 1e6, "load_us": load["cpu"] / answered * 1e6,
-            "others": max(0.0, (machine - own - broker - load["cpu"]) / elapsed), "pss": pss(pids),
+            "name": server.name,
+            "size": size,
+            "connections": connections,
+            "answered": load["answered"],
+            "ok": load["ok"],
+            "bad": load["errors"] + load["answered"] - load["ok"],
+            "why": load["error"],
+            "lost": lost,
+            "rate": load["ok"] / load["seconds"],
+            "p50": load["p50"],
+            "p99": load["p99"],
+            "us": own / answered * 1e6,
+            "broker_us": broker / answered * 1e6,
+            "load_us": load["cpu"] / answered * 1e6,
+            "others": max(0.0, (machine - own - broker - load["cpu"]) / elapsed),
+            "pss": pss(pids),
         }
 
     def _lost(self, ok: int) -> int:

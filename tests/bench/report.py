@@ -65,8 +65,11 @@ def comparison(rows: list[Row]) -> str:
         lines.append(
             [name, *figures, *ratios, number(median(own, "broker_us")), number(median(own, "load_us")), number(median(own, "others"), 1)]
         )
-    return table("bridge | messages/s | p50 ms | p99 ms | CPU us a message | rate / Go's | CPU / Go's | rate / FastAPI's | CPU / FastAPI's"
-                 " | rate / the broker's | broker us | load us | others' cores", lines)
+    return table(
+        "bridge | messages/s | p50 ms | p99 ms | CPU us a message | rate / Go's | CPU / Go's | rate / FastAPI's | CPU / FastAPI's"
+        " | rate / the broker's | broker us | load us | others' cores",
+        lines,
+    )
 
 
 def cells(found: Found, part: str) -> str:
@@ -81,8 +84,11 @@ def cells(found: Found, part: str) -> str:
 
 def starts(found: Found) -> str:
     rows = rows_of(found, "starts")
-    lines = [[name, number(median(own, "ms")), number(median(own, "pss"), 1)]
-             for name in names_of(rows) for own in ([row for row in rows if row["name"] == name],)]
+    lines = [
+        [name, number(median(own, "ms")), number(median(own, "pss"), 1)]
+        for name in names_of(rows)
+        for own in ([row for row in rows if row["name"] == name],)
+    ]
     return table("bridge | exec to first 200, ms | memory then (PSS), MiB", lines)
 
 
@@ -114,8 +120,11 @@ def decades(found: Found, name: str) -> list[Decade]:
 
 def endurance(found: Found) -> str:
     names = [name for name in names_of(rows_of(found, "endurance")) if name != "Go"]
-    lines = [[name, f"{one.messages:,}", number(one.us, 1), number(one.ratio, 2), number(one.memory, 2)]
-             for name in names for one in decades(found, name)]
+    lines = [
+        [name, f"{one.messages:,}", number(one.us, 1), number(one.ratio, 2), number(one.memory, 2)]
+        for name in names
+        for one in decades(found, name)
+    ]
     return table("bridge | messages so far | CPU us a message since the line before | the same / Go's then | memory (PSS), MiB", lines)
 
 

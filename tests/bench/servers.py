@@ -73,8 +73,15 @@ class Server:
         self.log = CACHE / f"{candidate.name.replace(', ', '-')}.log"
         with open(self.log, "w") as log:
             begun = time.perf_counter()
-            self.process = subprocess.Popen([word.format(**values) for word in candidate.command], env=environment, cwd=CACHE,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                [word.format(**values) for word in candidate.command],
+                env=environment,
+                cwd=CACHE,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         try:
             self._wait_for_200(load.posts(512, 1)[0][1], begun + 30)
         except BaseException:

@@ -163,8 +163,18 @@ def patience(bench: Bench, candidate: servers.Candidate, rounds: int, number: in
                         waits = paced(server, requests, A_SECOND, lambda passed: passed > 10)
                     cut = statistics.quantiles(waits, n=100)
                     rate = number / (time.perf_counter() - begun) if way == "draining" else 0
-                    rows.append({"part": "sqs patience", "round": round_, "name": server.name, "way": way, "p50": cut[49], "p99": cut[98],
-                                 "answered": len(waits), "rate": rate})  # fmt: skip
+                    rows.append(
+                        {
+                            "part": "sqs patience",
+                            "round": round_,
+                            "name": server.name,
+                            "way": way,
+                            "p50": cut[49],
+                            "p99": cut[98],
+                            "answered": len(waits),
+                            "rate": rate,
+                        }
+                    )
                     say(f"sqs {server.name} {way}: p50 {cut[49]:.1f} ms  p99 {cut[98]:.1f} ms  {len(waits)} by HTTP  {rate:.0f} letters/s")
         finally:
             server.stop()

@@ -160,8 +160,14 @@ def no_http(request: BaseHTTPRequestHandler) -> None:
 
 
 FAULTS = {
-    "forgotten": status(404), "forbidden": status(403), "overloaded": status(503), "other bytes": other_bytes, "endless": endless,
-    "cut short": cut, "silent": silent, "not HTTP": no_http,
+    "forgotten": status(404),
+    "forbidden": status(403),
+    "overloaded": status(503),
+    "other bytes": other_bytes,
+    "endless": endless,
+    "cut short": cut,
+    "silent": silent,
+    "not HTTP": no_http,
 }
 
 

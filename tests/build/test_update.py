@@ -117,11 +117,13 @@ class TestWhatChanged:
         assert says("") == says("This is no changelog.\n") == "the changelog says nothing"
 
     def test_an_advisory_against_the_version_before(self):
-        told = {"dependencies": [
-            {"name": "requests", "version": "1", "vulns": [{"id": "PYSEC-1", "aliases": ["GHSA-x", "CVE-2026-12345"]}]},
-            {"name": "idna", "version": "1", "vulns": []},
-            {"name": "nuitka", "skip_reason": "not found"},
-        ]}
+        told = {
+            "dependencies": [
+                {"name": "requests", "version": "1", "vulns": [{"id": "PYSEC-1", "aliases": ["GHSA-x", "CVE-2026-12345"]}]},
+                {"name": "idna", "version": "1", "vulns": []},
+                {"name": "nuitka", "skip_reason": "not found"},
+            ]
+        }
         assert news.audited(json.dumps(told)) == {
             "requests": "**security**: CVE-2026-12345",
             "idna": "not security: no advisory names the version before",

@@ -39,8 +39,14 @@ def fuzz(name: str, seconds: int, found: Path) -> bool:
     new.mkdir(parents=True, exist_ok=True)
     artifacts = found / f"{name}-"
     process = start(
-        name, f"-max_total_time={seconds}", "-timeout=5", "-rss_limit_mb=2048", "-max_len=8192", f"-artifact_prefix={artifacts}",
-        str(new), str(CORPUS / name),
+        name,
+        f"-max_total_time={seconds}",
+        "-timeout=5",
+        "-rss_limit_mb=2048",
+        "-max_len=8192",
+        f"-artifact_prefix={artifacts}",
+        str(new),
+        str(CORPUS / name),
     )
     lines = ["starting"]
 

@@ -15,6 +15,7 @@ from tests.tools import elf
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 @pytest.fixture(scope="module")
 def image() -> Image:
     return Image()

@@ -44,7 +44,11 @@ def test_a_library_passes_its_own_tests(name: str, frozen: Path, sources: Path) 
     command = [cpython.interpreter() / "bin/python3.13", "-I", HERE / "compartment.py", frozen, site, "-q", "--tb=short", "-W", "ignore"]
     done = subprocess.run(
         [*command, "-c", "/dev/null", "--rootdir", ".", *options, *rule["tests"]],
-        cwd=tree, capture_output=True, text=True, timeout=600, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)

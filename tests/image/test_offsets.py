@@ -66,7 +66,10 @@ def test_the_lines_of_a_transformed_source_are_those_of_the_source():
     text = ast.unparse(tree)
     told = offsets.origins(tree, text)
     assert [(text.splitlines()[line - 1].strip(), told[line]) for line in told] == [
-        ("import a", 1), ("class B:", 4), ("def c(self):", 7), ("return (1, 2)", 8),
+        ("import a", 1),
+        ("class B:", 4),
+        ("def c(self):", 7),
+        ("return (1, 2)", 8),
     ]
 
 

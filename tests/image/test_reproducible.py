@@ -37,8 +37,13 @@ def test_another_folder_umask_locale_and_time_zone_give_the_same_image(tmp_path:
     git = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
     changed = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "--", "bridge"], capture_output=True, text=True).stdout.strip()
     settings = {
-        "XDG_CACHE_HOME": str(cache), "DIST": str(tmp_path / "dist"), "LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kolkata",
-        "BRIDGE_REVISION": git.stdout.strip() + ("+" if changed else ""), "PYTHONHASHSEED": "7",
+        "XDG_CACHE_HOME": str(cache),
+        "DIST": str(tmp_path / "dist"),
+        "LC_ALL": "C",
+        "LANG": "tr_TR.UTF-8",
+        "TZ": "Asia/Kolkata",
+        "BRIDGE_REVISION": git.stdout.strip() + ("+" if changed else ""),
+        "PYTHONHASHSEED": "7",
     }
     for step in ("binary.py", "image.py"):
         command = ["sh", "-c", 'umask 077; exec "$@"', "sh", sys.executable, tree / "build" / step]

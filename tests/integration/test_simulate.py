@@ -74,9 +74,7 @@ def test_over_https_with_basic_auth_as_it_would_be_subscribed(trial, folder):
     files = authority.issue(folder / "server", "localhost", "127.0.0.1")
     users = folder / "users"
     users.write_text("sns:pass word@\n")
-    bridge, options = trial(
-        BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key), BRIDGE_BASIC_AUTH_FILE=str(users)
-    )
+    bridge, options = trial(BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key), BRIDGE_BASIC_AUTH_FILE=str(users))
     url = f"https://sns:pass%20word%40@localhost:{bridge.port}/"
     options = ("--to", url, *options[2:], "--ca-file", authority.ca_file, "--count", 3)
     assert simulate(*options, "--hostile")[0] == 0

@@ -42,7 +42,11 @@ class Browser:
 
         self.process = subprocess.Popen(
             ["chromium", *FLAGS, f"--user-data-dir={self._folder}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(3, 4), preexec_fn=place,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(3, 4),
+            preexec_fn=place,
         )
         os.close(read_commands)
         os.close(write_answers)

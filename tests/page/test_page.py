@@ -136,7 +136,9 @@ def test_an_answer_is_the_same_for_a_client_that_is_no_browser(page):
     with Connection("127.0.0.1", int(url.rpartition(":")[2].strip("/"))) as connection:
         answer = connection.get("/")
         for name, value in {
-            "content-type": "text/html; charset=utf-8", "x-content-type-options": "nosniff", "cache-control": "no-store"
+            "content-type": "text/html; charset=utf-8",
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
         }.items():
             assert answer.headers[name] == value
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]

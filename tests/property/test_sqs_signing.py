@@ -61,10 +61,19 @@ def of_botocore(credentials, method, url, headers, body, region, service, moment
     moment=times,
 )
 @example(
-    method="POST", scheme="https", host="sqs.eu-central-1.amazonaws.com", path="/", query={},
-    headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.ReceiveMessage"}, body='{"a": "Größe ✓ 😀"}'.encode(),
-    access_key="AKIDEXAMPLE", secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" * 2, token="t" * 90, region="eu-central-1",
-    service="sqs", moment=datetime.datetime(2026, 2, 28, 23, 59, 59),
+    method="POST",
+    scheme="https",
+    host="sqs.eu-central-1.amazonaws.com",
+    path="/",
+    query={},
+    headers={"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.ReceiveMessage"},
+    body='{"a": "Größe ✓ 😀"}'.encode(),
+    access_key="AKIDEXAMPLE",
+    secret_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" * 2,
+    token="t" * 90,
+    region="eu-central-1",
+    service="sqs",
+    moment=datetime.datetime(2026, 2, 28, 23, 59, 59),
 )
 def test_every_request_is_signed_as_botocore_signs_it(
     method, scheme, host, path, query, headers, body, access_key, secret_key, token, region, service, moment

@@ -1,8 +1,8 @@
 """A cgroup with a memory limit, version 1 or 2, below the one that we are in.
 
-    with MemoryGroup(128 << 20) as group:
-        subprocess.Popen([*group.prefix, "program"])       # started inside, so that all of it counts
-        group.highest(), group.killed()                     # bytes at most; how often the kernel killed for want of memory
+with MemoryGroup(128 << 20) as group:
+    subprocess.Popen([*group.prefix, "program"])       # started inside, so that all of it counts
+    group.highest(), group.killed()                     # bytes at most; how often the kernel killed for want of memory
 """
 
 import os

@@ -47,12 +47,17 @@ class Prometheus:
         self._folder = tempfile.mkdtemp(prefix="prometheus-")
         job = {"job_name": "bridge", "static_configs": [{"targets": [f"127.0.0.1:{self.bridge}"]}]}
         settings = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(self.rules)], "scrape_configs": [job]
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(self.rules)],
+            "scrape_configs": [job],
         }
         (Path(self._folder) / "prometheus.yml").write_text(json.dumps(settings))
         self._process = subprocess.Popen(
             ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{self.port}"],
-            cwd=self._folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             wait_for("Prometheus", self._ready, 60)

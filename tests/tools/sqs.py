@@ -189,17 +189,21 @@ class SQS:
                 message.receives += 1
                 message.receipt = f"{message.message_id}/{secrets.token_hex(8)}"
                 self.log.append((now, "received", message.message_id, message.body))
-        return {
-            "Messages": [
-                {
-                    "MessageId": message.message_id,
-                    "ReceiptHandle": message.receipt,
-                    "Body": message.body,
-                    "Attributes": {"ApproximateReceiveCount": str(message.receives)},
-                }
-                for message in visible
-            ]
-        } if visible else {}
+        return (
+            {
+                "Messages": [
+                    {
+                        "MessageId": message.message_id,
+                        "ReceiptHandle": message.receipt,
+                        "Body": message.body,
+                        "Attributes": {"ApproximateReceiveCount": str(message.receives)},
+                    }
+                    for message in visible
+                ]
+            }
+            if visible
+            else {}
+        )
 
     def _entries(self, operation: str, members: dict[str, Any], act: Callable[[dict[str, Message], Message, dict[str, Any]], None]) -> Any:
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}

@@ -1,9 +1,22 @@
 """Stands in for ctypes while Nuitka runs: the static interpreter has no libffi, and on Linux only sizes are asked for."""
 
 _SIZES = {
-    "c_bool": 1, "c_char": 1, "c_short": 2, "c_int": 4, "c_uint": 4, "c_long": 8, "c_ulong": 8, "c_longlong": 8, "c_ulonglong": 8,
-    "c_float": 4, "c_double": 8, "c_size_t": 8, "c_ssize_t": 8, "c_void_p": 8, "c_wchar": 4,
-}  # fmt: skip
+    "c_bool": 1,
+    "c_char": 1,
+    "c_short": 2,
+    "c_int": 4,
+    "c_uint": 4,
+    "c_long": 8,
+    "c_ulong": 8,
+    "c_longlong": 8,
+    "c_ulonglong": 8,
+    "c_float": 4,
+    "c_double": 8,
+    "c_size_t": 8,
+    "c_ssize_t": 8,
+    "c_void_p": 8,
+    "c_wchar": 4,
+}
 
 
 class _Type(type):

@@ -1,8 +1,8 @@
 """The attacker: one process, many connections that send streams.
 
-    with Crowd(Attack("tiny", 64, 8), scene, port) as crowd:      # a process of its own: it takes no time from the genuine load's
-        crowd.wait()
-    crowd.seen                                                    # what it sent, and what was answered
+with Crowd(Attack("tiny", 64, 8), scene, port) as crowd:      # a process of its own: it takes no time from the genuine load's
+    crowd.wait()
+crowd.seen                                                    # what it sent, and what was answered
 """
 
 import json

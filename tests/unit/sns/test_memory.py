@@ -53,7 +53,7 @@ BODIES = {
     "19,000 members and a long text": members(19_000 * 12)[:-1] + b',"b":"' + b"x" * 1_800_000 + b'"}',
     "a Message of 2 MiB": text(b"x"),
     "a Message of 2 MiB with escapes": text(rb"x\n"),
-    "a Message of 2 MiB of JSON": text(rb'{\"a\":[1,2]},'),
+    "a Message of 2 MiB of JSON": text(rb"{\"a\":[1,2]},"),
     "a Message of 2 MiB outside ASCII": text("\u4e16".encode()),
     "a Message of 2 MiB of emoji": text(EMOJI),
 }

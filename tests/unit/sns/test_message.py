@@ -346,6 +346,7 @@ JSON = {
     "XML": b"<Notification/>",
 }
 
+
 def listed(unit, size):
     """The genuine text with a list of one unit after the other, size bytes in all."""
     return spliced(b'"a": [' + b",".join([unit] * ((size - len(PLAIN)) // (len(unit) + 1))) + b"]")

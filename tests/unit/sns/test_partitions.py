@@ -73,9 +73,7 @@ def expected(region: str) -> str:
 
 def accepted(region: str, name: str) -> bool:
     encoded = name.encode()
-    certificate = load_certificate(
-        forge.certificate(subject=forge.common_name(encoded), extensions=forge.alternative_names(encoded))
-    )
+    certificate = load_certificate(forge.certificate(subject=forge.common_name(encoded), extensions=forge.alternative_names(encoded)))
     try:
         check_certificate(certificate, topic(region), "", certificate.not_before)
     except CertificateNotValid:

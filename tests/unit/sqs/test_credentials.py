@@ -266,7 +266,13 @@ class TestWhatIsSaid:
 
     @pytest.mark.parametrize(
         "url",
-        ["http://169.254.169.254/x", "http://evil.example/", "http://169.254.170.2.evil.example/", "ftp://localhost/", "file:///etc/passwd"],
+        [
+            "http://169.254.169.254/x",
+            "http://evil.example/",
+            "http://169.254.170.2.evil.example/",
+            "ftp://localhost/",
+            "file:///etc/passwd",
+        ],
     )
     def test_a_containers_uri_elsewhere_is_not_asked(self, url):
         def never(*_):
@@ -274,7 +280,9 @@ class TestWhatIsSaid:
 
         self.says({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url}, "neither https nor an address", never)
 
-    @pytest.mark.parametrize("url", ["http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials", "https://agent.example/x"])
+    @pytest.mark.parametrize(
+        "url", ["http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials", "https://agent.example/x"]
+    )
     def test_a_containers_uri_of_eks_is_asked(self, url):
         asked = []
         with pytest.raises(NoCredentials):
@@ -287,9 +295,15 @@ class TestWhatIsSaid:
 
     @pytest.mark.parametrize(
         "members",
-        [b"", b"[]", b"{}", json.dumps({"AccessKeyId": KEY, "SecretAccessKey": 5}).encode(), b'{"Code": "AssumeRoleUnauthorizedAccess"}',
-         json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": "2026-13-01T00:00:00Z"}).encode(),
-         json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode()],
+        [
+            b"",
+            b"[]",
+            b"{}",
+            json.dumps({"AccessKeyId": KEY, "SecretAccessKey": 5}).encode(),
+            b'{"Code": "AssumeRoleUnauthorizedAccess"}',
+            json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": "2026-13-01T00:00:00Z"}).encode(),
+            json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode(),
+        ],
     )
     def test_an_agent_answers_something_else(self, members):
         self.says({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "the container's credentials", lambda *_: (200, members))

@@ -173,8 +173,15 @@ class TestAnswers:
         server = serve(lambda file, _: file.write(answer) and "close")
         assert said in refusal(Origin(f"http://127.0.0.1:{server.port}/", ""), server.port)
 
-    @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
-                                       b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "start",
+        [
+            b"",
+            b"HTTP/1.1 200 OK\r\nA: ",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00",
+        ],
+    )
     def test_one_that_drips_ends_in_time_wherever_it_drips(self, serve, start):
         over = threading.Event()
 

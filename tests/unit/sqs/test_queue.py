@@ -155,12 +155,18 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "members",
-        [[], {"Messages": 5}, {"Messages": ["x"]}, {"Messages": [{"MessageId": "x"}]},
-         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]},
-         {"Messages": [{"MessageId": ["i"], "ReceiptHandle": "r", "Body": "b"}]},
-         {"Messages": [{"MessageId": 5, "ReceiptHandle": "r", "Body": "b"}]},
-         {"Messages": [{"MessageId": "i", "ReceiptHandle": {}, "Body": "b"}]}, {"Messages": {"MessageId": "i"}},
-         {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "many"}}]}],
+        [
+            [],
+            {"Messages": 5},
+            {"Messages": ["x"]},
+            {"Messages": [{"MessageId": "x"}]},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]},
+            {"Messages": [{"MessageId": ["i"], "ReceiptHandle": "r", "Body": "b"}]},
+            {"Messages": [{"MessageId": 5, "ReceiptHandle": "r", "Body": "b"}]},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": {}, "Body": "b"}]},
+            {"Messages": {"MessageId": "i"}},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "many"}}]},
+        ],
     )
     def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
         sqs.fault = lambda *_: (200, members)
@@ -227,8 +233,15 @@ class TestQueueURLs:
 
     @pytest.mark.parametrize(
         "url",
-        ["orders", "arn:aws:sqs:eu-central-1:123456789012:orders", "https://sqs.eu-central-1.amazonaws.com/orders", "https://u:p@sqs.x/123456789012/q",
-         "https://sqs.eu-central-1.amazonaws.com/123456789012/q?x", "https://sqs.eu-central-1.amazonaws.com/123456789012/q/", "ftp://h/123456789012/q"],
+        [
+            "orders",
+            "arn:aws:sqs:eu-central-1:123456789012:orders",
+            "https://sqs.eu-central-1.amazonaws.com/orders",
+            "https://u:p@sqs.x/123456789012/q",
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/q?x",
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/q/",
+            "ftp://h/123456789012/q",
+        ],
     )
     def test_what_is_no_queues_url(self, url):
         with pytest.raises(ValueError, match="is not a queue's URL"):
