@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import BrokerUnavailable
 from bridge.sns.message import parse
-from tests.unit.test_renewal import Bridge, keys  # noqa: F401
+from tests.unit.stand_ins import Bridge, two_keys
 
 
 class Broker:
@@ -24,14 +24,19 @@ class Broker:
         publish.request.done("published")
 
 
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return two_keys(tmp_path_factory.mktemp("keys"))
+
+
 @pytest.fixture
-def bridge(tmp_path):
-    bridge = Bridge(tmp_path)
+def bridge():
+    bridge = Bridge()
     bridge.pipeline._publisher = bridge.broker = Broker()
     return bridge
 
 
-def test_an_attribute_that_is_left_out_counts_once_however_often_sns_repeats_the_message(bridge, keys):  # noqa: F811
+def test_an_attribute_that_is_left_out_counts_once_however_often_sns_repeats_the_message(bridge, keys):
     members = json.loads(keys[0].message("hello"))
     body = json.dumps(members | {"MessageAttributes": {"odd": {"Type": "Binary", "Value": "not base64"}}}).encode()
     bridge.clock.now = float(parse(body).timestamp)
