@@ -9,7 +9,6 @@ import io
 import json
 import subprocess
 import tarfile
-import tomllib
 from pathlib import Path
 
 import cpython
@@ -20,12 +19,10 @@ import pack
 import sums
 from attribution import groups
 from components import components, notice
-from recipe import ARCH, DIST, EPOCH, ROOT, BuildError, main, say
+from recipe import ARCH, CREATED, DIST, EPOCH, NAME, PROJECT, ROOT, BuildError, main, say
 from sbom import document, frozen_modules
 from treemap import svg
 
-NAME = "sns-to-rabbitmq-bridge"
-CREATED = "2023-11-14T22:13:20Z"
 CA_FILE = "etc/ssl/certs/ca-certificates.crt"
 
 # The roots that SNS's certificates chain to, as Amazon Trust Services publishes their SHA-256 fingerprints.
@@ -169,8 +166,7 @@ def layout(layer: bytes, packed: bytes, version: str, revision: str) -> dict[str
 
 def source() -> str:
     """Return pyproject.toml's `[project.urls] Source`, "" when it has none; then the label is left out."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return str(project.get("urls", {}).get("Source", ""))
+    return str(PROJECT.get("urls", {}).get("Source", ""))
 
 
 def version() -> str:

@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 
 import sums
-from image import NAME, archive, descriptor
-from recipe import DIST, SOURCES, BuildError, main, say
+from image import archive, descriptor
+from recipe import DIST, NAME, SOURCES, BuildError, main, say
 
 
 def members(path: Path) -> dict[str, bytes]:

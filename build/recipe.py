@@ -18,12 +18,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sns-to-rabbitmq-bridge"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NAME: str = PROJECT["name"]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAME
 SOURCES = tomllib.loads((HERE / "sources.toml").read_text())
 ARCH = os.environ.get("ARCH") or "amd64"
 DIST = Path(os.environ.get("DIST") or ROOT / "dist") / ("" if ARCH == "amd64" else ARCH)
 JOBS = str(os.cpu_count() or 1)
 EPOCH = 1700000000  # the only time that files and tools get
+CREATED = "2023-11-14T22:13:20Z"  # the same time, as documents have it
 
 # No unwind tables, no position independence; a section for each function, so that --gc-sections can leave out those that are never called.
 SECTIONS = [

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import Component
-from recipe import ARCH
-
-NAME = "sns-to-rabbitmq-bridge"
-CREATED = "2023-11-14T22:13:20Z"  # recipe.EPOCH, so that the same contents give the same document
+from recipe import ARCH, CREATED, NAME
 
 
 def frozen_modules(report: Path) -> list[tuple[str, str]]:
@@ -40,7 +37,7 @@ def document(parts: list[Component], version: str, modules: list[tuple[str, str]
     """Return the SPDX document of one image."""
     bridge = {
         "SPDXID": "SPDXRef-image",
-        "name": "sns-to-rabbitmq-bridge",
+        "name": NAME,
         "versionInfo": version,
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": False,
@@ -68,7 +65,7 @@ def document(parts: list[Component], version: str, modules: list[tuple[str, str]
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": f"{NAME}-{version}-{ARCH}",
         "documentNamespace": f"https://spdx.org/spdxdocs/{NAME}-{version}-{hashlib.sha256(b''.join(files.values())).hexdigest()}",
-        "creationInfo": {"created": CREATED, "creators": ["Tool: sns-to-rabbitmq-bridge/build"]},
+        "creationInfo": {"created": CREATED, "creators": [f"Tool: {NAME}/build"]},
         "packages": [bridge, *map(package, parts)],
         "files": entries,
         "relationships": relations,

@@ -12,7 +12,7 @@ import fetch
 import freeze
 import image
 import sums
-from recipe import DIST, EPOCH, ROOT, SOURCES, BuildError, main, say
+from recipe import DIST, EPOCH, NAME, ROOT, SOURCES, BuildError, main, say
 
 
 def checkout() -> list[Path]:
@@ -35,7 +35,7 @@ def fetched() -> list[Path]:
 
 def pack() -> Path:
     """Write dist/sources.tar; return its path. The same files give the same bytes."""
-    top = f"{image.NAME}-{image.version()}"
+    top = f"{NAME}-{image.version()}"
     DIST.mkdir(parents=True, exist_ok=True)
     new = DIST / ".sources.tar"
     with tarfile.open(new, "w", format=tarfile.PAX_FORMAT) as tar:

@@ -13,7 +13,7 @@ from pika.credentials import ExternalCredentials, PlainCredentials
 
 from bridge.amqp.url import BrokerURL
 from bridge.sns.fetch import default_ca_file
-from bridge.version import VERSION
+from bridge.version import PRODUCT, VERSION
 
 if TYPE_CHECKING:
     import ssl
@@ -97,9 +97,9 @@ def parameters(settings: BrokerSettings, url: BrokerURL, secret: str) -> pika.Co
         result.credentials = PlainCredentials(user, password, erase_on_connect=True)
     # `rabbitmqctl list_connections client_properties` and the management page show these, to tell one bridge from another
     result.client_properties = {
-        "product": "sns-to-rabbitmq",
+        "product": PRODUCT,
         "version": VERSION,
-        "connection_name": f"sns-to-rabbitmq on {os.uname().nodename}, process {os.getpid()}",
+        "connection_name": f"{PRODUCT} on {os.uname().nodename}, process {os.getpid()}",
     }
     return result
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bridge.version import PRODUCT
+
 if TYPE_CHECKING:
     from ssl import SSLContext
 
@@ -43,7 +45,7 @@ def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
             stream=True,
             auth=_no_auth,
             allow_redirects=False,
-            headers={"User-Agent": "sns-to-rabbitmq", "Accept-Encoding": "identity"},
+            headers={"User-Agent": PRODUCT, "Accept-Encoding": "identity"},
         ) as response:
             return response.status_code, _read(response.raw, limit, until, TOTAL)
     except requests.RequestException as error:

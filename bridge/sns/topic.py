@@ -23,18 +23,22 @@ PARTITIONS = {
     "aws-iso-f": ("csp.hci.ic.gov", "sns-signing.{}", "us-isof-east-1 us-isof-south-1"),
 }
 
+# The beginning of a region's name, "us-gov" of us-gov-east-1, gives its partition.
+_PARTITION_OF = {
+    known.rsplit("-", 2)[0]: name for name, (_suffix, _signer, regions) in PARTITIONS.items() if name != "aws" for known in regions.split()
+}
+
 # SNS API reference, CreateTopic: a name has 1 to 256 of these characters. FIFO topics can't have HTTP subscribers.
 _ARN = re.compile(r"arn:([a-z-]{3,12}):sns:([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):([0-9]{12}):([A-Za-z0-9_-]{1,256})")
 _PART = re.compile(r"[A-Za-z0-9_-]+|\*")
 
 
 def partition_of(region: str) -> str:
-    """Return the partition of a region, also of a future one, by the beginning that the partition's regions share; else "aws"."""
-    for name, partition in PARTITIONS.items():
-        for known in partition[2].split():
-            if name != "aws" and region.startswith(known.rsplit("-", 2)[0] + "-"):
-                return name
-    return "aws"
+    """Return the partition of a region, also of a future one, by the beginning that the partition's regions share; else "aws".
+
+    Source: regionRegex in botocore's partitions.json: a beginning, then a word and a number.
+    """
+    return _PARTITION_OF.get(region.rsplit("-", 2)[0], "aws")
 
 
 class TopicArn:

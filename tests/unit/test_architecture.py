@@ -49,7 +49,8 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
     {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, and modules without imports
-    {"errors", "version", "counters", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "http.crowds", "admin.page", "amqp.url"}
+    {"version"},
+    {"errors", "counters", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "http.crowds", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"log"},
     {"files"},
