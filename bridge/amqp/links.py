@@ -41,6 +41,7 @@ class KeptLink(LinkOwner):
         self._pause, self._retry, self._retry_at = FIRST_PAUSE, FIRST_RETRY, 0.0
         self._told: set[str] = set()  # warnings that were logged
         self._closing = self._renewing = False
+        self._renewed_at = 0.0  # when the broker took the link's newest secret, in monotonic seconds
         self._comes_back = False  # a lost link is replaced at once, and what was in flight waits for that
         self._takes_secrets = True  # until a broker has closed the connection because of connection.update-secret
         self._secret = ""  # what BRIDGE_AMQP_PASSWORD_FILE held last
@@ -212,7 +213,7 @@ class KeptLink(LinkOwner):
         self._loop.call_later(RENEWAL, lambda: self._not_renewed(link, secret))
 
     def _renewed(self, link: BrokerLink) -> None:
-        self._renewing = False
+        self._renewing, self._renewed_at = False, monotonic()
         self._log.info("credential_renewed", broker=self.address)
         self.link_in_use()
 

@@ -131,6 +131,8 @@ class Publisher(KeptLink):
     def _blame(self, link: BrokerLink, publish: Publish, error: Exception) -> None:
         """Fail the message that has closed the channel: its exchange is wrong, or the message itself."""
         now, code, words = monotonic(), _code(error), describe(error)
+        if code == 403 and (self._renewing or publish.request.sent <= self._renewed_at):
+            return  # it was refused with a credential that has been renewed since; it is sent again
         refused: BridgeError = RoutingFailed(
             f"the broker refuses messages to exchange {publish.exchange!r}: {words} (BRIDGE_EXCHANGE or BRIDGE_ROUTES)"
         )

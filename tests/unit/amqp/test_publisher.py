@@ -1,6 +1,7 @@
 """Cases that are hard to provoke with a real broker: which message is blamed when a channel ends, and that nothing is kept or lost."""
 
 from collections import deque
+from time import monotonic
 
 import pika.exceptions
 import pytest
@@ -16,6 +17,7 @@ from bridge.log import Log
 
 NOT_FOUND = pika.exceptions.ChannelClosedByBroker(404, "NOT_FOUND - no exchange")
 TOO_LARGE = pika.exceptions.ChannelClosedByBroker(406, "PRECONDITION_FAILED - message size")
+REFUSED = pika.exceptions.ChannelClosedByBroker(403, "ACCESS_REFUSED - Provided JWT token has expired")
 ASKED = pika.exceptions.ChannelClosedByClient(200, "nacks")
 
 
@@ -24,6 +26,7 @@ class Request:
 
     def __init__(self, message_id="id"):
         self.message_id, self.over, self.held, self.error = message_id, False, None, None
+        self.sent = 0.0
 
     def failed(self, error):
         self.error = error
@@ -46,6 +49,7 @@ class Channel:
     def send(self, publish, fence=False):
         publish.wait_in(self.pending, len(self.sent))
         self.sent.append(publish)
+        publish.request.sent = monotonic()
         if fence:
             self.fenced.append(publish)
 
@@ -190,6 +194,33 @@ def test_one_message_that_is_refused_does_not_speak_for_its_exchange(publisher):
     accept(publisher, link)
     publish(publisher, "shop")
     assert len(new.sent) == 2 and not link.main.sent, "for a while each is tried first"
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_refusal_of_the_former_token_costs_a_message_of_the_renewed_one_nothing(publisher, answered_first):
+    """RabbitMQ answers connection.update-secret by one process, and refuses a message by another: either answer can come first."""
+    link = publisher._link
+    request = publish(publisher)
+    publisher._renewing = True  # connection.update-secret is on its way
+    if answered_first:
+        publisher._renewed(link)
+    new = close(publisher, link, link.trial, REFUSED)
+    if not answered_first:
+        publisher._renewed(link)
+    assert [one.request for one in new.sent] == [request] and request.error is None
+    later = publish(publisher)
+    accept(publisher, link)
+    assert later.error is None, "the exchange is not taken for a wrong one"
+
+
+def test_a_refusal_after_the_renewal_counts(publisher):
+    link = publisher._link
+    publisher._renewed(link)
+    request = publish(publisher)
+    close(publisher, link, link.trial, REFUSED)
+    assert isinstance(request.error, RoutingFailed)
+    with pytest.raises(RoutingFailed):
+        publish(publisher)
 
 
 def test_a_channel_that_the_publisher_replaces_blames_nobody(publisher):
