@@ -3,6 +3,7 @@
 Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection and the clients' connections share).
 """
 
+import select
 import signal
 import socket
 from collections import deque
@@ -134,10 +135,12 @@ class Loop:
         self.call_later: Callable[[float, Callable[[], object]], object] = guarded.call_later
         self.cancel: Callable[[object], None] = guarded.remove_timeout
         self.add: Callable[[int, Callable[[int, int], None], int], None] = guarded.add_handler
-        # without a guard, because these callbacks only queue a visit, which has a guard of its own
-        self.watch: Callable[[int, Callable[[int, int], None], int], None] = self._ioloop.add_handler
-        self.update: Callable[[int, int], None] = guarded.update_handler
         self.remove: Callable[[int], None] = guarded.remove_handler
+        # Clients have a poller of their own inside pika's, because pika takes 0.6 us for each event, and this 0.3 us.
+        self._clients = select.epoll()
+        self._ready: dict[int, Callable[[], None]] = {}
+        self.update: Callable[[int, int], None] = self._clients.modify
+        self._ioloop.add_handler(self._clients.fileno(), self._queue_ready, READ)
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
         # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns:
         # the newest, so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
@@ -145,6 +148,21 @@ class Loop:
         self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
+
+    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
+        """Call ready() in each turn in which a client's socket can be read, or the event of `update` has come. It must not raise."""
+        self._ready[descriptor] = ready
+        self._clients.register(descriptor, READ)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Do not watch it any more."""
+        del self._ready[descriptor]
+        self._clients.unregister(descriptor)
+
+    def _queue_ready(self, _descriptor: int, _events: int) -> None:
+        ready = self._ready
+        for descriptor, _ in self._clients.poll(0):
+            ready[descriptor]()
 
     def _amqp_broken(self, error: Exception) -> None:
         self.on_bug(error)

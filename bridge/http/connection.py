@@ -82,14 +82,14 @@ class Connection(BaseHTTPRequestHandler):
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
-            self.service.loop.watch(self.descriptor, self._ready, READ)
+            self.service.loop.watch(self.descriptor, self._ready)
 
     def _unwatch(self) -> None:
         if self._watched:
             self._watched = False
-            self.service.loop.remove(self.descriptor)
+            self.service.loop.unwatch(self.descriptor)
 
-    def _ready(self, _descriptor: int, _events: int) -> None:
+    def _ready(self) -> None:
         if not self.queued:
             if self.trusted:  # as in _queue(), without another call
                 self.queued = True

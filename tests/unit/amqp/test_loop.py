@@ -1,11 +1,12 @@
 """The loop's turns: each is bounded, forgets nothing, and ends at no exception."""
 
+import socket
 import threading
 from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import TURN, Loop
+from bridge.amqp.loop import READ, TURN, WRITE, Loop
 
 
 @pytest.fixture
@@ -132,3 +133,36 @@ def test_an_exception_under_the_amqp_connection_is_told_to_its_owner(loop):
     loop.call_later(0.05, loop.stop)
     loop.run()
     assert len(bugs) == len(broken) == 2
+
+
+def test_each_client_that_has_sent_something_is_ready_once_a_turn_until_it_is_not_watched(loop):
+    pairs = [socket.socketpair() for _ in range(100)]
+    seen = []
+    for at, (ours, theirs) in enumerate(pairs):
+        loop.watch(ours.fileno(), lambda at=at: seen.append(at))
+        if at % 2:
+            theirs.send(b"x")
+    turns = Turns(loop, seen, 150)
+    loop.run()
+    assert turns.by_turn[-3:] == [50, 100, 150] and set(seen) == set(range(1, 100, 2))
+    for ours, _ in pairs[:99]:
+        loop.unwatch(ours.fileno())
+    loop.call_soon(loop.stop)
+    loop.run()
+    assert seen[150:] in ([99], [99, 99])
+    for pair in pairs:
+        for one in pair:
+            one.close()
+
+
+def test_a_client_may_hang_up_or_wait_for_room(loop):
+    """The end of a connection is an event too, whatever was asked for; `update` asks for other events."""
+    ours, theirs = socket.socketpair()
+    loop.watch(ours.fileno(), loop.stop)
+    loop.update(ours.fileno(), WRITE)
+    loop.run()
+    loop.update(ours.fileno(), READ)
+    theirs.close()
+    loop.run()
+    loop.unwatch(ours.fileno())
+    ours.close()
