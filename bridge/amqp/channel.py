@@ -116,7 +116,7 @@ class ConfirmChannel:
         message_id = request.message_id.encode()
         fields = publish.fields
         if len(fields) > SMALL and publish.envelope:
-            room = frames.room_for_fields(self._frame_max, publish.content_type, message_id)
+            room = frames.room_for_fields(self._frame_max, publish.content_type)
             if len(fields) > room:
                 fields, left_out = frames.fitting(fields, room)
                 self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)

@@ -32,15 +32,18 @@ _known_types: dict[str | None, bytes] = {}
 
 # content_type, headers, delivery_mode, message_id, timestamp, type, app_id (section 4.2.6.1: one bit each, from the top)
 _FLAGS = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7 | 1 << 6 | 1 << 5 | 1 << 3
-_HEADER_FRAME = struct.Struct(">BHLHHQH")
+_HEADER_FRAME = struct.Struct(">BHLHHQHB")  # to the length of the first property (section 4.2.6)
 _FRAME = struct.Struct(">BHL")
 _U32 = struct.Struct(">L")
-_TIMESTAMP = struct.Struct(">Q")
 _INT64 = struct.Struct(">q")
 _END = b"\xce"
+_HEADER_TYPE, _BODY_TYPE, _BASIC = spec.FRAME_HEADER, spec.FRAME_BODY, spec.BasicProperties.INDEX
 _NO_NUMBER = b"bridge check"
 _TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(APP_ID),)) + APP_ID.encode()
-_FIXED = 1 + 4 + 1 + 1 + 8 + len(_TYPE_AND_APP_ID)  # bytes of the properties beside content type, fields and message id
+_ID_LENGTH = 36  # bytes of a MessageId, which is a UUID
+# after the header fields: delivery mode, message id, timestamp, type and app id; then the frame's end
+_AFTER_FIELDS = struct.Struct(f">BB{_ID_LENGTH}sQ{len(_TYPE_AND_APP_ID)}ss")
+_FIXED = 1 + 4 + _AFTER_FIELDS.size - 1  # bytes of the properties beside content type and fields
 _INT64_KIND = ord("l")
 
 
@@ -56,8 +59,7 @@ def content_type(header: str | None) -> bytes:
     return known
 
 
-# A MessageId is a UUID, of 36 characters.
-_DEDUPLICATION = b"\x16x-deduplication-headerS" + _U32.pack(36)
+_DEDUPLICATION = b"\x16x-deduplication-headerS" + _U32.pack(_ID_LENGTH)
 
 
 def publish_method(channel: int, exchange: str, routing_key: str) -> bytes:
@@ -73,9 +75,8 @@ def fence(channel: int) -> bytes:
 
 def refused_publish(channel: int, exchange: str, routing_key: str) -> bytes:
     """Return a publish that RabbitMQ refuses (406) after it has checked exchange and permission, because its expiration is no number."""
-    properties = bytes((len(_NO_NUMBER),)) + _NO_NUMBER
-    header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, 0, 1 << 8)
-    return publish_method(channel, exchange, routing_key) + header + properties + _END
+    header = _HEADER_FRAME.pack(_HEADER_TYPE, channel, 15 + len(_NO_NUMBER), _BASIC, 0, 0, 1 << 8, len(_NO_NUMBER))
+    return publish_method(channel, exchange, routing_key) + header + _NO_NUMBER + _END
 
 
 def long_string(name: bytes, value: bytes) -> bytes:
@@ -157,9 +158,9 @@ def _field_name(name: str) -> bytes:
     return field
 
 
-def room_for_fields(frame_max: int, content_type: bytes, message_id: bytes) -> int:
+def room_for_fields(frame_max: int, content_type: bytes) -> int:
     """Return how many bytes of header fields fit, because all properties of a message must be in one frame (section 4.2.6)."""
-    return frame_max - 8 - 14 - _FIXED - len(content_type) - len(message_id)
+    return frame_max - 8 - 14 - _FIXED - len(content_type)
 
 
 def fitting(fields: bytes, room: int) -> tuple[bytes, int]:
@@ -182,33 +183,30 @@ def publish_frames(
 ) -> bytes:
     """Return all frames of a publish: method is the first, content header and body frames follow.
 
-    body is what is published; content_type at most 255 bytes; timestamp in Unix seconds; fields the encoded header table;
-    frame_max the size in bytes that the broker agreed to. Raises RoutingFailed when the headers do not fit in one frame.
+    body is what is published; content_type at most 255 bytes; message_id a UUID in ASCII; timestamp in Unix seconds; fields the encoded
+    header table; frame_max the size in bytes that the broker agreed to. Raises RoutingFailed when the headers do not fit in one frame.
     """
-    properties = b"%c%b%b%b\x02%c%b%b%b" % (
-        len(content_type),
-        content_type,
-        _U32.pack(len(fields)),
-        fields,
-        len(message_id),
-        message_id,
-        _TIMESTAMP.pack(timestamp),
-        _TYPE_AND_APP_ID,
-    )
+    size = _FIXED + len(content_type) + len(fields)  # of the properties
     length = len(body)
     room = frame_max - 8
-    if len(properties) + 14 > room:
+    if size + 14 > room:
         raise RoutingFailed(
             f"the headers do not fit in one AMQP frame of the broker's {frame_max} bytes (frame_max); with BRIDGE_BODY=envelope "
             "those that do not fit are left out, because the envelope has them all the same"
         )
-    header = _HEADER_FRAME.pack(spec.FRAME_HEADER, channel, len(properties) + 14, spec.BasicProperties.INDEX, 0, length, _FLAGS)
+    parts = [
+        method,
+        _HEADER_FRAME.pack(_HEADER_TYPE, channel, size + 14, _BASIC, 0, length, _FLAGS, len(content_type)),
+        content_type,
+        _U32.pack(len(fields)),
+        fields,
+        _AFTER_FIELDS.pack(2, _ID_LENGTH, message_id, timestamp, _TYPE_AND_APP_ID, _END),
+    ]
     if length <= room:
-        if not length:
-            return method + header + properties + _END
-        return b"".join((method, header, properties, _END, _FRAME.pack(spec.FRAME_BODY, channel, length), body, _END))
-    parts = [method, header, properties, _END]
-    for at in range(0, length, room):
-        fragment = body[at : at + room]
-        parts += (_FRAME.pack(spec.FRAME_BODY, channel, len(fragment)), fragment, _END)
+        if length:
+            parts += (_FRAME.pack(_BODY_TYPE, channel, length), body, _END)
+    else:
+        for at in range(0, length, room):
+            fragment = body[at : at + room]
+            parts += (_FRAME.pack(_BODY_TYPE, channel, len(fragment)), fragment, _END)
     return b"".join(parts)

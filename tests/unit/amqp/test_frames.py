@@ -303,7 +303,7 @@ LARGE = {"first": ("String", "a"), "large": ("String", "v" * 10000), "count": ("
 @pytest.mark.parametrize("frame_max", [4096, 8192])
 def test_what_does_not_fit_beside_an_envelope_is_left_out_and_the_rest_is_there(frame_max, content_type):
     fields = NEEDED + of_attributes(LARGE)
-    kept, left_out = frames.fitting(fields, frames.room_for_fields(frame_max, content_type, ID.encode()))
+    kept, left_out = frames.fitting(fields, frames.room_for_fields(frame_max, content_type))
     assert left_out == 1
     found = published(fields=kept, content_type=content_type, frame_max=frame_max)[0].headers
     assert found == {"x-sns-topic-arn": ARN, "x-deduplication-header": ID, "first": "a", "count": 7, "raw": b"\x00\x01\xff"}
@@ -311,13 +311,13 @@ def test_what_does_not_fit_beside_an_envelope_is_left_out_and_the_rest_is_there(
 
 def test_a_subject_that_no_frame_holds_is_left_out():
     fields = frames.topic_fields(ARN) + frames.header_fields(ID, "👋" * 1024, "arn:aws:sns:s")
-    kept, left_out = frames.fitting(fields, frames.room_for_fields(4096, b"text/plain", ID.encode()))
+    kept, left_out = frames.fitting(fields, frames.room_for_fields(4096, b"text/plain"))
     assert left_out == 1 and set(headers(kept)) == {"x-sns-topic-arn", "x-deduplication-header", "x-sns-subscription-arn"}
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_the_room_is_what_one_frame_has(more):
-    room = frames.room_for_fields(4096, b"text/plain", ID.encode())
+    room = frames.room_for_fields(4096, b"text/plain")
     fields = frames.long_string(b"n", b"v" * (room - 7 + more))
     assert frames.fitting(fields, room) == ((fields, 0) if more <= 0 else (b"", 1))
     if more <= 0:
