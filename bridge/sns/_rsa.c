@@ -145,7 +145,7 @@ static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
 {
     char *signature, *message;
     Py_ssize_t signature_size, message_size;
-    unsigned char out[MAX_MODULUS];
+    unsigned char out[32]; /* not the key's, because other threads may verify while a long message is hashed */
     int i = 0;
 
     if (count != 3 || !PyUnicode_Check(args[2]))
@@ -164,9 +164,10 @@ static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
         goto failed;
     if (BN_ucmp(self->signature, self->modulus) >= 0)
         Py_RETURN_FALSE;
-    if (!power(self) || BN_bn2binpad(self->result, out, self->size) != self->size)
+    /* as numbers, because libcrypto writes a number's bytes in constant time, which takes twice as long as reading them */
+    if (!power(self) || !BN_bin2bn(self->encoded[i], self->size, self->power))
         goto failed;
-    return PyBool_FromLong(memcmp(out, self->encoded[i], (size_t)self->size) == 0);
+    return PyBool_FromLong(BN_ucmp(self->result, self->power) == 0);
 failed:
     ERR_clear_error();
     return PyErr_Format(PyExc_RuntimeError, "libcrypto could not verify");
