@@ -46,6 +46,7 @@ $(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | native
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@ls bridge/sns/_rsa.*.so >/dev/null || { echo "bridge/sns/_rsa.c was not built; $(VENV)/bin/python -m pip install -v --no-deps --no-build-isolation -e . shows why"; exit 1; }
 	@touch $@
 
 test: lint types pytest size-if-built ## lint, types, unit, property, integration, contract and quick fault tests (real broker, TLS, signals)

@@ -76,3 +76,12 @@ def test_nothing_is_read_or_written_out_of_bounds(sanitized):
     done = run(sanitized, "-m", "pytest", *options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     assert "skipped" not in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("limited", [(), ("-DPy_LIMITED_API=0x030B0000",)], ids=["as in the binary", "as in a wheel"])
+def test_it_compiles_without_a_warning(limited):
+    """Newer compilers take what is a warning here for an error, and then `pip install` leaves the module out."""
+    quiet = ("-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type")
+    words = ["gcc", "-Wall", "-Wextra", "-Werror", *quiet, *limited, "-I", sysconfig.get_path("include"), "-fsyntax-only"]
+    built = subprocess.run([*words, str(ROOT / "bridge" / "sns" / "_rsa.c")], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
