@@ -1,6 +1,6 @@
-"""The HTTPS requests that the bridge makes to AWS, off the loop and bounded: the signing certificate, ConfirmSubscription, SQS.
+"""Requests to AWS, off the loop and bounded: fetches of a signing certificate and ConfirmSubscription by `requests`, and SQS's calls.
 
-`requests` blocks, so each fetch has a thread. The number of threads is limited, and a fetch that hangs is given up by the loop's clock.
+All of them block, so each has a thread. The number of threads is limited, and a request that hangs is given up by the loop's clock.
 """
 
 import os

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bridge.bodies.formats import FORMATS
 from tests.conftest import settings_for
 from tests.fault.neighbours.genuine import Genuine
 from tests.fault.wrapped import Wrapped
@@ -121,10 +122,10 @@ def limit_processes(pid, most):
 def test_small_frames(sns, neighbours, queue, folder, start_bridge):
     """A broker whose frame_max is 8192: headers that do not fit in a frame are left out, and every message gets its 200."""
     with Broker(settings="frame_max = 8192") as small:
-        for body in ("envelope", "message", "cloudevents"):
+        for body, form in FORMATS.items():
             small.declare(body)
             bridge = start_bridge(BRIDGE_AMQP_URL=small.url, BRIDGE_ROUTING_KEY=body, BRIDGE_BODY=body)
-            sizes = (7000, 9000, 90_000, 130_000) if body == "envelope" else (7000,)
+            sizes = (7000, 9000, 90_000, 130_000) if form.has_attributes else (7000,)
             for size in sizes:
                 post = sns.notification("x", attributes={"a": ("String", "v" * size)})
                 assert bridge.deliver(post).status == 200, (body, size, bridge.log[-1])

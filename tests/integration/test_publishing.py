@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from bridge.bodies.formats import FORMATS
 from bridge.simulate.delivery import deliver_all
 from bridge.simulate.envelope import layout, now, post
 from bridge.simulate.post import Connection
@@ -205,7 +206,7 @@ def with_attributes(sns, attributes):
     return post(fields)._replace(body=json.dumps(fields | {"MessageAttributes": attributes}).encode())
 
 
-@pytest.mark.parametrize("body", ["envelope", "message", "cloudevents"])
+@pytest.mark.parametrize("body", FORMATS)
 def test_odd_attributes_never_cost_a_message_its_200(start_bridge, broker, queue, sns, body):
     admin = free_port()
     bridge = start_bridge(BRIDGE_ADMIN_LISTEN=f"127.0.0.1:{admin}", BRIDGE_BODY=body)
@@ -257,7 +258,7 @@ def test_the_bound_of_headers_is_the_frame_max_that_was_agreed(start_bridge, bro
     assert stored.properties.headers["x-sns-subject"] == "Größe"
 
 
-@pytest.mark.parametrize("body", ["message", "cloudevents"])
+@pytest.mark.parametrize("body", [name for name, form in FORMATS.items() if not form.has_attributes])
 def test_without_the_envelope_nothing_is_left_out_in_silence(start_bridge, broker, queue, sns, body):
     bridge = start_bridge(BRIDGE_AMQP_URL=f"{broker.url}?frame_max=8192", BRIDGE_BODY=body)
     answer = bridge.deliver(sns.notification(attributes={"large": ("String", "x" * 10_000)}))

@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from bridge.bodies.formats import FORMATS
 from bridge.simulate.envelope import now
 from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import run
@@ -57,7 +58,7 @@ class TestPublished:
         assert sorted(message.body for message in stored) == sorted(post.body for post in posts)
         assert confirmed_before_deleted(sqs, stored)
 
-    @pytest.mark.parametrize("body", ["envelope", "message", "cloudevents"])
+    @pytest.mark.parametrize("body", FORMATS)
     def test_nothing_tells_a_consumer_which_way_it_came(self, sqs, pulling, sns, broker, queue, body):
         attributes = {"kind": ("String", "a"), "n": ("Number", "5"), "traceparent": ("String", "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01")}
         post = sns.notification("hello", subject="A subject", attributes=attributes)

@@ -1,6 +1,7 @@
 """The table of body formats: settings, routes and README know the same ones, and each has a meaning."""
 
 import json
+import re
 
 import pytest
 
@@ -25,6 +26,7 @@ def test_settings_routes_and_readme_know_it(name):
     (row,) = (line for line in readme.splitlines() if line.startswith("| body |"))
     assert name == "envelope" or name in row
     assert FORMATS[name].meaning in readme
+    assert re.search(rf"`(?:BRIDGE_BODY=)?{name}`", (ROOT / "docs/messages.md").read_text())
 
 
 @pytest.mark.parametrize("name", FORMATS)
