@@ -167,7 +167,7 @@ SETTINGS = (
         "AMQP_PASSWORD_FILE",
         "",
         FILE,
-        "File with the broker user's password or token. A new content renews the open connection. Without the file the password comes from the URL, or is `guest`.",
+        "File with the broker user's password or token. New contents renew the open connection. Without the file the password comes from the URL, or is `guest`.",
     ),
     Setting("AMQP_CA_FILE", "", FILE, "Root certificates (PEM) for `amqps://`. The default is certifi's; in the image it is Amazon's."),
     Setting("AMQP_CERT", "", FILE, "Client certificate (PEM) for `amqps://`. When the URL names no user, the mechanism is EXTERNAL."),
@@ -178,14 +178,14 @@ SETTINGS = (
         DURATION,
         "Interval of heartbeats with the broker. A dead connection is noticed within about three of them.",
     ),
-    Setting("EXCHANGE", "", TEXT, "Exchange to publish to; empty is the default exchange. A template, see Routing."),
+    Setting("EXCHANGE", "", TEXT, "Exchange to publish to; empty is the default exchange. A template (README, Routing)."),
     Setting(
         "ROUTING_KEY",
         "",
         TEXT,
         "Routing key of each message; a template. When empty: `BRIDGE_QUEUE` on the default exchange, else `{topic}`.",
     ),
-    Setting("ROUTES", "", FILE, "TOML file of rules per topic, see Routing. It is read again when it changes."),
+    Setting("ROUTES", "", FILE, "TOML file of rules per topic (README, Routing). It is read again when it changes."),
     Setting(
         "QUEUE",
         "",
@@ -197,7 +197,7 @@ SETTINGS = (
         "TRACE_ATTRIBUTE",
         "traceparent",
         ("NAME", name),
-        "Message attribute with a message's W3C trace context. The request's header `traceparent` is used where the attribute is missing; empty: only the header is used.",
+        "Message attribute with a message's W3C trace context. The request's header `traceparent` is used where the attribute is missing. When empty, only the header is used.",
     ),
     Setting(
         "RAW",
@@ -209,9 +209,9 @@ SETTINGS = (
         "LISTEN",
         ":3000",
         ("HOST:PORT|off", listen),
-        "Address that SNS's requests come to. An empty host is every address, IPv6 and IPv4. `off` is for a bridge that only pulls from `BRIDGE_SQS_QUEUES`.",
+        "Address that SNS's requests come to. An empty host means all addresses, IPv6 and IPv4. `off` is for a bridge that only pulls from `BRIDGE_SQS_QUEUES`.",
     ),
-    Setting("PATH", "", ("/PATH", path), "Path that is accepted; empty accepts any."),
+    Setting("PATH", "", ("/PATH", path), "The only URL path that is accepted; empty accepts any."),
     Setting(
         "TLS_CERT", "", FILE, "Certificate chain (PEM) of the listener, which then speaks HTTPS. It is read again when the file changes."
     ),
@@ -225,18 +225,23 @@ SETTINGS = (
     ),
     Setting("MAX_AGE", "2h", DURATION, "Largest difference between a message's Timestamp and this machine's clock; 0 accepts any."),
     Setting("DEADLINE", "10s", DURATION, "Time limit for a delivery, from its first byte to the answer. SNS itself gives up after 15 s."),
-    Setting("MAX_BODY", "2MiB", SIZE, "Largest body of a request. SNS sends at most 256 KiB of message, which JSON can multiply."),
+    Setting(
+        "MAX_BODY",
+        "2MiB",
+        SIZE,
+        "Largest body of a request. An SNS message has at most 256 KiB, and JSON's escapes can make it several times longer.",
+    ),
     Setting(
         "MAX_BUFFERED",
         "64MiB",
         SIZE,
-        "Total size of all request bodies held at once: those that are being received, and those that have no answer yet. Above it, the client that holds most for longest gets 503.",
+        "Total size of all request bodies held at once: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503.",
     ),
     Setting(
         "MAX_CONNECTIONS",
         "1000",
         COUNT,
-        "Number of open connections. Above it, the one that has waited longest is closed, those that delivered no genuine message first.",
+        "Number of open connections. Above it, the connection that has waited longest is closed, first among those that delivered no genuine message.",
     ),
     Setting("MAX_IN_FLIGHT", "1000", COUNT, "Number of deliveries that wait for their confirm. Above it, deliveries get 503."),
     Setting(
@@ -270,12 +275,12 @@ SETTINGS = (
         ("HOST:PORT|off", address_or_off),
         "Address of a second listener with a status page, `/livez`, `/readyz` and `/metrics`. If the default port is in use, the bridge runs without it.",
     ),
-    Setting("PROCESSES", "1", COUNT, "Number of processes that share the port. More than one uses more than one core."),
+    Setting("PROCESSES", "1", COUNT, "Number of processes that share the port. Each uses one core at most."),
     Setting(
         "LOG_LEVEL",
         "info",
         one_of("debug", "info", "warning", "error"),
         "Least severe level that is logged. `debug` also logs every delivery that was answered 200.",
     ),
-    Setting("LOG_FORMAT", "json", one_of("json", "text"), "Form of the log, which has one line an event on standard output."),
+    Setting("LOG_FORMAT", "json", one_of("json", "text"), "Format of the log: one line per event, on standard output."),
 )

@@ -59,7 +59,7 @@ body = "message"
 done
 .TP
 .B 1
-something that was looked at is wrong
+the command found something wrong
 .TP
 .B 2
 the settings or arguments can't be used; one line on standard error says which
