@@ -182,9 +182,9 @@ def report(files: dict[str, bytes], layer: int) -> None:
     sizes = {f"/{name}": len(data) for name, data in files.items()}
     told = {"arch": ARCH, "files": sizes, "sum": sum(sizes.values()), "layer": layer}
     told["unpacked"] = {"/bin/bridge": (pack.build() / "bridge.unpacked").stat().st_size, "inside": inside}
-    for other in ("bridge.onefile",):
-        if (DIST / other).exists():
-            told["unpacked"][f"dist/{other}"] = (DIST / other).stat().st_size
+    onefile = DIST / "bridge.onefile"
+    if onefile.exists():
+        told["unpacked"]["dist/bridge.onefile"] = onefile.stat().st_size
     (DIST / "size.json").write_text(json.dumps(told, indent=1) + "\n")
     share = sizes["/bin/bridge"] / sum(inside.values())
     parts = {name: round(size * share) for name, size in inside.items()} | {k: v for k, v in sizes.items() if k != "/bin/bridge"}
