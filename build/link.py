@@ -11,9 +11,10 @@ import toolchain
 from recipe import ARCH, HERE, ROOT, SECTIONS, cached, digest, main, run
 
 WORDS = """
--w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none --image-base=16777216
+-w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none
 --gc-sections -O2 -static
 """.split()
+IMAGE_BASE = 16777216  # the program's first address
 
 
 def others(folder: Path) -> list[Path]:
@@ -35,15 +36,16 @@ def memory(work: Path, log: Path) -> None:
     run([toolchain.tools() / "cc", "-c", *flags, source, "-o", work / "memory.o"], log)
 
 
-def command(objects: list[Path], rest: list[Path], output: Path) -> list[str | Path]:
-    """Return lld's command for the objects in this order."""
+def command(objects: list[Path], rest: list[Path], output: Path, image_base: int = IMAGE_BASE) -> list[str | Path]:
+    """Return lld's command. image_base, a multiple of 64 KiB, is where the program lies in memory."""
     parts = runtime.build()
     python, crypto, zlib = library.build(), openssl.build() / "lib", compression.build() / "lib"
     inside = [python / "libpython3.13.a", crypto / "libssl.a", crypto / "libcrypto.a", zlib / "libz.a"]
     archives: list[str | Path] = ["--start-group", *inside, "--end-group"]
     emulation = (parts / "link").read_text().split()
     libc: list[str | Path] = ["--as-needed", *(parts / name for name in ("libc.a", "libzigc.a", "libcompiler_rt.a"))]
-    return [toolchain.zig(), "ld.lld", *WORDS, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
+    words = [*WORDS, f"--image-base={image_base}"]
+    return [toolchain.zig(), "ld.lld", *words, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
 
 
 def build() -> Path:

@@ -1,10 +1,10 @@
-"""Step 10: UPX. Its filter for calls (0x49) needs a byte value that is not the first of any call's offset. In some link orders no value
-is free, and the result is 170 KB bigger. So the link is made again in another order until the filter applies.
+"""Step 10: UPX. Its filter for calls (0x49) needs a byte value that is not the first of any call's offset. Bytes of addresses look like
+calls too, and in some programs no value is free: the result is 150 KB bigger. So the link is made again for another place in memory,
+which changes all addresses, until the filter applies.
 """
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import fetch
@@ -12,7 +12,8 @@ import freeze
 import link
 from recipe import ARCH, HERE, BuildError, cached, digest, environment, main, run
 
-ATTEMPTS = 6
+ATTEMPTS = 16  # of which each takes 4 seconds
+STEP = 65536  # bytes between two places in memory, a page of arm64
 
 
 def upx() -> list[str]:
@@ -29,24 +30,19 @@ def pack(program: Path, packed: Path, log: Path) -> bool:
     return re.search(r"filter 0x[0-9a-f]*[1-9a-f]", told) is not None
 
 
-def orders(objects: list[Path]) -> Iterator[list[Path]]:
-    """Return the objects in one order after another: the given one, then each rotated a step further."""
-    for step in range(ATTEMPTS):
-        yield objects[step:] + objects[:step]
-
-
 def build() -> Path:
     """Return the folder with `bridge` (packed), `bridge.unpacked` and `bridge.map` (the linker's map)."""
     linked, frozen = link.build(), freeze.objects()
 
     def make(work: Path) -> None:
         log = work / "log"
-        rest, program = link.others(linked), work / "bridge.unpacked"
-        for objects in orders(sorted((frozen / "objects").glob("*.o"))):
-            run([*link.command(objects, rest, program), "-s", f"--Map={work}/bridge.map"], log)
+        objects, rest, program = sorted((frozen / "objects").glob("*.o")), link.others(linked), work / "bridge.unpacked"
+        for attempt in range(ATTEMPTS):
+            command = link.command(objects, rest, program, link.IMAGE_BASE + attempt * STEP)
+            run([*command, "-s", f"--Map={work}/bridge.map"], log)
             if pack(program, work / "bridge", log):
                 return
-        raise BuildError(f"no link order in {ATTEMPTS} lets UPX's filter apply")
+        raise BuildError(f"no place in memory in {ATTEMPTS} lets UPX's filter apply: raise ATTEMPTS in build/pack.py")
 
     return cached(f"packed-{ARCH}", digest(linked.name, HERE / "pack.py"), make)
 
