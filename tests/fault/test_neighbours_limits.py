@@ -42,7 +42,7 @@ LIMITS = {
     "compose": (shipped("docker/compose.yaml", r"mem_limit: (\d+m)"), buffered("docker/compose.yaml")),
     "systemd": (shipped("docs/bridge.service", r"MemoryMax=(\d+M)"), {}),
 }
-SMALL = r"in 32 MiB of memory \((\d+) MiB with TLS on its listener\) with `BRIDGE_MAX_BUFFERED=(\w+)` and `BRIDGE_MAX_BODY=(\w+)`"
+SMALL = r"in 32 MiB of memory \((\d+) MiB with TLS on its listener\) when `BRIDGE_MAX_BUFFERED=(\w+)` and `BRIDGE_MAX_BODY=(\w+)`"
 small = re.search(SMALL, README)
 assert small, "the README names the settings for 32 MiB"
 if UNDER_TEST != "source":
