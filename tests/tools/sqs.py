@@ -20,10 +20,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
-
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 Answer = tuple[int, dict[str, Any]]
 
@@ -64,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
                 behaviour(self)
                 return
             if behaviour is None:
-                self.sqs.authenticate(self, body)
+                if self.sqs._authenticated:
+                    self.sqs.authenticate(self, body)
                 behaviour = 200, getattr(self.sqs, operation)(members)
         except Refused as error:
             behaviour = error.answer
@@ -94,11 +91,14 @@ class _Server(ThreadingHTTPServer):
 class SQS:
     """Attributes: endpoint, environment, calls (operations), log, received (by message id), access (secret key and token by access key)."""
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, authenticated: bool = True) -> None:
+        """authenticated: whether signatures are checked, which needs botocore."""
+        self._authenticated = authenticated
         self.access = {"AKIDEXAMPLE": ("secret/key+example", "")}
         self.environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+example"}
         self.fault: Callable[[str, dict[str, Any]], Answer | Callable[[Handler], None] | None] | None = None
         self.entry_fault: Callable[[str, dict[str, Any]], str | None] | None = None
+        self.longest_poll = 20.0  # seconds; an outage that is played fast needs polls that end as fast
         self.calls: list[str] = []
         self.log: list[tuple[float, str, str, str]] = []
         self.stopped = False
@@ -148,6 +148,10 @@ class SQS:
 
     def authenticate(self, request: Handler, body: bytes) -> None:
         """Compare the signature with botocore's. Raises Refused."""
+        import botocore.auth
+        import botocore.awsrequest
+        import botocore.credentials
+
         given = request.headers.get("Authorization", "")
         access_key, _, scope = given.partition("Credential=")[2].partition(",")[0].partition("/")
         if access_key not in self.access:
@@ -175,7 +179,7 @@ class SQS:
         return self._queues[name]
 
     def ReceiveMessage(self, members: dict[str, Any]) -> dict[str, Any]:
-        until = time.monotonic() + members.get("WaitTimeSeconds", 0)
+        until = time.monotonic() + min(members.get("WaitTimeSeconds", 0), self.longest_poll)
         with self._changed:
             while True:
                 queue, now = self._queue(members), time.monotonic()
