@@ -235,7 +235,7 @@ SETTINGS = (
         "MAX_BUFFERED",
         "64MiB",
         SIZE,
-        "Total size of all request bodies held at once: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503.",
+        "Total size of all request bodies held at once: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503. Messages of `BRIDGE_SQS_QUEUES` count too; SQS's answers, until their messages are counted, may take a quarter of it more.",
     ),
     Setting(
         "MAX_CONNECTIONS",

@@ -4,8 +4,8 @@ All of them block, so each has a thread. The number of threads is limited, and a
 """
 
 import os
-import threading
 import time
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -132,10 +132,10 @@ def default_ca_file() -> str:
 
 
 class _Job:
-    __slots__ = ("over", "then", "timer", "total", "work")
+    __slots__ = ("late", "over", "then", "timer", "total", "work")
 
-    def __init__(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
-        self.work, self.total, self.then = work, total, then
+    def __init__(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None], late: Callable[[Any], None]) -> None:
+        self.work, self.total, self.then, self.late = work, total, then, late
         self.timer: object = None
         self.over = False
 
@@ -177,15 +177,18 @@ class Egress:
 
         self.run(lambda: fetch(url, self.ca_file, limit), TOTAL, ended)
 
-    def run(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
+    def run(
+        self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None], late: Callable[[Any], None] = lambda _result: None
+    ) -> None:
         """Call work in a thread; then(its result, "") or then(None, why it failed) is called on the loop, never at once.
 
-        work ends by itself after about total seconds at most. It may raise EgressError.
+        work ends by itself after about total seconds at most. It may raise EgressError. late(its result) is called on the loop when work
+        ends after it was given up.
         """
         if len(self._waiting) >= WAITING:
             self._call_soon(lambda: then(None, "too many fetches are waiting"))
             return
-        self._waiting.append(_Job(work, total, then))
+        self._waiting.append(_Job(work, total, then, late))
         self._start()
 
     def _start(self) -> None:
@@ -195,7 +198,7 @@ class Egress:
             self._threads += 1
             job.timer = self._call_later(job.total + 0.5, lambda job=job: self._end(job, None, f"no answer within {job.total:g} s"))  # type: ignore[misc]
             try:
-                threading.Thread(target=self._run, args=(job,), daemon=True).start()
+                start_new_thread(self._run, (job,))  # a threading.Thread costs twice as much; nobody joins these
             except RuntimeError as error:  # the machine has no thread left now; the next fetch may get one
                 self._call_soon(lambda job=job, why=str(error): self._back(job, None, why))  # type: ignore[misc]
 
@@ -219,4 +222,6 @@ class Egress:
             self._under_way -= 1
             self._cancel(job.timer)
             job.then(result, why)
+        elif result is not None:
+            job.late(result)
         self._start()

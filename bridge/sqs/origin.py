@@ -10,6 +10,7 @@ import select
 import socket
 from base64 import b64encode
 from collections import deque
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import ssl
 
 KEPT = 32  # connections
+
+
+class AnswerTooLong(EgressError):
+    """The answer's body is longer than the limit. What is announced as longer was not read."""
 
 
 class _Connection(HTTPConnection):
@@ -79,11 +84,23 @@ class Origin:
         self._kept: deque[_Connection] = deque(maxlen=KEPT)
 
     def exchange(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None, limit: int, *, connect: float, read: float, total: float
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        limit: int,
+        *,
+        connect: float,
+        read: float,
+        total: float,
+        expect: Callable[[int, float], None] = lambda _size, _until: None,
     ) -> tuple[int, bytes]:
-        """Send a request for one of the origin's URLs; return the answer's status and at most limit bytes of body. Raises EgressError.
+        """Send a request for one of the origin's URLs; return the answer's status and at most limit bytes of body.
 
         It blocks for total seconds, and while a name is looked up; connect and read are the seconds that one step may take.
+        expect(size, until) is called once, before the body is read: with its bytes, or with limit when the answer does not say how many;
+        it may wait until monotonic seconds `until`. Raises EgressError, of which AnswerTooLong is one, and what expect raises.
         Redirects are not followed. When a kept connection ends before an answer begins, the other side had closed it: then the
         request is sent once more, on a new one.
         """
@@ -93,11 +110,11 @@ class Origin:
             if connection is not None:
                 connection.until, connection.read, connection.answered = until, read, False
                 try:
-                    return self._ask(connection, method, url, headers, body, limit)
+                    return self._ask(connection, method, url, headers, body, limit, expect)
                 except ConnectionError:
                     if connection.answered:
                         raise
-            return self._ask(self._connect(min(connect, total), read, until), method, url, headers, body, limit)
+            return self._ask(self._connect(min(connect, total), read, until), method, url, headers, body, limit, expect)
         except TimeoutError:
             raise EgressError(f"the answer took longer than {total:g} s" if monotonic() >= until else f"no byte for {read:g} s") from None
         except (OSError, HTTPException, ValueError) as error:
@@ -176,7 +193,14 @@ class Origin:
         return self._context[1]
 
     def _ask(
-        self, connection: _Connection, method: str, url: str, headers: dict[str, str], body: bytes | None, limit: int
+        self,
+        connection: _Connection,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        limit: int,
+        expect: Callable[[int, float], None],
     ) -> tuple[int, bytes]:
         """Send a request and read its answer; keep the connection or close it."""
         kept = False
@@ -188,11 +212,13 @@ class Origin:
             connection.sock.settimeout(connection.patience())
             connection.request(method, target, body, headers)
             response = connection.getresponse()
-            if response.length is not None and response.length > limit:
-                raise EgressError(f"the answer is longer than {limit} bytes")
-            answer = response.read() if response.length is not None else response.read(limit + 1)
+            length = response.length
+            if length is not None and length > limit:
+                raise AnswerTooLong(f"the answer is longer than {limit} bytes")
+            expect(limit if length is None else length, connection.until)
+            answer = response.read() if length is not None else response.read(limit + 1)
             if len(answer) > limit:
-                raise EgressError(f"the answer is longer than {limit} bytes")
+                raise AnswerTooLong(f"the answer is longer than {limit} bytes")
             kept = response.isclosed() and not response.will_close
             return response.status, answer
         finally:

@@ -5,20 +5,26 @@ Smithy 2.0, "AWS JSON 1.0 protocol".
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
+from threading import Condition, Lock
 from typing import Any
 
 from bridge.sns.fetch import EgressError
 from bridge.sqs.credentials import CredentialChain, NoCredentials
-from bridge.sqs.origin import Origin
+from bridge.sqs.origin import AnswerTooLong, Origin
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import sign
 
 AT_ONCE = 10  # messages or entries of one call: SQS's limit
 CONNECT, READ, TOTAL = 3.0, 5.0, 8.0  # seconds; a long poll takes its WaitTimeSeconds more
-MAX_ANSWER = 24 << 20  # bytes: ten messages of 1 MiB, SQS's limit, escaped
+MAX_ANSWER = 1 << 20  # bytes of an answer without messages
+MAX_MESSAGE = 3 << 20  # bytes of a message in an answer: SQS's limit is 1 MiB, and \uXXXX takes three times what UTF-8 does
+ENVELOPE = 4096  # bytes of an answer around each message
 
+_READING = Lock()  # an answer's text and its parts take several times its bytes, so one is read at a time
+_ELEMENTS = [re.compile(rf"<{name}>\s*([^<]{{1,300}}?)\s*</{name}>") for name in ("Code", "Message")]
 # The code in __type -> the kind of the error, and what to do about it
 _KINDS = {
     "AccessDenied": ("access-denied", "is not allowed; `bridge policy` prints the IAM policy that the bridge needs"),
@@ -29,6 +35,8 @@ _KINDS = {
     "ExpiredToken": ("no-credentials", "was refused, because the credentials have expired"),
     "InvalidClientTokenId": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "UnrecognizedClient": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
+    "InvalidAccessKeyId": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
+    "AuthFailure": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "InvalidSecurity": ("no-credentials", "was refused, because the credentials are not right"),
     "SignatureDoesNotMatch": ("no-credentials", "was refused, because the secret key does not belong to the access key"),
     "InvalidSignature": ("no-credentials", "was refused, because the secret key does not belong to the access key"),
@@ -50,6 +58,33 @@ class SQSError(Exception):
         self.kind = kind
 
 
+class TooLong(SQSError):
+    """The answer would take too many bytes. Its messages come back; fewer at once fit."""
+
+
+class Room:
+    """The bytes of answers that all threads together may hold. An answer is counted from before it is read until it is given back."""
+
+    def __init__(self, most: int) -> None:
+        """most is in bytes."""
+        self.most, self.held = most, 0
+        self._changed = Condition()
+
+    def take(self, size: int, until: float) -> None:
+        """Wait for room for size bytes; one answer alone always has it. Raises TimeoutError at monotonic seconds `until`."""
+        with self._changed:
+            while self.held and self.held + size > self.most:
+                if not self._changed.wait(until - time.monotonic()):
+                    raise TimeoutError
+            self.held += size
+
+    def give(self, size: int) -> None:
+        """Give size bytes back."""
+        with self._changed:
+            self.held -= size
+            self._changed.notify_all()
+
+
 class ReceivedMessage:
     """A message as SQS hands it out: `body` in bytes, `receipt` to delete it by, `count` of receives up to this one."""
 
@@ -63,32 +98,65 @@ class ReceivedMessage:
         self.count = max(1, int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1")))
 
 
+class Batch(list[ReceivedMessage]):
+    """The messages of one answer, and `size`, the bytes of the room that they hold."""
+
+    __slots__ = ("size",)
+    size: int
+
+
 class Queue:
     """A queue and the connections to it, for all threads."""
 
     def __init__(
-        self, queue_url: QueueURL, endpoint: str, chain: CredentialChain, ca_file: str, now: Callable[[], float] = time.time
+        self,
+        queue_url: QueueURL,
+        endpoint: str,
+        chain: CredentialChain,
+        ca_file: str,
+        now: Callable[[], float] = time.time,
+        room: Room | None = None,
     ) -> None:
-        """endpoint is BRIDGE_SQS_ENDPOINT, "" for the QueueUrl's own origin; ca_file (PEM) holds the roots; now gives Unix seconds."""
-        self.name = queue_url.name
+        """endpoint is BRIDGE_SQS_ENDPOINT, "" for the QueueUrl's own origin; ca_file (PEM) holds the roots; now gives Unix seconds.
+
+        room is that of the answers with messages; without one, ten of the largest have room.
+        """
+        self.name, self.room = queue_url.name, room or Room(AT_ONCE * MAX_MESSAGE)
         self._url, self._region, self._endpoint = queue_url.url, queue_url.region, (endpoint or queue_url.origin) + "/"
         self._chain, self._ca_file, self._now = chain, ca_file, now
         self._origin: Origin | None = None
 
-    def receive(self, number: int, wait: int, visibility: int) -> list[ReceivedMessage]:
-        """Wait up to `wait` seconds for up to `number` messages, which are hidden from others for `visibility` seconds. Raises SQSError."""
-        answer = self._call(
-            "ReceiveMessage",
-            wait,
-            MaxNumberOfMessages=number,
-            WaitTimeSeconds=wait,
-            VisibilityTimeout=visibility,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
-        )
+    def receive(self, number: int, wait: int, visibility: int) -> Batch:
+        """Wait up to `wait` seconds for up to `number` messages, which are hidden from others for `visibility` seconds.
+
+        The caller gives the batch's size back to the room. Raises SQSError, of which TooLong is one.
+        """
+        held = 0
+
+        def expect(size: int, until: float) -> None:
+            nonlocal held
+            self.room.take(size, until)
+            held = size
+
         try:
-            return [ReceivedMessage(members) for members in answer.get("Messages") or ()]
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise SQSError("unavailable", f"ReceiveMessage on queue {self.name}: the answer is not SQS's") from None
+            batch: Batch = self._call(
+                "ReceiveMessage",
+                lambda answer: Batch(map(ReceivedMessage, answer.get("Messages") or ())),
+                wait,
+                min(number * MAX_MESSAGE, max(self.room.most, MAX_MESSAGE)) + number * ENVELOPE,
+                expect,
+                MaxNumberOfMessages=number,
+                WaitTimeSeconds=wait,
+                VisibilityTimeout=visibility,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+            batch.size = held
+            return batch
+        except BaseException as error:
+            self.room.give(held)
+            if isinstance(error, KeyError | TypeError | AttributeError | ValueError):
+                raise SQSError("unavailable", f"ReceiveMessage on queue {self.name}: the answer is not SQS's") from None
+            raise
 
     def delete(self, receipts: list[str]) -> dict[int, str]:
         """Delete up to AT_ONCE messages; return SQS's code for each that was not deleted, by its index. Raises SQSError."""
@@ -100,12 +168,12 @@ class Queue:
 
     def attributes(self) -> dict[str, str]:
         """Return GetQueueAttributes' attributes. Raises SQSError."""
-        found = self._call("GetQueueAttributes", AttributeNames=["All"]).get("Attributes")
+        found = self._call("GetQueueAttributes", dict, AttributeNames=["All"]).get("Attributes")
         return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     def _batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[int, str]:
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-        answer = self._call(operation, Entries=numbered)
+        answer = self._call(operation, dict, Entries=numbered)
         done, failed = (
             {str(entry.get("Id")): entry.get("Code") for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict)}
             for found in (answer.get("Successful"), answer.get("Failed"))
@@ -114,7 +182,16 @@ class Queue:
         wrong = [number for number in range(len(entries)) if str(number) not in done or str(number) in failed]
         return {number: str(failed.get(str(number), "no answer")) for number in wrong}
 
-    def _call(self, operation: str, wait: int = 0, **members: Any) -> dict[str, Any]:
+    def _call(
+        self,
+        operation: str,
+        read: Callable[[dict[str, Any]], Any],
+        wait: int = 0,
+        limit: int = MAX_ANSWER,
+        expect: Callable[[int, float], None] = lambda _size, _until: None,
+        **members: Any,
+    ) -> Any:
+        """Return read(the answer's members). Raises SQSError, and what read raises."""
         try:
             credentials = self._chain.get()
         except NoCredentials as error:
@@ -126,17 +203,20 @@ class Queue:
         try:
             if self._origin is None:
                 self._origin = Origin(self._endpoint, self._ca_file)
-            status, answer = self._origin.exchange("POST", self._endpoint, headers, body, MAX_ANSWER, **deadlines)
+            status, answer = self._origin.exchange("POST", self._endpoint, headers, body, limit, expect=expect, **deadlines)
+        except AnswerTooLong as error:
+            raise TooLong("unavailable", f"{operation} on queue {self.name}: {error}; fewer messages are asked for") from None
         except EgressError as error:
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None
-        try:
-            found = json.loads(answer or b"{}")
-        except ValueError:
-            found = None
-        if status == 200 and isinstance(found, dict):
-            return found
-        refused = self._error(operation, status, found if isinstance(found, dict) else {})
+        with _READING:
+            try:
+                found = json.loads(answer or b"{}")
+            except ValueError:
+                found = None
+            if status == 200 and isinstance(found, dict):
+                return read(found)
+        refused = self._error(operation, status, found if isinstance(found, dict) else _elements(answer))
         if refused.kind == "no-credentials":
             self._chain.forget(credentials)
         raise refused
@@ -148,11 +228,24 @@ class Queue:
         full = str(members.get("__type", ""))
         code = full.rpartition("#")[2].partition(":")[0].rpartition(".")[2].removesuffix("Exception")
         message = str(members.get("message") or members.get("Message") or "")
-        kind, problem = _KINDS.get(
-            code, ("throttled", "was throttled") if status == 429 else ("unavailable", f"was answered {status} {code[:60]}")
-        )
+        if code in _KINDS:
+            kind, problem = _KINDS[code]
+        elif status == 429:
+            kind, problem = _KINDS["Throttling"]
+        elif code:
+            kind, problem = "unavailable", f"was answered {status} {code[:60]}"
+        else:
+            kind = "access-denied" if status in (401, 403) else "unavailable"
+            problem = f"was answered {status}, and not as SQS answers; do BRIDGE_SQS_ENDPOINT and HTTPS_PROXY name what they should?"
         if code in ("SignatureDoesNotMatch", "InvalidSignature") and ("expired" in message or "not yet current" in message):
             kind, problem = _KINDS["RequestExpired"]
         if kind == "unavailable" and 400 <= status < 500 and status != 408 and message:
             problem += f": {message[:200]}"
-        return SQSError(kind, f"{operation} on queue {self.name} {problem}".rstrip())
+        return SQSError(kind, f"{operation} on queue {self.name} {problem}")
+
+
+def _elements(answer: bytes) -> dict[str, str]:
+    """Return code and message of an error in XML, as emulators and AWS's older protocol have it, under the names of the JSON protocol."""
+    text = answer[:MAX_ANSWER].decode("utf-8", "replace")
+    found = [element.search(text) for element in _ELEMENTS]
+    return {name: match[1] for name, match in zip(("__type", "message"), found, strict=True) if match}

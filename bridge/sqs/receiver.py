@@ -19,7 +19,7 @@ from bridge.pending import PendingRequest, PendingRequests
 from bridge.pipeline import Pipeline
 from bridge.sns.fetch import Egress
 from bridge.sqs.credentials import CredentialChain, ask
-from bridge.sqs.queue import AT_ONCE, Queue, ReceivedMessage, SQSError
+from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Room, SQSError, TooLong
 
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
@@ -56,6 +56,7 @@ class Receiver:
         self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
         self._asked = 0  # messages that the polls under way can bring
+        self._each = 0  # bytes that one of them takes, as the last answers had it
         self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
         self._wanted = 1  # polls at once, and batches in flight
         self._full = False  # whether the last batch was full
@@ -93,7 +94,8 @@ class Receiver:
                 "ReceiveMessage",
                 lambda number=number: self._queue.receive(number, WAIT, VISIBILITY),  # type: ignore[misc]
                 WAIT + PATIENCE,
-                lambda messages, _error, number=number: self._received(messages, number),  # type: ignore[misc]
+                lambda batch, error, number=number: self._received(batch, error, number),  # type: ignore[misc]
+                lambda batch: self._queue.room.give(batch.size),
             )
 
     def _room(self) -> int:
@@ -101,27 +103,36 @@ class Receiver:
         requests = self._requests
         if not self._publisher.ready or requests.draining or monotonic() < self._resume_at:
             return 0
-        if len(self._undeleted) >= MAX_UNDELETED or requests.buffered > requests.max_buffered // 2:
+        if len(self._undeleted) >= MAX_UNDELETED:
+            return 0
+        at_once = max(1, min(AT_ONCE, self._queue.room.most // (self._each or 1)))  # messages of a poll: what is too long is not read
+        more = (self._asked + at_once) * self._each if self._asked or self._in_flight else 0  # one poll is always begun
+        if requests.buffered + more > requests.max_buffered // 2:
             return 0
         if len(requests) > self.all_in_flight():
             self._posted_at = monotonic()
         wanted = self._wanted if monotonic() - self._posted_at > QUIET else 1
-        room = min(AT_ONCE * wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        least = AT_ONCE // 2 if self._wanted == 1 else AT_ONCE  # while few come, polls may be small; while many come, batches are full
-        return min(AT_ONCE, room) if room >= min(least, requests.max_in_flight) else 0
+        room = min(at_once * wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
+        least = (at_once + 1) // 2 if self._wanted == 1 else at_once  # while few come, polls may be small; while many come, they are full
+        return min(at_once, room) if room >= min(least, requests.max_in_flight) else 0
 
-    def _received(self, messages: list[ReceivedMessage] | None, number: int) -> None:
-        """A poll of up to `number` messages has ended; None when it failed."""
+    def _received(self, batch: Batch | None, error: SQSError | None, number: int) -> None:
+        """A poll of up to `number` messages has ended; without a batch it failed."""
         self._asked -= number
-        if messages is None:
+        if batch is None:
+            if isinstance(error, TooLong):
+                self._each = self._queue.room.most
             self._slow_down()
             return
-        self._counters.add("sqs_received_total", len(messages))
-        self._full = len(messages) == number
-        if not messages:
+        self._counters.add("sqs_received_total", len(batch))
+        self._full = len(batch) == number
+        if batch:
+            self._each = max(batch.size // len(batch), self._each * 3 // 4)  # large ones are remembered for some answers
+        else:
             self._wanted, self._pause = 1, FIRST_PAUSE
-        for message in messages:
+        for message in batch:
             self._take(message)
+        self._queue.room.give(batch.size)  # their bodies count as buffered now
         self.pull()
 
     def _take(self, message: ReceivedMessage) -> None:
@@ -251,8 +262,15 @@ class Receiver:
         text = (attributes or {}).get("ApproximateNumberOfMessages", "")
         self.waiting = int(text) if text.isdigit() else self.waiting
 
-    def _call(self, operation: str, work: Callable[[], Any], seconds: float, then: Callable[[Any, SQSError | None], None]) -> None:
-        """Call work in a thread; then(its result, None) or then(None, the error) is called on the loop."""
+    def _call(
+        self,
+        operation: str,
+        work: Callable[[], Any],
+        seconds: float,
+        then: Callable[[Any, SQSError | None], None],
+        drop: Callable[[Any], None] = lambda _result: None,
+    ) -> None:
+        """Call work in a thread; then(its result, None) or then(None, the error) is called on the loop, or drop(a late result)."""
 
         def attempt() -> Any:
             try:
@@ -270,7 +288,7 @@ class Receiver:
                 self._log.info("sqs_recovered", queue=self._queue.name, operation=operation)
             then(None if error else result, error)
 
-        self._egress.run(attempt, seconds, ended)
+        self._egress.run(attempt, seconds, ended, lambda result: None if isinstance(result, SQSError) else drop(result))
 
     def _failed(self, operation: str, error: SQSError) -> None:
         self._counters.add(f"sqs_errors:{error.kind}")
@@ -296,9 +314,10 @@ class Receivers:
         calls = CALLS * len(config.sqs_queues)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, calls, 2 * calls)
         chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
+        room = Room(config.max_buffered // 4)
         self._receivers = [
             Receiver(
-                Queue(one, config.sqs_endpoint, chain, egress.ca_file),
+                Queue(one, config.sqs_endpoint, chain, egress.ca_file, room=room),
                 egress,
                 loop,
                 pipeline,

@@ -16,6 +16,8 @@ from tests.fault.load import Load
 from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.broker import Broker
+from tests.tools.ports import wait_for
+from tests.tools.sqs import SQS
 
 LIBRARY = next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
 EMULATOR = f"qemu-{platform.machine()}"
@@ -34,12 +36,31 @@ def clock(folder: Path) -> Path:
     return path
 
 
+def believing(clock: Path, **settings: str) -> Wrapped:
+    """A bridge to whom the file tells the time."""
+    false = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return Wrapped(prefix=() if UNDER_TEST == "source" else (EMULATOR,), **false, **settings)
+
+
 @pytest.fixture
 def bridge(clock: Path, sns: SNS, broker: Broker, queue: str):
     """A bridge that believes in that clock."""
-    false = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    prefix = () if UNDER_TEST == "source" else (EMULATOR,)
-    with Wrapped(prefix=prefix, **false, **settings_for(sns, broker.url, queue)) as bridge:
+    with believing(clock, **settings_for(sns, broker.url, queue)) as bridge:
+        bridge.wait_for("broker_connected", seconds=30)
+        yield bridge
+
+
+@pytest.fixture
+def sqs():
+    with SQS() as sqs:
+        yield sqs
+
+
+@pytest.fixture
+def pulling(clock: Path, sns: SNS, sqs: SQS, broker: Broker, queue: str):
+    """One that pulls, and believes in that clock."""
+    own = {"BRIDGE_SQS_QUEUES": sqs.url("letters"), "BRIDGE_SQS_ENDPOINT": sqs.endpoint, **sqs.environment}
+    with believing(clock, **settings_for(sns, broker.url, queue), **own) as bridge:
         bridge.wait_for("broker_connected", seconds=30)
         yield bridge
 
@@ -80,3 +101,27 @@ def test_a_clock_outside_the_signing_certificate(offset, days, clock, bridge, br
         broker.take(queue),
     )
     assert load.statuses() == {200, 403, 503}
+
+
+@pytest.mark.parametrize("offset", ["+2d", "-2d"])
+def test_a_clock_that_jumps_under_a_bridge_that_pulls(offset, clock, pulling, broker, queue, sns, sqs):
+    """SQS refuses what is signed by a wrong clock; nothing is lost or deleted by it, and pauses do not go by this clock."""
+
+    def letters(number):
+        posts = [post.body.decode() for post in sns.notifications(number)]
+        sqs.send("letters", *posts)
+        return posts
+
+    first = letters(50)
+    wait_for("the first deletes", lambda: len(sqs.deleted()) == 50, 20)
+    set_clock(clock, offset)
+    second = letters(50)
+    error = pulling.wait_for("sqs_error", kind="clock")
+    assert "this machine's clock is wrong" in error["explanation"]
+    stored = broker.take(queue)
+    assert set(sqs.deleted()) <= {message.body.decode() for message in stored}
+    set_clock(clock, "+0")
+    sqs.show("letters")
+    wait_for("an empty queue", lambda: not sqs.bodies("letters"), 90)
+    stored += broker.take(queue)
+    assert {message.body.decode() for message in stored} == {*first, *second}

@@ -1,6 +1,7 @@
 """The second way in, from an SQS queue to RabbitMQ: a message is deleted only after its confirm."""
 
 import contextlib
+import hashlib
 import json
 import signal
 import time
@@ -129,6 +130,28 @@ class TestRefused:
             assert len(bridge.events("verdict")) == 5
         assert sqs.bodies("orders") == bodies and sqs.deleted() == [text(genuine)]
         assert {line["reason"] for line in bridge.events("verdict")} == {"bad-signature", "topic-not-allowed", "malformed-message"}
+        assert [message.body for message in broker.take(queue)] == [genuine.body]
+
+    def test_the_signature_decides_and_no_md5(self, sqs, pulling, sns, broker, queue):
+        """MD5OfBody is SQS's own sum: who alters a message on the way alters that too, and a wrong one makes no message false."""
+        genuine, altered = sns.notification("genuine"), sns.notification("altered")
+        sqs.send("orders", text(genuine), text(altered))
+
+        def behave(operation, members):
+            if operation != "ReceiveMessage":
+                return None
+            answer = sqs.ReceiveMessage(members)
+            for message in answer.get("Messages", ()):
+                message["Body"] = message["Body"].replace('"altered"', '"forged"')
+                forged = '"forged"' in message["Body"]
+                message["MD5OfBody"] = hashlib.md5(message["Body"].encode()).hexdigest() if forged else "0" * 32
+            return 200, answer
+
+        sqs.fault = behave
+        with pulling() as bridge:
+            bridge.wait_for("verdict", reason="bad-signature")
+            wait_for("the genuine one's end", lambda: sqs.bodies("orders") == [text(altered)])
+        assert sqs.deleted() == [text(genuine)]
         assert [message.body for message in broker.take(queue)] == [genuine.body]
 
     def test_what_the_broker_does_not_route_stays(self, sqs, pulling, sns):

@@ -122,13 +122,13 @@ class TestBounds:
         assert len(results) == module.THREADS + 3 and results[-1][0] == 200
 
     def test_a_machine_that_has_no_thread_left_is_a_failed_fetch_and_no_more(self, egress, loop, monkeypatch):
-        def no_thread(_self):
+        def no_thread(*_):
             raise RuntimeError("can't start new thread")
 
         monkeypatch.setattr(module, "fetch", lambda url, ca_file, limit: (200, b""))
         results = []
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", no_thread)
+            patch.setattr(module, "start_new_thread", no_thread)
             answers(egress, 2 * module.THREADS, results)
             assert not results
             for _ in range(2 * module.THREADS):

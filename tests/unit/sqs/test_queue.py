@@ -1,6 +1,8 @@
 """The four calls: the request that SQS gets, and our error for each of its errors. botocore checks every signature (tests/tools/sqs.py)."""
 
+import gzip
 import ssl
+import threading
 import time
 
 import pytest
@@ -71,6 +73,12 @@ class TestCalls:
         sqs.fault = lambda *_: (200, answer)
         assert open_queue().delete(["a/", "b/"]) == failed
 
+    def test_md5s_are_not_looked_at(self, sqs, open_queue):
+        """MD5OfBody proves nothing against who can alter the body; the signature in it does (tests/integration/test_sqs.py)."""
+        member = {"MessageId": "i", "ReceiptHandle": "r", "Body": "hello", "MD5OfBody": "0" * 32}
+        sqs.fault = lambda *_: (200, {"Messages": [member]})
+        assert [message.body for message in open_queue().receive(1, 0, 30)] == [b"hello"]
+
     def test_a_count_below_one_is_one(self, sqs, open_queue):
         member = {"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "-5"}}
         sqs.fault = lambda *_: (200, {"Messages": [member]})
@@ -90,6 +98,58 @@ class TestCalls:
         for _ in range(5):
             queue.receive(10, 0, 30)
         assert len(seen) == 1
+
+
+class TestRoom:
+    """The bytes of answers are counted before they are read."""
+
+    @pytest.fixture
+    def queue(self, open_queue):
+        queue = open_queue()
+        queue.room = module.Room(20_000)
+        return queue
+
+    def test_a_batch_holds_its_bytes_until_they_are_given_back(self, sqs, queue):
+        sqs.send("orders", "x" * 5000, "y")
+        batch = queue.receive(10, 0, 30)
+        assert len(batch) == 2 and 5000 < batch.size == queue.room.held < 6000
+
+    def test_a_call_that_fails_holds_nothing(self, sqs, queue):
+        sqs.fault = lambda *_: (200, {"Messages": [{"MessageId": 5}]})
+        with pytest.raises(SQSError):
+            queue.receive(10, 0, 30)
+        sqs.fault = lambda *_: lambda handler: handler.connection.close()
+        with pytest.raises(SQSError):
+            queue.receive(10, 0, 30)
+        assert queue.room.held == 0
+
+    def test_an_answer_waits_until_another_is_given_back(self, sqs, queue):
+        for _ in range(2):
+            sqs.send("orders", "x" * 15_000)
+        first, second = queue.receive(1, 0, 30), []
+        thread = threading.Thread(target=lambda: second.append(queue.receive(1, 0, 30)))
+        thread.start()
+        time.sleep(0.3)
+        assert not second and queue.room.held == first.size
+        queue.room.give(first.size)
+        thread.join(5)
+        assert queue.room.held == second[0].size
+
+    def test_an_answer_that_waits_too_long_is_given_up(self, sqs, queue, monkeypatch):
+        monkeypatch.setattr(module, "TOTAL", 0.4)
+        sqs.send("orders", "x" * 15_000, "x" * 15_000)
+        first = queue.receive(1, 0, 30)
+        with pytest.raises(SQSError, match=r"took longer than 0\.4 s"):
+            queue.receive(1, 0, 30)
+        assert queue.room.held == first.size
+
+    def test_what_is_longer_than_the_room_is_not_read_unless_it_is_one_message(self, sqs, queue, monkeypatch):
+        monkeypatch.setattr(module, "MAX_MESSAGE", 40_000)
+        sqs.send("orders", *("x" * 15_000 for _ in range(10)))
+        with pytest.raises(module.TooLong, match="ReceiveMessage on queue orders: the answer is longer than 80960 bytes; fewer messages"):
+            queue.receive(10, 0, 30)
+        sqs.show("orders")
+        assert len(queue.receive(1, 0, 30)) == 1
 
 
 class TestErrors:
@@ -126,6 +186,41 @@ class TestErrors:
         found, text = self.failed(open_queue())
         assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders")
         assert kind in SQS_ERRORS
+
+    @pytest.mark.parametrize(
+        ("status", "answer", "kind", "problem"),
+        [
+            (403, b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code></Error></ErrorResponse>",
+             "no-credentials", "does not know the access key"),
+            (403, b"<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>",
+             "no-credentials", "does not know the access key"),
+            (403, b"<Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired: 2</Message></Error>", "clock", "clock is wrong"),
+            (403, b"<Error><Code>\n AccessDenied </Code><Message>User: x</Message></Error>", "access-denied", "`bridge policy`"),
+            (400, b"<Error><Code>AWS.SimpleQueueService.NonExistentQueue</Code></Error>", "no-such-queue", "region, account and name"),
+            (400, b"<Error><Code>InvalidAction</Code><Message>The action is not valid.</Message></Error>", "unavailable",
+             "400 InvalidAction: The action is not valid."),
+            (503, b"<Error><Code>ServiceUnavailable</Code></Error>", "unavailable", "503 ServiceUnavailable"),
+            (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS answers; do BRIDGE_SQS_ENDPOINT"),
+            (502, b"", "unavailable", "answered 502, and not as SQS answers"),
+            (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS answers"),
+            (200, gzip.compress(b"{}"), "unavailable", "answered 200, and not as SQS answers"),
+            (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS answers"),
+        ],
+    )  # fmt: skip
+    def test_answers_that_are_no_json(self, sqs, open_queue, status, answer, kind, problem):
+        """Of emulators, of AWS's older protocol, of proxies. A gzip that nobody asked for is one of them."""
+
+        def behave(handler):
+            assert handler.headers["Accept-Encoding"] == "identity"
+            handler.send_response(status)
+            handler.send_header("Content-Length", str(len(answer)))
+            handler.end_headers()
+            handler.wfile.write(answer)
+
+        sqs.fault = lambda *_: behave
+        found, text = self.failed(open_queue())
+        assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders ")
+        assert sqs.calls == ["ReceiveMessage"]
 
     def test_no_such_queue(self, open_queue):
         assert self.failed(open_queue("others"), "receive")[0] == "no-such-queue"

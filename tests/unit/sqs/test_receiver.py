@@ -10,7 +10,7 @@ from bridge.errors import BadSignature, BrokerLost, CertificateNotValid, Nacked
 from bridge.log import Log
 from bridge.pending import PendingRequests
 from bridge.sqs import receiver as module
-from bridge.sqs.queue import ReceivedMessage, SQSError
+from bridge.sqs.queue import Batch, ReceivedMessage, Room, SQSError, TooLong
 from bridge.sqs.receiver import Receiver
 from bridge.verdicts import Verdicts
 
@@ -26,10 +26,15 @@ class Queue:
 
     def __init__(self):
         self.deletes, self.hidden, self.answers = [], [], {}
+        self.room, self.numbers = Room(1 << 18), []
 
     def receive(self, number, wait, visibility):
         assert (wait, visibility) == (module.WAIT, module.VISIBILITY)
-        return self.answer("receive", [])[:number]
+        self.numbers.append(number)
+        batch = Batch(self.answer("receive", [])[:number])
+        batch.size = sum(len(message.body) for message in batch)
+        self.room.take(batch.size, 0)
+        return batch
 
     def delete(self, receipts):
         self.deletes.append(receipts)
@@ -53,7 +58,7 @@ class World:
     """Everything around one receiver; the test turns it."""
 
     def __init__(self, monkeypatch, max_in_flight=1000):
-        self.clock, self.timers, self.jobs, self.taken, self.trusted = 1000.0, [], [], [], []
+        self.clock, self.timers, self.jobs, self.taken, self.trusted, self.late = 1000.0, [], [], [], [], []
         self.polls = 0  # among the jobs
         monkeypatch.setattr(module, "monotonic", lambda: self.clock)
         statuses = {one.reason: one.status for one in failures()}
@@ -62,8 +67,9 @@ class World:
         self.requests = PendingRequests(max_in_flight, 1 << 20, 10, Verdicts(self.counters, log), log)
         self.receiver = Receiver(self.queue, self, self, self, self.requests, self, self.counters, log)
 
-    def run(self, work, seconds, then):
+    def run(self, work, seconds, then, late):
         self.jobs.append((work, then))
+        self.late.append(late)
         self.polls += seconds == module.WAIT + module.PATIENCE
 
     def call_later(self, delay, call):
@@ -297,6 +303,66 @@ class TestAsking:
         assert len(world.jobs) == 1
         world.turn()
         assert world.receiver.waiting == 7
+
+
+class TestMemory:
+    """BRIDGE_MAX_BUFFERED is 1 MiB here, so answers have room for 256 KiB."""
+
+    def test_an_answers_bytes_are_held_until_its_messages_are_counted_as_buffered(self, world):
+        world.receiver.pull()
+        world.queue.answers["receive"] = [message(1, body="x" * 1000), message(2, body="x" * 500)]
+        [(work, then)] = world.jobs
+        found = work()
+        assert world.queue.room.held == 1500 and world.requests.buffered == 0
+        then(found, "")
+        assert world.queue.room.held == 0 and world.requests.buffered == 1500
+
+    def test_an_answer_that_comes_too_late_gives_its_room_back(self, world):
+        world.receiver.pull()
+        world.queue.answers["receive"] = [message(1)]
+        [(work, then)], [late] = world.jobs, world.late
+        found = work()
+        then(None, "no answer within 50 s")
+        late(found)
+        late(SQSError("unavailable", "as late"))
+        assert world.queue.room.held == 0 and not world.taken
+
+    def test_fewer_messages_are_asked_for_while_they_are_large(self, world):
+        for pending in world.receives(*(message(one, body="x" * 60_000) for one in range(10))):
+            world.confirm(pending)
+        world.receiver.pull()
+        world.turn()
+        assert set(world.queue.numbers[1:]) == {4}
+        for number in range(10, 20):
+            world.confirm(world.receives(message(number))[0])
+        assert world.queue.numbers[-1] > 8, "and more again once they are small"
+
+    def test_what_is_too_long_to_be_read_is_asked_for_one_by_one(self, world):
+        world.queue.answers["receive"] = TooLong("unavailable", "ReceiveMessage on queue orders: the answer is longer than 9 bytes")
+        world.receiver.pull()
+        world.turn()
+        world.clock += 2
+        world.queue.answers.clear()
+        world.receiver.pull()
+        world.turn()
+        assert world.queue.numbers == [10, 1]
+
+    def test_the_polls_under_way_can_bring_half_of_it_at_most(self, world):
+        for pending in world.receives(*(message(one, body="x" * 20_000) for one in range(10))):
+            world.confirm(pending)
+        world.jobs.clear()
+        world.polls = world.receiver._asked = 0
+        world.receiver._wanted = module.POLLS
+        world.receiver.pull()
+        assert world.polls == 2, "of ten messages of 20 KB each; three could be 600 KB"
+
+    def test_messages_that_are_larger_than_the_room_come_one_at_a_time(self, world):
+        for one in range(3):
+            [pending] = world.receives(message(one, body="x" * 400_000))
+            world.receiver.pull()
+            assert world.polls == 0 and world.requests.buffered == 400_000
+            world.confirm(pending)
+        assert world.queue.numbers[-1] == 1
 
 
 def test_who_posts_waits_behind_one_batch_only(world):
