@@ -22,6 +22,7 @@ SUBSCRIBE = FIRST.partition("bridge check\n")[2]
 PUBLISH = "aws sns publish --topic-arn arn:aws:sns:eu-central-1:123456789012:orders --message hello\n"
 RUN_ELSEWHERE = {  # below, by tests of their own
     *("Heal after an outage of a day", "Let SNS try for an hour", "Read the log", "Without the internet"),
+    *("Pull on EKS", "Pull on ECS", "Pull at home"),  # test_credentials.py
 }
 
 
