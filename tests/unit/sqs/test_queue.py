@@ -190,15 +190,27 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("status", "answer", "kind", "problem"),
         [
-            (403, b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code></Error></ErrorResponse>",
-             "no-credentials", "does not know the access key"),
-            (403, b"<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>",
-             "no-credentials", "does not know the access key"),
+            (
+                403,
+                b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code></Error></ErrorResponse>",
+                "no-credentials",
+                "does not know the access key",
+            ),
+            (
+                403,
+                b"<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>",
+                "no-credentials",
+                "does not know the access key",
+            ),
             (403, b"<Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired: 2</Message></Error>", "clock", "clock is wrong"),
             (403, b"<Error><Code>\n AccessDenied </Code><Message>User: x</Message></Error>", "access-denied", "`bridge policy`"),
             (400, b"<Error><Code>AWS.SimpleQueueService.NonExistentQueue</Code></Error>", "no-such-queue", "region, account and name"),
-            (400, b"<Error><Code>InvalidAction</Code><Message>The action is not valid.</Message></Error>", "unavailable",
-             "400 InvalidAction: The action is not valid."),
+            (
+                400,
+                b"<Error><Code>InvalidAction</Code><Message>The action is not valid.</Message></Error>",
+                "unavailable",
+                "400 InvalidAction: The action is not valid.",
+            ),
             (503, b"<Error><Code>ServiceUnavailable</Code></Error>", "unavailable", "503 ServiceUnavailable"),
             (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS answers; do BRIDGE_SQS_ENDPOINT"),
             (502, b"", "unavailable", "answered 502, and not as SQS answers"),
@@ -206,7 +218,7 @@ class TestErrors:
             (200, gzip.compress(b"{}"), "unavailable", "answered 200, and not as SQS answers"),
             (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS answers"),
         ],
-    )  # fmt: skip
+    )
     def test_answers_that_are_no_json(self, sqs, open_queue, status, answer, kind, problem):
         """Of emulators, of AWS's older protocol, of proxies. A gzip that nobody asked for is one of them."""
 
