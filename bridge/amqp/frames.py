@@ -14,8 +14,8 @@ from pika import frame, spec
 from bridge.bodies.tracing import Trace
 from bridge.errors import RoutingFailed
 from bridge.sns.message import Notification
+from bridge.version import PRODUCT
 
-APP_ID = "sns-to-rabbitmq"
 DEFAULT_CONTENT_TYPE = b"text/plain; charset=UTF-8"  # what SNS sends, unless the delivery policy sets another
 
 # Unsigned attributes must not get a meaning for the broker: CC and BCC route to further queues, x-* are RabbitMQ's own (and ours). The
@@ -39,7 +39,7 @@ _INT64 = struct.Struct(">q")
 _END = b"\xce"
 _HEADER_TYPE, _BODY_TYPE, _BASIC = spec.FRAME_HEADER, spec.FRAME_BODY, spec.BasicProperties.INDEX
 _NO_NUMBER = b"bridge check"
-_TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(APP_ID),)) + APP_ID.encode()
+_TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(PRODUCT),)) + PRODUCT.encode()
 _ID_LENGTH = 36  # bytes of a MessageId, which is a UUID
 # after the header fields: delivery mode, message id, timestamp, type and app id; then the frame's end
 _AFTER_FIELDS = struct.Struct(f">BB{_ID_LENGTH}sQ{len(_TYPE_AND_APP_ID)}ss")

@@ -12,11 +12,9 @@ from time import monotonic
 
 from pika.adapters.select_connection import IOLoop, PollEvents
 
-from bridge.amqp.transport import Services
+from bridge.amqp.transport import READ, Services
 
 TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
-READ: int = PollEvents.READ
-WRITE: int = PollEvents.WRITE
 
 
 class Lane(deque[Callable[[], None]]):

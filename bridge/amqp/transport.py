@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pika.adapters.select_connection import PollEvents
 from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStreamProtocol, AbstractStreamTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 if TYPE_CHECKING:
     import ssl
 
+READ: int = PollEvents.READ
+WRITE: int = PollEvents.WRITE
 MAX_UNSENT = 16 << 20  # bytes that may wait for a broker that does not read
 RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
 
@@ -29,6 +32,22 @@ def would_block() -> tuple[type[OSError], ...]:
     """Return the exceptions of a socket that is not ready; TLS's own are among them once something speaks TLS."""
     tls = sys.modules.get("ssl")
     return BlockingIOError, InterruptedError, *((tls.SSLWantReadError, tls.SSLWantWriteError) if tls else ())
+
+
+def shake_hands(sock: socket.socket) -> int:
+    """Take a step of a TLS handshake on a non-blocking socket; return the event that it waits for, READ or WRITE, or 0 when it is done.
+
+    Raises OSError, ValueError.
+    """
+    import ssl
+
+    try:
+        sock.do_handshake()  # type: ignore[attr-defined]
+    except ssl.SSLWantReadError:
+        return READ
+    except ssl.SSLWantWriteError:
+        return WRITE
+    return 0
 
 
 class Transport(AbstractStreamTransport):
@@ -166,21 +185,19 @@ class _Connecting(AbstractIOReference):
 
     def _shaken(self) -> bool:
         """Take a step of the handshake; tell whether it is done."""
-        import ssl
-
         descriptor = self._sock.fileno()
         try:
-            self._sock.do_handshake()  # type: ignore[attr-defined]
-            return True
-        except ssl.SSLWantReadError:
-            self._services.remove_writer(descriptor)
-            self._services.set_reader(descriptor, self._step)
-        except ssl.SSLWantWriteError:
-            self._services.remove_reader(descriptor)
-            self._services.set_writer(descriptor, self._step)
+            event = shake_hands(self._sock)
         except OSError as error:
             self._fail(error)
-        return False
+            return False
+        if event == READ:
+            self._services.remove_writer(descriptor)
+            self._services.set_reader(descriptor, self._step)
+        elif event == WRITE:
+            self._services.remove_reader(descriptor)
+            self._services.set_writer(descriptor, self._step)
+        return not event
 
     def _step(self) -> None:
         if self._tls is not None and not self._shaken():

@@ -10,8 +10,9 @@ from time import monotonic, time
 
 from bridge.admin import listener as admin_listener
 from bridge.admin.reports import Reports
-from bridge.amqp.loop import READ, Loop
+from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
+from bridge.amqp.transport import READ
 from bridge.bodies.routing import Route
 from bridge.config import Config, routes_of
 from bridge.counters import Counters

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from time import monotonic
 
-from bridge.amqp.loop import READ, WRITE, Loop
-from bridge.amqp.transport import is_tls, would_block
+from bridge.amqp.loop import Loop
+from bridge.amqp.transport import READ, is_tls, shake_hands, would_block
 from bridge.errors import BridgeError, MethodNotAllowed, Overloaded
 from bridge.http.crowds import Crowds, network_of
 from bridge.http.framing import Request
@@ -71,9 +71,15 @@ class Connection(BaseHTTPRequestHandler):
         self.reader = RequestReader(service.max_body)
         self._tls_bytes = self.buffered = HANDSHAKE_BYTES if self._tls else 0  # buffered: bytes that are counted, the reader's and TLS's
         service.requests.buffered += self.buffered
-        self.close_connection = self._head_only = False  # after the answer under way; whether that is to HEAD
-        self._greeted = self.visited = self.answered = False  # it had: an answer to its ClientHello; a visit; an answer for nothing genuine
-        self._input_ended = self._watched = self.queued = self._unread = False  # queued: a visit is to come; unread: for what is here
+        self.close_connection = False  # after the answer under way
+        self._head_only = False  # whether that answer is to HEAD
+        self._greeted = False  # whether its ClientHello was answered
+        self.visited = False
+        self.answered = False  # for nothing genuine
+        self.queued = False  # whether a visit is to come
+        self._unread = False  # whether that visit is for what is here already
+        self._watched = False
+        self._input_ended = False
         self._watch()
         self._queue()  # at once, because the first request has often arrived; and who stands in line for a first visit stays
 
@@ -130,21 +136,17 @@ class Connection(BaseHTTPRequestHandler):
 
     def _handshake(self) -> None:
         """One step of TLS's handshake."""
-        import ssl
-
         try:
-            self.connection.do_handshake()
-        except ssl.SSLWantReadError:
-            self._greeted = self.visited = self.connection.cipher() is not None
-            self.service.loop.update(self.descriptor, READ)
-        except ssl.SSLWantWriteError:
-            self.service.loop.update(self.descriptor, WRITE)
+            event = shake_hands(self.connection)
         except (OSError, ValueError):
             self.close()
-        else:
+            return
+        self.service.loop.update(self.descriptor, event or READ)
+        if event == READ:
+            self._greeted = self.visited = self.connection.cipher() is not None
+        elif not event:
             self.state = READING
             self._tls_bytes = TLS_BYTES
-            self.service.loop.update(self.descriptor, READ)
             self._queue()  # the first request may have come with the handshake's last message
 
     def _receive(self) -> None:
@@ -222,9 +224,8 @@ class Connection(BaseHTTPRequestHandler):
                 pending.broke(error)
         elif request.method in ("GET", "HEAD"):
             self.answered = True
-            status, text, headers = service.get(request.target)
             keep_alive = not self.close_connection and not service.requests.draining
-            self._answered(service.responses.make(status, text, headers, keep_alive), keep_alive, False)
+            self._answered(service.responses.make(*service.get(request.target), keep_alive), keep_alive, False)
         else:
             raise MethodNotAllowed("SNS delivers by POST" if service.post else "GET and HEAD are answered here", service.post is not None)
 
@@ -240,17 +241,16 @@ class Connection(BaseHTTPRequestHandler):
         """Answer the request under way: None is a 200 without a body; an error gives status and headers, and its reason is the body."""
         service = self.service
         keep_alive = not self.close_connection and not service.requests.draining
-        responses = service.responses
         if error is None:
             if not self.trusted and self.pending is not None and self.pending.genuine:
                 self.trusted = True
                 service.strangers.remove(self.network)
                 service.known.add(self.network)
-            self._answered(responses.ok(keep_alive), keep_alive, False)
+            self._answered(service.responses.ok(keep_alive), keep_alive, False)
         else:  # SNS keeps the reason in the topic's delivery status log
             self.answered = True
             keep_alive = keep_alive and not error.close
-            self._answered(responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
+            self._answered(service.responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 
     def refuse(self, error: BridgeError) -> None:
         """Answer the request that is being received with an error. Without one, close the connection."""

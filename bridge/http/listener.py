@@ -6,7 +6,7 @@ from http.server import HTTPServer
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge.amqp.loop import READ
+from bridge.amqp.transport import READ
 from bridge.errors import Overloaded, SettingError
 from bridge.http.connection import CLOSED, Connection, Service
 from bridge.http.crowds import network_of

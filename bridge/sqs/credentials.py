@@ -19,6 +19,7 @@ from bridge.sns.topic import PARTITIONS, partition_of
 from bridge.sqs.origin import Origin
 from bridge.sqs.queue_url import default_region
 from bridge.sqs.signing import Credentials
+from bridge.version import PRODUCT
 
 RENEW = 900  # seconds before their end, from which on they are renewed
 AGAIN = 30  # seconds until a renewal that failed is tried again
@@ -155,7 +156,7 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
     token = _read(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
     region = default_region(environment) or region
     url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{PARTITIONS[partition_of(region)][0]}"
-    session = environment.get("AWS_ROLE_SESSION_NAME") or f"sns-to-rabbitmq-{int(now)}"
+    session = environment.get("AWS_ROLE_SESSION_NAME") or f"{PRODUCT}-{int(now)}"
     form = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={quote(role, '')}&RoleSessionName={quote(session, '')}"
     form += f"&WebIdentityToken={quote(token, '')}"
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}

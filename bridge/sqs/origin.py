@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.sns.fetch import EgressError, proxy_of, sentence, tls_in_tls
+from bridge.version import PRODUCT
 
 if TYPE_CHECKING:
     import ssl
@@ -205,7 +206,7 @@ class Origin:
         """Send a request and read its answer; keep the connection or close it."""
         kept = False
         try:
-            headers = {"User-Agent": "sns-to-rabbitmq", **headers}
+            headers = {"User-Agent": PRODUCT, **headers}
             target = _target(url)
             if self._proxy and not self._tls:
                 target, headers = url, headers | self._proxy_headers()

@@ -10,6 +10,7 @@ from pika import frame
 
 from bridge.amqp import frames
 from bridge.sns.message import Notification
+from bridge.version import PRODUCT
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -66,7 +67,7 @@ def test_pika_reads_what_we_write_and_would_write_it_so_itself(body, content_typ
         message_id=ID,
         timestamp=timestamp,
         type="Notification",
-        app_id=frames.APP_ID,
+        app_id=PRODUCT,
     )
     assert header.properties == properties
     assert header.properties.headers == expected

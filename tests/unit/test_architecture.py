@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import settings_table
+from tests.tools import checkout, settings_table
 
 ROOT = Path(__file__).parents[2]
 BRIDGE = ROOT / "bridge"
@@ -225,9 +225,9 @@ def test_no_file_is_too_long(path):
 
 def test_no_line_is_kept_from_the_formatter():
     mark = "# " + "fmt:"
-    for folder in ("bridge", "build", "tests"):
-        for path in (ROOT / folder).rglob("*.py"):
-            assert mark not in path.read_text(encoding="utf-8"), path
+    for path in checkout.files():
+        if path.suffix == ".py":
+            assert mark not in (ROOT / path).read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,6 +12,7 @@ from pika import frame, spec
 from bridge.amqp import frames
 from bridge.errors import RoutingFailed
 from bridge.sns.message import Notification
+from bridge.version import PRODUCT
 
 ID = "0f1c2a3b-0000-4000-8000-000000000001"
 ARN = "arn:aws:sns:eu-central-1:123456789012:orders"
@@ -80,7 +81,7 @@ def test_the_properties_are_those_that_are_promised_and_no_others():
     assert properties.message_id == ID
     assert properties.timestamp == 1772826938
     assert properties.type == "Notification"
-    assert properties.app_id == frames.APP_ID
+    assert properties.app_id == PRODUCT
     for name in ("content_encoding", "priority", "correlation_id", "reply_to", "expiration", "user_id", "cluster_id"):
         assert getattr(properties, name) is None
 
@@ -95,7 +96,7 @@ def test_pikas_encoder_makes_the_same_bytes():
         message_id=ID,
         timestamp=5,
         type="Notification",
-        app_id=frames.APP_ID,
+        app_id=PRODUCT,
         headers={
             "x-sns-topic-arn": ARN,
             "x-deduplication-header": ID,

@@ -6,7 +6,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import READ, TURN, WRITE, Loop
+from bridge.amqp.loop import TURN, Loop
+from bridge.amqp.transport import READ, WRITE
 
 
 @pytest.fixture
