@@ -47,7 +47,8 @@ test-binary: suite-tools binary venv ## the integration tests against dist/bridg
 
 test-image: image venv test-tools ## the image's promises, the libraries' own tests on the frozen modules, deliveries through the container
 	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/image
-	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/integration/test_publishing.py tests/integration/test_stopping.py
+	BRIDGE_UNDER_TEST=image $(VENV)/bin/python -m pytest -m "not long" tests/integration/test_publishing.py tests/integration/test_stopping.py \
+	  tests/integration/test_sqs.py
 
 test-reproducible: image venv ## build all again in another folder, umask, locale and time zone, and compare the digests (10 minutes)
 	$(VENV)/bin/python -m pytest -m long tests/image/test_reproducible.py

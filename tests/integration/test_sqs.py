@@ -88,6 +88,22 @@ class TestPublished:
             assert bridge.events("listening")[0]["address"] == "off"
         assert [message.body for message in broker.take(queue)] == [post.body]
 
+    @pytest.mark.rule("BRIDGE_CA_FILE")
+    def test_over_tls_by_the_roots_of_the_ca_file(self, sns, broker, queue, start_bridge, folder):
+        """The image does it under docker/seccomp.json, as all tests of it."""
+        posts = list(sns.notifications(30))
+        with SQS(tls=sns.authority.issue(folder / "sqs", "localhost")) as sqs:
+            own = {"BRIDGE_SQS_QUEUES": sqs.url("orders"), "BRIDGE_SQS_ENDPOINT": sqs.endpoint, **sqs.environment}
+            sqs.send("orders", *map(text, posts))
+            ours = {"BRIDGE_TOPICS": TOPIC, "BRIDGE_AMQP_URL": broker.url, "BRIDGE_ROUTING_KEY": queue, "BRIDGE_CA_FILE": str(sns.ca_file)}
+            assert "30 messages wait" in run("check", **ours, **own).stdout
+            bridge = start_bridge(**own)
+            wait_for("an empty queue", lambda: not sqs.bodies("orders"))
+            bridge.stop()
+        stored = broker.take(queue)
+        assert sorted(message.body for message in stored) == sorted(post.body for post in posts)
+        assert confirmed_before_deleted(sqs, stored)
+
     def test_a_subscription_from_another_account_is_confirmed(self, sqs, pulling, sns):
         sqs.send("orders", text(sns.subscription_confirmation()))
         with pulling():
@@ -153,6 +169,15 @@ class TestRefused:
             wait_for("the genuine one's end", lambda: sqs.bodies("orders") == [text(altered)])
         assert sqs.deleted() == [text(genuine)]
         assert [message.body for message in broker.take(queue)] == [genuine.body]
+
+    @pytest.mark.rule("BRIDGE_MAX_BODY")
+    def test_what_is_longer_than_a_body_may_be_is_not_looked_into(self, sqs, pulling, sns, broker, queue):
+        long, short = sns.notification("x" * 5000), sns.notification("short")
+        sqs.send("orders", text(long), text(short))
+        with pulling(BRIDGE_MAX_BODY="4KiB") as bridge:
+            bridge.wait_for("verdict", reason="body-too-large", client="sqs:orders")
+            wait_for("the other one's end", lambda: sqs.bodies("orders") == [text(long)])
+        assert [message.body for message in broker.take(queue)] == [short.body]
 
     def test_what_the_broker_does_not_route_stays(self, sqs, pulling, sns):
         sqs.send("orders", text(sns.notification("hello")))

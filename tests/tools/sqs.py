@@ -13,6 +13,7 @@ sqs.entry_fault(operation, entry) -> a code, for an entry of a batch that should
 import calendar
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -91,8 +92,8 @@ class _Server(ThreadingHTTPServer):
 class SQS:
     """Attributes: endpoint, environment, calls (operations), log, received (by message id), access (secret key and token by access key)."""
 
-    def __init__(self, *, port: int = 0, authenticated: bool = True) -> None:
-        """authenticated: whether signatures are checked, which needs botocore."""
+    def __init__(self, *, port: int = 0, authenticated: bool = True, tls: Any = None) -> None:
+        """authenticated: whether signatures are checked, which needs botocore. tls: a bridge.simulate.certificates.Files of localhost."""
         self._authenticated = authenticated
         self.access = {"AKIDEXAMPLE": ("secret/key+example", "")}
         self.environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+example"}
@@ -106,6 +107,11 @@ class SQS:
         self._changed = threading.Condition()
         self._server = _Server(("127.0.0.1", port), type("BoundHandler", (Handler,), {"sqs": self}))
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls.certificate, tls.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.endpoint = f"https://localhost:{self._server.server_port}"
 
     # ---- what a test does
 

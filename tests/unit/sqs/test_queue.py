@@ -1,7 +1,6 @@
 """The four calls: the request that SQS gets, and our error for each of its errors. botocore checks every signature (tests/tools/sqs.py)."""
 
 import gzip
-import ssl
 import threading
 import time
 
@@ -372,23 +371,15 @@ class TestQueueURLs:
 class TestTheWay:
     """Through a proxy, and over TLS, as requests would go; a certificate of somebody else's is refused."""
 
-    @pytest.fixture
-    def authority(self, tmp_path):
-        return Authority(tmp_path, "sqs")
-
-    def test_tls_to_a_host_with_the_right_roots_only(self, sqs, open_queue, authority, tmp_path):
-        files = authority.issue(tmp_path / "server", "localhost")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(files.certificate, files.key)
-        sqs._server.socket = context.wrap_socket(sqs._server.socket, server_side=True)
-        endpoint = sqs.endpoint.replace("http://127.0.0.1", "https://localhost")
-        sqs.authenticate = lambda *_: None  # it takes itself for http
-        queue = open_queue(endpoint=endpoint)
-        with pytest.raises(SQSError, match="certificate"):
-            queue.receive(10, 0, 30)
-        queue = open_queue(endpoint=endpoint)
-        queue._ca_file = str(authority.ca_file)
-        assert queue.receive(10, 0, 30) == []
+    def test_tls_to_a_host_with_the_right_roots_only(self, open_queue, tmp_path):
+        authority = Authority(tmp_path, "sqs")
+        with SQS(tls=authority.issue(tmp_path / "server", "localhost")) as sqs:
+            sqs.url("orders")
+            with pytest.raises(SQSError, match="certificate"):
+                open_queue(endpoint=sqs.endpoint).receive(10, 0, 30)
+            queue = open_queue(endpoint=sqs.endpoint)
+            queue._ca_file = str(authority.ca_file)
+            assert queue.receive(10, 0, 30) == []
 
     def test_http_through_a_proxy(self, sqs, open_queue, monkeypatch):
         asked = []
