@@ -13,7 +13,7 @@ from bridge.bodies import tracing
 from bridge.bodies.formats import FORMATS
 from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
-from bridge.errors import BridgeError, HeadersDisagree, MalformedMessage, NotFound, RawDeliveryRefused, RoutingFailed
+from bridge.errors import BodyTooLarge, BridgeError, HeadersDisagree, MalformedMessage, NotFound, RawDeliveryRefused, RoutingFailed
 from bridge.http.basic_auth import Credentials
 from bridge.http.framing import Request
 from bridge.log import Log
@@ -77,6 +77,8 @@ class Pipeline:
         body is UTF-8 JSON, headers are the request's (lower-case names; none for a message from a queue). certificate: the one that was
         fetched for it. stored: see `MessageVerifier.check`.
         """
+        if len(body) > self._config.max_body:  # of a queue: the listener has refused it long before
+            raise BodyTooLarge(f"the message is longer than {self._config.max_body} bytes (BRIDGE_MAX_BODY)")
         received = message.parse(body)
         pending.message_id, pending.topic_arn = received.message_id, received.topic_arn
         pending.trace = tracing.find(headers, received, self._config.trace_attribute)

@@ -229,13 +229,13 @@ SETTINGS = (
         "MAX_BODY",
         "2MiB",
         SIZE,
-        "Largest body of a request. An SNS message has at most 256 KiB, and JSON's escapes can make it several times longer.",
+        "Largest body of a request or of a queue's message. An SNS message has at most 256 KiB, and JSON's escapes can make it several times longer.",
     ),
     Setting(
         "MAX_BUFFERED",
         "64MiB",
         SIZE,
-        "Total size of all request bodies held at once: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503. Messages of `BRIDGE_SQS_QUEUES` count too; SQS's answers, until their messages are counted, may take a quarter of it more.",
+        "Total size of all bodies held at once, a queue's messages among them: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503.",
     ),
     Setting(
         "MAX_CONNECTIONS",

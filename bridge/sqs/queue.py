@@ -24,7 +24,6 @@ MAX_MESSAGE = 3 << 20  # bytes of a message in an answer: SQS's limit is 1 MiB, 
 ENVELOPE = 4096  # bytes of an answer around each message
 
 _READING = Lock()  # an answer's text and its parts take several times its bytes, so one is read at a time
-_ELEMENTS = [re.compile(rf"<{name}>\s*([^<]{{1,300}}?)\s*</{name}>") for name in ("Code", "Message")]
 # The code in __type -> the kind of the error, and what to do about it
 _KINDS = {
     "AccessDenied": ("access-denied", "is not allowed; `bridge policy` prints the IAM policy that the bridge needs"),
@@ -141,7 +140,7 @@ class Queue:
         try:
             batch: Batch = self._call(
                 "ReceiveMessage",
-                lambda answer: Batch(map(ReceivedMessage, answer.get("Messages") or ())),
+                _batch,
                 wait,
                 min(number * MAX_MESSAGE, max(self.room.most, MAX_MESSAGE)) + number * ENVELOPE,
                 expect,
@@ -210,13 +209,16 @@ class Queue:
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None
         with _READING:
+            text = answer.decode("utf-8", "replace")
+            del answer  # as early as possible, as all that may have many MiB here
             try:
-                found = json.loads(answer or b"{}")
+                found = json.loads(text or "{}")
             except ValueError:
                 found = None
             if status == 200 and isinstance(found, dict):
+                del text
                 return read(found)
-        refused = self._error(operation, status, found if isinstance(found, dict) else _elements(answer))
+        refused = self._error(operation, status, found if isinstance(found, dict) else _elements(text))
         if refused.kind == "no-credentials":
             self._chain.forget(credentials)
         raise refused
@@ -236,7 +238,7 @@ class Queue:
             kind, problem = "unavailable", f"was answered {status} {code[:60]}"
         else:
             kind = "access-denied" if status in (401, 403) else "unavailable"
-            problem = f"was answered {status}, and not as SQS answers; do BRIDGE_SQS_ENDPOINT and HTTPS_PROXY name what they should?"
+            problem = f"was answered {status}, and not as SQS does (BRIDGE_SQS_ENDPOINT, HTTPS_PROXY?)"
         if code in ("SignatureDoesNotMatch", "InvalidSignature") and ("expired" in message or "not yet current" in message):
             kind, problem = _KINDS["RequestExpired"]
         if kind == "unavailable" and 400 <= status < 500 and status != 408 and message:
@@ -244,8 +246,16 @@ class Queue:
         return SQSError(kind, f"{operation} on queue {self.name} {problem}")
 
 
-def _elements(answer: bytes) -> dict[str, str]:
+def _batch(answer: dict[str, Any]) -> Batch:
+    """Return the messages of an answer, which loses them. Raises what ReceivedMessage raises."""
+    batch, messages = Batch(), answer.get("Messages") or []
+    messages.reverse()
+    while messages:
+        batch.append(ReceivedMessage(messages.pop()))
+    return batch
+
+
+def _elements(text: str) -> dict[str, str]:
     """Return code and message of an error in XML, as emulators and AWS's older protocol have it, under the names of the JSON protocol."""
-    text = answer[:MAX_ANSWER].decode("utf-8", "replace")
-    found = [element.search(text) for element in _ELEMENTS]
-    return {name: match[1] for name, match in zip(("__type", "message"), found, strict=True) if match}
+    found = dict(re.findall(r"<(Code|Message)>\s*([^<]{1,300}?)\s*</", text))
+    return {"__type": found.get("Code", ""), "message": found.get("Message", "")}

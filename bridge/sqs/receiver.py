@@ -28,6 +28,9 @@ QUIET = 1.0  # seconds without a request by HTTP after which there is more than 
 CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
 PATIENCE = 30.0  # seconds for a call, finding credentials included; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
+ANSWERS = (
+    8  # part of BRIDGE_MAX_BUFFERED that answers may take before their messages are counted; reading one takes several times its bytes
+)
 MAX_UNDELETED = 1000  # published messages whose deletes fail; above it nothing is received
 REFUSED, MAX_REFUSED = 3600, 39600  # seconds for which a refused message is hidden, for each receive; SQS's limit is 12 h
 MAX_PUT_OFF = 900  # seconds for which a message without a confirm is hidden at most
@@ -56,7 +59,7 @@ class Receiver:
         self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
         self._asked = 0  # messages that the polls under way can bring
-        self._each = 0  # bytes that one of them takes, as the last answers had it
+        self._each, self._at_once = 0, AT_ONCE  # bytes that one of them takes, as the last answers had it; how many a poll asks for
         self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
         self._wanted = 1  # polls at once, and batches in flight
         self._full = False  # whether the last batch was full
@@ -100,34 +103,36 @@ class Receiver:
 
     def _room(self) -> int:
         """Return how many messages may be asked for now; 0 while the broker takes nothing."""
-        requests = self._requests
-        if not self._publisher.ready or requests.draining or monotonic() < self._resume_at:
+        requests, at_once, here = self._requests, self._at_once, len(self._in_flight) + self._asked
+        least = (at_once + 1) // 2 if self._wanted == 1 else at_once  # while few come, polls may be small; while many come, they are full
+        least = min(least, requests.max_in_flight)
+        if at_once * self._wanted - here < least:  # first, because most calls end here
             return 0
-        if len(self._undeleted) >= MAX_UNDELETED:
+        now = monotonic()
+        if not self._publisher.ready or requests.draining or now < self._resume_at or len(self._undeleted) >= MAX_UNDELETED:
             return 0
-        at_once = max(1, min(AT_ONCE, self._queue.room.most // (self._each or 1)))  # messages of a poll: what is too long is not read
-        more = (self._asked + at_once) * self._each if self._asked or self._in_flight else 0  # one poll is always begun
+        more = (self._asked + at_once) * self._each if here else 0  # one poll is always begun
         if requests.buffered + more > requests.max_buffered // 2:
             return 0
         if len(requests) > self.all_in_flight():
-            self._posted_at = monotonic()
-        wanted = self._wanted if monotonic() - self._posted_at > QUIET else 1
-        room = min(at_once * wanted - len(self._in_flight), requests.max_in_flight - len(requests)) - self._asked
-        least = (at_once + 1) // 2 if self._wanted == 1 else at_once  # while few come, polls may be small; while many come, they are full
-        return min(at_once, room) if room >= min(least, requests.max_in_flight) else 0
+            self._posted_at = now
+        wanted = self._wanted if now - self._posted_at > QUIET else 1
+        room = min(at_once * wanted - here, requests.max_in_flight - len(requests) - self._asked)
+        return min(at_once, room) if room >= least else 0
 
     def _received(self, batch: Batch | None, error: SQSError | None, number: int) -> None:
         """A poll of up to `number` messages has ended; without a batch it failed."""
         self._asked -= number
         if batch is None:
             if isinstance(error, TooLong):
-                self._each = self._queue.room.most
+                self._each, self._at_once = self._queue.room.most, 1
             self._slow_down()
             return
         self._counters.add("sqs_received_total", len(batch))
         self._full = len(batch) == number
         if batch:
-            self._each = max(batch.size // len(batch), self._each * 3 // 4)  # large ones are remembered for some answers
+            self._each = max(batch.size // len(batch), self._each * 3 // 4, 1)  # large ones are remembered for some answers
+            self._at_once = max(1, min(AT_ONCE, self._queue.room.most // self._each))  # what can be read at once
         else:
             self._wanted, self._pause = 1, FIRST_PAUSE
         for message in batch:
@@ -148,6 +153,7 @@ class Receiver:
             return
 
         def answer(error: BridgeError | None) -> None:
+            pending.answer = None  # else the two hold each other and the body, until the collector comes
             self._answered(message, pending, error)
 
         try:
@@ -314,20 +320,10 @@ class Receivers:
         calls = CALLS * len(config.sqs_queues)
         egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, calls, 2 * calls)
         chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
-        room = Room(config.max_buffered // 4)
-        self._receivers = [
-            Receiver(
-                Queue(one, config.sqs_endpoint, chain, egress.ca_file, room=room),
-                egress,
-                loop,
-                pipeline,
-                requests,
-                publisher,
-                counters,
-                log,
-            )
-            for one in config.sqs_queues
-        ]
+        room = Room(config.max_buffered // ANSWERS)
+        shared = egress, loop, pipeline, requests, publisher, counters, log
+        queues = [Queue(one, config.sqs_endpoint, chain, egress.ca_file, room=room) for one in config.sqs_queues]
+        self._receivers = [Receiver(queue, *shared) for queue in queues]
         for receiver in self._receivers:
             receiver.all_in_flight = lambda: sum(one.in_flight for one in self._receivers)
 

@@ -42,11 +42,14 @@ LIMITS = {
     "compose": (shipped("docker/compose.yaml", r"mem_limit: (\d+m)"), buffered("docker/compose.yaml")),
     "systemd": (shipped("docs/bridge.service", r"MemoryMax=(\d+M)"), {}),
 }
-SMALL = r"in 32 MiB of memory \((\d+) MiB with TLS on its listener\) when `BRIDGE_MAX_BUFFERED=(\w+)` and `BRIDGE_MAX_BODY=(\w+)`"
+SMALL = (
+    r"in 32 MiB of memory \((\d+) MiB with TLS on its listener, (\d+) MiB with a queue\) "
+    r"when `BRIDGE_MAX_BUFFERED=(\w+)` and `BRIDGE_MAX_BODY=(\w+)`"
+)
 small = re.search(SMALL, README)
 assert small, "the README names the settings for 32 MiB"
 if UNDER_TEST != "source":
-    LIMITS["README"] = ("32M", {"BRIDGE_MAX_BUFFERED": small[2], "BRIDGE_MAX_BODY": small[3]})
+    LIMITS["README"] = ("32M", {"BRIDGE_MAX_BUFFERED": small[3], "BRIDGE_MAX_BODY": small[4]})
 
 ATTACKS = {name: attack._replace(seconds=5) for name, (attack, _) in BODIES.items() if not name.startswith("one JSON")} | {
     "one JSON body of 2 MiB, objects": Attack("objects", 1, 4),

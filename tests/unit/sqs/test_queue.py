@@ -211,11 +211,11 @@ class TestErrors:
                 "400 InvalidAction: The action is not valid.",
             ),
             (503, b"<Error><Code>ServiceUnavailable</Code></Error>", "unavailable", "503 ServiceUnavailable"),
-            (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS answers; do BRIDGE_SQS_ENDPOINT"),
-            (502, b"", "unavailable", "answered 502, and not as SQS answers"),
-            (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS answers"),
-            (200, gzip.compress(b"{}"), "unavailable", "answered 200, and not as SQS answers"),
-            (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS answers"),
+            (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS does (BRIDGE_SQS_ENDPOINT"),
+            (502, b"", "unavailable", "answered 502, and not as SQS does"),
+            (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS does"),
+            (200, gzip.compress(b"{}"), "unavailable", "answered 200, and not as SQS does"),
+            (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS does"),
         ],
     )
     def test_answers_that_are_no_json(self, sqs, open_queue, status, answer, kind, problem):

@@ -1,6 +1,8 @@
 """Receiving, while the test plays SQS, the pipeline and the broker: what is deleted, what is left, and when nothing is received."""
 
+import gc
 import os
+import sys
 
 import pytest
 
@@ -316,6 +318,20 @@ class TestMemory:
         assert world.queue.room.held == 1500 and world.requests.buffered == 0
         then(found, "")
         assert world.queue.room.held == 0 and world.requests.buffered == 1500
+
+    @pytest.mark.parametrize("error", [None, BadSignature("forged"), Nacked("full")])
+    def test_a_message_that_is_over_is_forgotten_at_once(self, world, error):
+        """1 MiB of each would wait for the collector, which counts objects and no bytes."""
+        gc.disable()
+        try:
+            held = message(1)
+            [pending] = world.receives(held)
+            world.confirm(pending) if error is None else pending.failed(error)
+            world.taken.clear()
+            del pending
+            assert sys.getrefcount(held) == 2, "the test's own, and the argument"
+        finally:
+            gc.enable()
 
     def test_an_answer_that_comes_too_late_gives_its_room_back(self, world):
         world.receiver.pull()
