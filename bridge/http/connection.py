@@ -47,7 +47,7 @@ class Service:
         answers `pending` now or later, or raises BridgeError; None: POST is not allowed. trusted tells whether all clients are.
         """
         self.loop, self.requests, self.max_body, self.get, self.post, self.trusted = loop, requests, max_body, get, post, trusted
-        self.responses = Responses()
+        self.answers = Responses()
         self.connections: set[Connection] = set()
         self.known, self.strangers = Crowds(), Crowds()  # connections that a genuine message came over, and all others
 
@@ -225,7 +225,7 @@ class Connection(BaseHTTPRequestHandler):
         elif request.method in ("GET", "HEAD"):
             self.answered = True
             keep_alive = not self.close_connection and not service.requests.draining
-            self._answered(service.responses.make(*service.get(request.target), keep_alive), keep_alive, False)
+            self._answered(service.answers.make(*service.get(request.target), keep_alive), keep_alive, False)
         else:
             raise MethodNotAllowed("SNS delivers by POST" if service.post else "GET and HEAD are answered here", service.post is not None)
 
@@ -246,11 +246,11 @@ class Connection(BaseHTTPRequestHandler):
                 self.trusted = True
                 service.strangers.remove(self.network)
                 service.known.add(self.network)
-            self._answered(service.responses.ok(keep_alive), keep_alive, False)
+            self._answered(service.answers.ok(keep_alive), keep_alive, False)
         else:  # SNS keeps the reason in the topic's delivery status log
             self.answered = True
             keep_alive = keep_alive and not error.close
-            self._answered(service.responses.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
+            self._answered(service.answers.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 
     def refuse(self, error: BridgeError) -> None:
         """Answer the request that is being received with an error. Without one, close the connection."""
