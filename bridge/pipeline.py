@@ -77,7 +77,7 @@ class Pipeline:
         body is UTF-8 JSON, headers are the request's (lower-case names; none for a message from a queue). certificate: the one that was
         fetched for it. stored: see `MessageVerifier.check`.
         """
-        if len(body) > self._config.max_body:  # of a queue: the listener has refused it long before
+        if stored and len(body) > self._config.max_body:  # the listener refuses it long before
             raise BodyTooLarge(f"the message is longer than {self._config.max_body} bytes (BRIDGE_MAX_BODY)")
         received = message.parse(body)
         pending.message_id, pending.topic_arn = received.message_id, received.topic_arn

@@ -17,7 +17,10 @@ from bridge.amqp.transport import READ, Services
 TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
 
 
-class Lane(deque[Callable[[], None]]):
+Visit = Callable[[], bool | None]  # True: it was in vain, and does not count
+
+
+class Lane(deque[Visit]):
     """Visits that wait for their turn."""
 
     def __init__(self, budget: float) -> None:
@@ -26,7 +29,7 @@ class Lane(deque[Callable[[], None]]):
         self.budget = budget
 
 
-class _Line(deque[Callable[[], None]]):
+class _Line(deque[Visit]):
     """The visits of one network, in the order in which they were asked for."""
 
     def __init__(self, network: str) -> None:
@@ -48,7 +51,7 @@ class FairLane:
     def __len__(self) -> int:
         return self._length
 
-    def append(self, visit: Callable[[], None], network: str = "") -> None:
+    def append(self, visit: Visit, network: str = "") -> None:
         """Put a visit at the end of its network's line."""
         line = self._lines.get(network)
         if line is None:
@@ -57,7 +60,7 @@ class FairLane:
         line.append(visit)
         self._length += 1
 
-    def popleft(self) -> Callable[[], None]:
+    def popleft(self) -> Visit:
         """Take the next visit out."""
         line = self._order.popleft()
         visit = line.pop() if line.newest_next else line.popleft()
@@ -184,13 +187,18 @@ class Loop:
             ioloop.deactivate_poller()
 
     def _serve(self) -> None:
-        """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait."""
+        """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait.
+
+        Visits in vain do not count, because more clients can come and go in a turn than it has visits, and each would take memory until
+        its visit.
+        """
         for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                for _ in range(min(self.turn, len(lane))):
-                    lane.popleft()()
-                    if lane and monotonic() >= until:
+                left = min(self.turn, len(lane))
+                while left and lane:
+                    left -= not lane.popleft()()
+                    if monotonic() >= until:
                         break
         if any(self._lanes):
             self._ioloop.add_callback_threadsafe(_nothing)

@@ -113,14 +113,15 @@ class Connection(BaseHTTPRequestHandler):
         else:
             (loop.handshakes if costly else loop.newcomers).append(self._visit, self.network)
 
-    def _visit(self) -> None:
+    def _visit(self) -> bool:
+        """Take the next step; tell whether there is none."""
         self.queued = False
         if self.state is CLOSED:  # to make room, while it stood in line
-            return
+            return True
         try:
             if self.state is HANDSHAKING:
                 self._handshake()
-                return
+                return False
             if not self._unread:
                 self._receive()
             self._unread = False
@@ -133,6 +134,7 @@ class Connection(BaseHTTPRequestHandler):
         except Exception as error:
             self.service.requests.log.bug(error)
             self.close()
+        return False
 
     def _handshake(self) -> None:
         """One step of TLS's handshake."""
@@ -317,9 +319,7 @@ class Connection(BaseHTTPRequestHandler):
         """Forget the bytes that have arrived and were not answered."""
         self.reader = RequestReader(0)
         self._unread = False
-        held = 0 if self.state is CLOSED else self._tls_bytes
-        self.service.requests.buffered -= self.buffered - held
-        self.buffered = held
+        self._count(0 if self.state is CLOSED else self._tls_bytes)
 
     def close(self) -> None:
         """Close the socket. A genuine message under way goes on to the broker, and its answer is dropped."""

@@ -33,8 +33,10 @@ class RequestReader:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that unfinished requests take. A bytearray that grows has some to spare, so it is asked."""
-        held = self.buffer.__alloc__() if self.buffer else 0
+        """Bytes of memory that unfinished requests take. A bytearray that grows has some to spare, so it is asked; and the allocator keeps
+        a part of what many of them have left.
+        """
+        held = self.buffer.__alloc__() * 9 // 8 if self.buffer else 0
         return held if self._chunks is None else held + self._chunks.held
 
     def next(self) -> tuple[Request, bytes] | None:

@@ -28,9 +28,8 @@ QUIET = 1.0  # seconds without a request by HTTP after which there is more than 
 CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
 PATIENCE = 30.0  # seconds for a call, finding credentials included; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
-ANSWERS = (
-    8  # part of BRIDGE_MAX_BUFFERED that answers may take before their messages are counted; reading one takes several times its bytes
-)
+# Answers may take an eighth of BRIDGE_MAX_BUFFERED before their messages are counted, because reading one takes several times its bytes.
+ANSWERS = 8
 MAX_UNDELETED = 1000  # published messages whose deletes fail; above it nothing is received
 REFUSED, MAX_REFUSED = 3600, 39600  # seconds for which a refused message is hidden, for each receive; SQS's limit is 12 h
 MAX_PUT_OFF = 900  # seconds for which a message without a confirm is hidden at most

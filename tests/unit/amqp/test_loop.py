@@ -46,10 +46,22 @@ def test_a_turn_makes_some_visits_and_the_next_turns_all_others(loop):
 def test_slow_visits_end_a_turn_early(loop):
     seen = []
     for number in range(20):
-        loop.newcomers.append(lambda number=number: (sleep(0.015), seen.append(number)))
+        loop.newcomers.append(lambda number=number: seen.append(sleep(0.015) or number))
     turns = Turns(loop, seen, 20)
     loop.run()
     assert seen == list(range(20)) and max(after - before for before, after in zip([0, *turns.by_turn], turns.by_turn, strict=False)) <= 2
+
+
+@pytest.mark.parametrize("lane", ["trusted", "newcomers", "handshakes"])
+def test_visits_in_vain_take_no_turn_of_another(loop, lane):
+    """In a flood more clients come and go in a turn than it has visits; each that waits for its visit takes memory."""
+    seen = []
+    for _ in range(2000):
+        getattr(loop, lane).append(lambda: True)
+    getattr(loop, lane).append(lambda: seen.append("genuine"))
+    turns = Turns(loop, seen, 1)
+    loop.run()
+    assert len(turns.by_turn) <= 3, "2000 / TURN turns, if each counted"
 
 
 def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
