@@ -6,7 +6,7 @@ Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection
 import select
 import signal
 import socket
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from time import monotonic
 
@@ -17,7 +17,7 @@ from bridge.amqp.transport import READ, Services
 TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
 
 
-Visit = Callable[[], bool | None]  # True: it was in vain, and does not count
+Visit = Callable[[], None]
 
 
 class Lane(deque[Visit]):
@@ -29,13 +29,10 @@ class Lane(deque[Visit]):
         self.budget = budget
 
 
-class _Line(deque[Visit]):
+class _Line(OrderedDict[Visit, None]):
     """The visits of one network, in the order in which they were asked for."""
 
-    def __init__(self, network: str) -> None:
-        super().__init__()
-        self.network = network
-        self.newest_next = False
+    newest_next = False
 
 
 class FairLane:
@@ -44,33 +41,38 @@ class FairLane:
     def __init__(self, budget: float, newest_too: bool = False) -> None:
         """budget is Lane's. newest_too: of one network the newest and the oldest go by turns; else the oldest goes."""
         self.budget, self._newest_too = budget, newest_too
-        self._lines: dict[str, _Line] = {}
-        self._order: deque[_Line] = deque()
+        self._lines: OrderedDict[str, _Line] = OrderedDict()  # by network; the next one first
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
     def append(self, visit: Visit, network: str = "") -> None:
-        """Put a visit at the end of its network's line."""
+        """Put a visit at the end of its network's line, where it is not yet."""
         line = self._lines.get(network)
         if line is None:
-            line = self._lines[network] = _Line(network)
-            self._order.append(line)
-        line.append(visit)
+            line = self._lines[network] = _Line()
+        line[visit] = None
         self._length += 1
 
     def popleft(self) -> Visit:
         """Take the next visit out."""
-        line = self._order.popleft()
-        visit = line.pop() if line.newest_next else line.popleft()
+        network, line = self._lines.popitem(last=False)
+        visit, _ = line.popitem(last=line.newest_next)
         line.newest_next = self._newest_too and not line.newest_next
         if line:
-            self._order.append(line)
-        else:
-            del self._lines[line.network]
+            self._lines[network] = line
         self._length -= 1
         return visit
+
+    def remove(self, visit: Visit, network: str) -> None:
+        """Take a visit out, if it is there: in a flood more clients come and go in a turn than it has visits."""
+        line = self._lines.get(network)
+        if line is not None and visit in line:
+            del line[visit]
+            if not line:
+                del self._lines[network]
+            self._length -= 1
 
 
 class Guarded:
@@ -187,21 +189,21 @@ class Loop:
             ioloop.deactivate_poller()
 
     def _serve(self) -> None:
-        """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait.
-
-        Visits in vain do not count, because more clients can come and go in a turn than it has visits, and each would take memory until
-        its visit.
-        """
+        """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait."""
         for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                left = min(self.turn, len(lane))
-                while left and lane:
-                    left -= not lane.popleft()()
-                    if monotonic() >= until:
+                for _ in range(min(self.turn, len(lane))):
+                    lane.popleft()()
+                    if monotonic() >= until or not lane:
                         break
         if any(self._lanes):
             self._ioloop.add_callback_threadsafe(_nothing)
+
+    def forget(self, visit: Visit, network: str) -> None:
+        """Make no visit to a client that has gone."""
+        self.newcomers.remove(visit, network)
+        self.handshakes.remove(visit, network)
 
     def stop(self) -> None:
         """End `run` after the turn under way."""

@@ -113,15 +113,14 @@ class Connection(BaseHTTPRequestHandler):
         else:
             (loop.handshakes if costly else loop.newcomers).append(self._visit, self.network)
 
-    def _visit(self) -> bool:
-        """Take the next step; tell whether there is none."""
+    def _visit(self) -> None:
         self.queued = False
         if self.state is CLOSED:  # to make room, while it stood in line
-            return True
+            return
         try:
             if self.state is HANDSHAKING:
                 self._handshake()
-                return False
+                return
             if not self._unread:
                 self._receive()
             self._unread = False
@@ -134,7 +133,6 @@ class Connection(BaseHTTPRequestHandler):
         except Exception as error:
             self.service.requests.log.bug(error)
             self.close()
-        return False
 
     def _handshake(self) -> None:
         """One step of TLS's handshake."""
@@ -330,6 +328,8 @@ class Connection(BaseHTTPRequestHandler):
         self._release()
         self.service.connections.discard(self)
         (self.service.known if self.trusted else self.service.strangers).remove(self.network)
+        if self.queued:
+            self.service.loop.forget(self._visit, self.network)
         self.connection.close()
         pending, self.pending = self.pending, None
         if pending is not None:

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import TURN, Loop
+from bridge.amqp.loop import TURN, FairLane, Loop
 from bridge.amqp.transport import READ, WRITE
 
 
@@ -52,16 +52,20 @@ def test_slow_visits_end_a_turn_early(loop):
     assert seen == list(range(20)) and max(after - before for before, after in zip([0, *turns.by_turn], turns.by_turn, strict=False)) <= 2
 
 
-@pytest.mark.parametrize("lane", ["trusted", "newcomers", "handshakes"])
-def test_visits_in_vain_take_no_turn_of_another(loop, lane):
-    """In a flood more clients come and go in a turn than it has visits; each that waits for its visit takes memory."""
-    seen = []
-    for _ in range(2000):
-        getattr(loop, lane).append(lambda: True)
-    getattr(loop, lane).append(lambda: seen.append("genuine"))
-    turns = Turns(loop, seen, 1)
-    loop.run()
-    assert len(turns.by_turn) <= 3, "2000 / TURN turns, if each counted"
+@pytest.mark.parametrize("newest_too", [True, False])
+def test_a_client_that_has_gone_leaves_nothing_in_a_lane(newest_too):
+    """In a flood more clients come and go in a turn than it has visits; each that stayed in line would take memory."""
+    lane = FairLane(0.01, newest_too)
+    visits = [(lambda: None, f"network {at % 7}") for at in range(100)]
+    for visit, network in visits:
+        lane.append(visit, network)
+    for visit, network in visits[:50]:
+        lane.remove(visit, network)
+        lane.remove(visit, network)
+    assert len(lane) == 50
+    assert {lane.popleft() for _ in range(50)} == {visit for visit, _ in visits[50:]}
+    lane.remove(*visits[99])
+    assert not lane and not lane._lines
 
 
 def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
