@@ -34,7 +34,7 @@ FOREIGN = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_limit(name, place, sns, broker, queue, capsys):
     limit, settings = LIMITS[place]
-    limit = f"{small[2]}M" if place == "README" and small else limit
+    limit = f"{small[1]}M" if place == "README" and small else limit
     genuine = {sns.notification(f"{number:03}" + "x" * 262_100).body.decode() for number in range(GENUINE)}
     foreign = [FOREIGN[name]] * 40 if FOREIGN[name] else []
     with SQS() as sqs, MemoryGroup(size(limit)) as group:
