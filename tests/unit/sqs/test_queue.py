@@ -214,7 +214,7 @@ class TestErrors:
             (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS does (BRIDGE_SQS_ENDPOINT"),
             (502, b"", "unavailable", "answered 502, and not as SQS does"),
             (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS does"),
-            (200, gzip.compress(b"{}"), "unavailable", "answered 200, and not as SQS does"),
+            (200, gzip.compress(b"{}", mtime=0), "unavailable", "answered 200, and not as SQS does"),
             (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS does"),
         ],
     )
