@@ -15,8 +15,6 @@ from pika.adapters.select_connection import IOLoop, PollEvents
 from bridge.amqp.transport import READ, Services
 
 TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
-
-
 Visit = Callable[[], None]
 
 
@@ -48,12 +46,13 @@ class FairLane:
         return self._length
 
     def append(self, visit: Visit, network: str = "") -> None:
-        """Put a visit at the end of its network's line, where it is not yet."""
+        """Put a visit at the end of its network's line, unless it stands there already."""
         line = self._lines.get(network)
         if line is None:
             line = self._lines[network] = _Line()
-        line[visit] = None
-        self._length += 1
+        if visit not in line:
+            line[visit] = None
+            self._length += 1
 
     def popleft(self) -> Visit:
         """Take the next visit out."""

@@ -59,6 +59,7 @@ def test_a_client_that_has_gone_leaves_nothing_in_a_lane(newest_too):
     visits = [(lambda: None, f"network {at % 7}") for at in range(100)]
     for visit, network in visits:
         lane.append(visit, network)
+        lane.append(visit, network)
     for visit, network in visits[:50]:
         lane.remove(visit, network)
         lane.remove(visit, network)
