@@ -3,6 +3,8 @@
 SQS's limit is 1 MiB, and whoever may send to the queue may send that: it is no Notification and stays there. Of SNS a message has 256 KiB.
 """
 
+import contextlib
+import threading
 import time
 
 import pytest
@@ -11,7 +13,6 @@ from bridge.settings import size
 from tests.conftest import settings_for
 from tests.fault.neighbours.siege import MIB
 from tests.fault.test_neighbours_limits import LIMITS, small
-from tests.fault.test_sqs import impatient
 from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.cgroup import MemoryGroup
@@ -27,6 +28,24 @@ FOREIGN = {
     "1 MiB of astral text": "\U0001f600" * (MIB // 4),
     "1 MiB of JSON objects": '{"a":[' + "{}," * (MIB // 3 - 4) + "{}]}",
 }
+
+
+@contextlib.contextmanager
+def impatient(sqs):
+    """Each second all visibility timeouts run out, those of an hour too: what is foreign comes again and again."""
+    over = threading.Event()
+
+    def hurry():
+        while not over.wait(1):
+            sqs.show(QUEUE)
+
+    thread = threading.Thread(target=hurry)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman's own memory limit is the image tests' matter")

@@ -99,6 +99,7 @@ class SQS:
         self.environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+example"}
         self.fault: Callable[[str, dict[str, Any]], Answer | Callable[[Handler], None] | None] | None = None
         self.entry_fault: Callable[[str, dict[str, Any]], str | None] | None = None
+        self.minute = 60.0  # seconds that a minute of a visibility timeout takes
         self.longest_poll = 20.0  # seconds; an outage that is played fast needs polls that end as fast
         self.calls: list[str] = []
         self.log: list[tuple[float, str, str, str]] = []
@@ -195,7 +196,7 @@ class SQS:
                 later = min([message.visible for message in queue.values()], default=until)
                 self._changed.wait(max(min(until, later) - now, 0.001))
             for message in visible:
-                message.visible = now + members.get("VisibilityTimeout", 30)
+                message.visible = now + members.get("VisibilityTimeout", 30) * self.minute / 60
                 message.receives += 1
                 message.receipt = f"{message.message_id}/{secrets.token_hex(8)}"
                 self.log.append((now, "received", message.message_id, message.body))
@@ -243,7 +244,7 @@ class SQS:
 
     def ChangeMessageVisibilityBatch(self, members: dict[str, Any]) -> dict[str, Any]:
         def act(_queue: dict[str, Message], message: Message, entry: dict[str, Any]) -> None:
-            message.visible = time.monotonic() + entry["VisibilityTimeout"]
+            message.visible = time.monotonic() + entry["VisibilityTimeout"] * self.minute / 60
             self.log.append((time.monotonic(), "hidden", message.message_id, message.body))
             self._changed.notify_all()
 
