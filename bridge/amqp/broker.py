@@ -12,7 +12,7 @@ import pika
 from pika.credentials import ExternalCredentials, PlainCredentials
 
 from bridge.amqp.url import BrokerURL
-from bridge.sns.fetch import default_ca_file
+from bridge.sns.egress import default_ca_file
 from bridge.version import PRODUCT, VERSION
 
 if TYPE_CHECKING:

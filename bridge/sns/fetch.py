@@ -1,21 +1,14 @@
-"""Requests to AWS, off the loop and bounded: fetches of a signing certificate and ConfirmSubscription by `requests`, and SQS's calls.
+"""Requests to AWS, off the loop and bounded: fetches of a signing certificate, ConfirmSubscription, and SQS's calls.
 
 All of them block, so each has a thread. The number of threads is limited, and a request that hangs is given up by the loop's clock.
 """
 
-import os
-import time
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.version import PRODUCT
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
-
-    from requests import PreparedRequest
+from bridge.sns.egress import EgressError, default_ca_file
 
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
@@ -24,111 +17,19 @@ THREADS = 16  # also counts fetches that were given up, until their sockets time
 WAITING = 64  # fetches that wait for a thread
 
 
-class EgressError(Exception):
-    """The fetch failed. `str()` says why in one sentence, without the URL's query, which may hold a Token."""
-
-
 def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
     """GET a URL; return its status and at most limit bytes of body. Raises EgressError. Blocks for up to TOTAL seconds or so.
 
-    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS needs a package that the bridge does not bring). Redirects
-    are not followed. ca_file (PEM) holds the roots that are trusted.
+    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies). Redirects are not followed. ca_file (PEM) holds the roots that
+    are trusted.
     """
-    import requests  # not at the top, because an idle bridge whose certificates are on disk never needs it
+    from bridge.sns.origin import Origin  # not at the top, because an idle bridge whose certificates are on disk never needs it
 
-    until = time.monotonic() + TOTAL
+    origin = Origin(url, ca_file)
     try:
-        with requests.get(
-            url,
-            timeout=(CONNECT, READ),
-            verify=ca_file,
-            stream=True,
-            auth=_no_auth,
-            allow_redirects=False,
-            headers={"User-Agent": PRODUCT, "Accept-Encoding": "identity"},
-        ) as response:
-            return response.status_code, _read(response.raw, limit, until, TOTAL)
-    except requests.RequestException as error:
-        proxy = unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
-        raise EgressError(proxy or sentence(error)) from None
-    except OSError as error:
-        raise EgressError(f"{type(error).__name__}: {error.strerror or 'connection failed'}") from None
-    except EgressError:
-        raise
-    except Exception as error:  # requests does not wrap some of urllib3's when the body is read raw
-        raise EgressError(type(error).__name__) from None
-
-
-def _read(raw: Any, limit: int, until: float, total: float) -> bytes:
-    """Read an answer's body to its end. Raises EgressError when it is longer than limit bytes or takes longer than total seconds."""
-    found = b""
-    while len(found) <= limit:
-        if time.monotonic() > until:
-            raise EgressError(f"the answer took longer than {total:g} s")
-        part = raw.read1(limit + 1 - len(found), decode_content=False)
-        if not part:
-            return found
-        found += part
-    raise EgressError(f"the answer is longer than {limit} bytes")
-
-
-def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
-    """Change nothing. Without an `auth` requests would look into ~/.netrc."""
-    return request
-
-
-def proxy_of(url: str) -> str:
-    """Return the URL of the proxy that the environment names for a URL, "" for none. Raises EgressError for one of another kind."""
-    named = {name.lower() for name in os.environ if name[-6:].lower() == "_proxy" and os.environ[name]} - {"no_proxy"}
-    if not named:
-        return ""
-    from requests import utils
-
-    proxy = utils.select_proxy(url, utils.get_environ_proxies(url, None)) or ""
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    kind = proxy.partition("://")[0]
-    if kind not in ("", "http", "https"):
-        raise EgressError(unsupported_proxy(url) or f"a {kind[:10]}:// proxy is not supported; give it an http:// one")
-    return proxy
-
-
-def tls_in_tls(context: "SSLContext") -> Callable[..., Any]:
-    """Return what wraps a socket of TLS in TLS, as context.wrap_socket does it for one of TCP."""
-    from urllib3.util.ssltransport import SSLTransport  # requests' own way through an https:// proxy
-
-    return lambda sock, server_hostname: SSLTransport(sock, context, server_hostname)
-
-
-def unsupported_proxy(url: str) -> str:
-    """Return what is wrong with the proxy that the environment names for a URL, else ""; not its URL, which may hold a password."""
-    for name in (url.partition(":")[0] + "_proxy", "all_proxy"):
-        for variable in (name, name.upper()):
-            kind, separator, _ = os.environ.get(variable, "").partition("://")
-            if separator and kind not in ("http", "https"):
-                return f"{variable} names a {kind[:10]}:// proxy, which is not supported; give it an http:// one"
-    return ""
-
-
-def sentence(error: Exception) -> str:
-    """Return the innermost cause in words, because requests' own text holds the whole URL."""
-    cause: BaseException = error
-    for _ in range(8):
-        inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            break
-        cause = inner
-    words = str(getattr(cause, "verify_message", "") or getattr(cause, "strerror", "") or "")
-    return f"{type(error).__name__}: {words or type(cause).__name__}"
-
-
-def default_ca_file() -> str:
-    """Return the path of the roots that certifi brings."""
-    import certifi
-
-    return certifi.where()
+        return origin.exchange("GET", url, {}, None, limit, connect=CONNECT, read=READ, total=TOTAL)
+    finally:
+        origin.close()
 
 
 class _Job:

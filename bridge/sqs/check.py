@@ -3,7 +3,7 @@
 import os
 
 from bridge.config import Config
-from bridge.sns.fetch import default_ca_file
+from bridge.sns.egress import default_ca_file
 from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import Queue, SQSError
 from bridge.sqs.queue_url import QueueURL

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit
 
 from bridge.errors import MalformedMessage
-from bridge.sns.fetch import EgressError
+from bridge.sns.egress import EgressError
+from bridge.sns.origin import Origin
 from bridge.sns.timestamp import unix_seconds
 from bridge.sns.topic import PARTITIONS, partition_of
-from bridge.sqs.origin import Origin
 from bridge.sqs.queue_url import default_region
 from bridge.sqs.signing import Credentials
 from bridge.version import PRODUCT

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from threading import Condition, Lock
 from typing import Any
 
-from bridge.sns.fetch import EgressError
+from bridge.sns.egress import EgressError
+from bridge.sns.origin import AnswerTooLong, Origin
 from bridge.sqs.credentials import CredentialChain, NoCredentials
-from bridge.sqs.origin import AnswerTooLong, Origin
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import sign
 

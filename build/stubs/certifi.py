@@ -1,4 +1,4 @@
-# The roots are a file of the image, not of the binary; bridge.sns.fetch reads BRIDGE_CA_FILE first.
+# The roots are a file of the image, not of the binary; bridge.sns.egress reads BRIDGE_CA_FILE first.
 def where():
     return "/etc/ssl/certs/ca-certificates.crt"
 

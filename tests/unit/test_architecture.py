@@ -50,14 +50,14 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 LAYERS = [
     {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, and modules without imports
     {"version"},
-    {"errors", "counters", "sns.der", "sns.rsa", "sns.fetch", "http.responses", "http.crowds", "admin.page", "amqp.url"}
+    {"errors", "counters", "sns.der", "sns.rsa", "sns.egress", "http.responses", "http.crowds", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"log"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
-    | {"admin.reports", "sqs.origin"},
-    {"http.reader", "sns.message", "sns.signature", "sns.subscription", "amqp.loop", "sqs.queue_url"} | {"amqp.exchanges", "amqp.queue"},
-    {"commands.policy", "sns.certificates", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
+    | {"admin.reports", "sns.origin"},
+    {"http.reader", "sns.message", "sns.signature", "sns.fetch", "amqp.loop", "sqs.queue_url"} | {"amqp.exchanges", "amqp.queue"},
+    {"commands.policy", "sns.certificates", "sns.subscription", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
     {"bodies.cloudevents", "amqp.frames", "verdicts"},
     {"bodies.formats"},
     {"settings"},
@@ -182,11 +182,11 @@ def test_only_the_pipeline_knows_the_order_of_the_steps():
         assert [name for name in FILES if f"bridge.sns.certificates.{step}" in imports(TREES[name])] == ["authenticity"], step
 
 
-def test_only_fetch_opens_connections_to_sns_and_only_origin_to_sqs():
-    assert [name for name in FILES if "requests" in imports(TREES[name])] == ["sns.fetch"]
+def test_only_origin_opens_connections_to_aws():
+    assert [name for name in FILES if "requests" in imports(TREES[name])] == ["sns.egress"]  # for the proxies of the environment
     for name in FILES:
         assert not {"urllib.request", "ftplib", "smtplib"} & imports(TREES[name]), name
-        assert "http.client" not in imports(TREES[name]) or name == "sqs.origin", name
+        assert "http.client" not in imports(TREES[name]) or name == "sns.origin", name
 
 
 def test_the_simulation_knows_little_of_the_bridge_and_the_service_nothing_of_it():

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.errors import ConfirmationFailed
 from bridge.sns import fetch as module
-from bridge.sns.fetch import Egress, EgressError, default_ca_file, fetch
+from bridge.sns.egress import EgressError, default_ca_file
+from bridge.sns.fetch import Egress, fetch
 from bridge.sns.subscription import confirm, confirmation_url
 from bridge.sns.topic import TopicArn
 
@@ -278,7 +279,7 @@ class TestFetch:
     def test_a_ca_file_of_the_environment_does_not_take_the_settings_place(self, site, tmp_path, monkeypatch):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
         monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "none.pem"))
-        assert fetch(site.url, module.default_ca_file(), 100)[0] == 200
+        assert fetch(site.url, default_ca_file(), 100)[0] == 200
 
 
 # ---- ConfirmSubscription

@@ -10,7 +10,7 @@ import urllib.parse
 import botocore.session
 import pytest
 
-from bridge.sns.fetch import EgressError, default_ca_file
+from bridge.sns.egress import EgressError, default_ca_file
 from bridge.sqs import credentials as module
 from bridge.sqs.credentials import CredentialChain, NoCredentials, ask, find
 from bridge.sqs.signing import Credentials

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.counters import SQS_ERRORS
 from bridge.simulate.certificates import Authority
-from bridge.sns.fetch import default_ca_file
+from bridge.sns.egress import default_ca_file
 from bridge.sqs import queue as module
 from bridge.sqs.credentials import CredentialChain
 from bridge.sqs.queue import Queue, SQSError

@@ -14,8 +14,8 @@ import time
 import pytest
 
 from bridge.simulate.certificates import Authority
-from bridge.sns.fetch import EgressError, default_ca_file
-from bridge.sqs.origin import Origin, proxy_of
+from bridge.sns.egress import EgressError, default_ca_file, proxy_of
+from bridge.sns.origin import Origin
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
