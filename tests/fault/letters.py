@@ -88,9 +88,9 @@ def keep(one: Row) -> None:
 def part(path: Path, before: str, about: str) -> str:
     """The section of the document: the rows of the file, and those of the section before that were not made again; "" for none."""
     lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in before.splitlines() if line.startswith("| ")]
-    cells = {line[0]: line for line in lines[2:] if len(line) == len(COLUMNS)}
+    cells = {line[0].split(";")[0]: line for line in lines[2:] if len(line) == len(COLUMNS)}
     made = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    cells |= {one["letters"]: one["cells"] for one in made if "letters" in one}
+    cells |= {one["letters"].split(";")[0]: one["cells"] for one in made if "letters" in one}
     if not cells:
         return ""
     text = [HEADING, "", ABOUT, "", about, ""]

@@ -53,6 +53,18 @@ def test_a_part_that_is_run_again_takes_the_place_of_its_row(written):
     assert "other" in text
 
 
+def letters(fault: str) -> str:
+    return json.dumps({"letters": fault, "cells": [fault, *"123456"]}) + "\n"
+
+
+def test_dead_letters_that_are_run_again_leave_the_other_sections_as_they_are(written):
+    failed = json.dumps({"failed": "tests/fault/test_neighbours_turn.py::test_handshakes"}) + "\n"
+    before = written("4.3.6", row("one", 0.1, 0.2), failed, letters("kill -9; 25 times"), letters("frozen"))
+    text = written("4.3.7", letters("kill -9; 500 times"), again=True)
+    assert text.partition("## SQS")[0] == before.partition("## SQS")[0] and "test_handshakes" in text
+    assert "kill -9; 25 times" not in text and "kill -9; 500 times" in text and "frozen" in text
+
+
 def test_the_source_stands_first(written, monkeypatch):
     monkeypatch.setattr(document, "UNDER_TEST", "binary")
     written("4.3.6", row("one", 0.1, 0.2))
