@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from recipe import DIST, HERE, ROOT
 
@@ -33,11 +34,33 @@ def rows(sizes: dict[str, int], budget: dict[str, int], old: dict[str, int]) -> 
     return lines, good
 
 
+def of(told: dict[str, Any]) -> dict[str, int]:
+    """Return the sizes of a size.json by the names that size-budget.toml has."""
+    return dict(told["files"]) | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
+
+
 def recorded(text: str, arch: str, sizes: dict[str, int]) -> str:
     """Return a size-budget.toml with these sizes as the architecture's measured ones."""
     heading = "[measured]" if arch == "amd64" else f"[{arch}.measured]"
     lines = "".join(f"{json.dumps(name)} = {size}\n" for name, size in sizes.items())
     return re.sub(rf"(?m)^{re.escape(heading)}\n(?:.+\n?)*", lambda _: f"{heading}\n{lines}", text, count=1)
+
+
+def documented(readme: str, told: dict[str, Any]) -> str:
+    """Return README.md with the sizes of a size.json in its table "The image"."""
+    bridge, whole = f"{told['files']['/bin/bridge']:,}", f"{told['unpacked']['/bin/bridge']:,}"
+    if told["arch"] != "amd64":
+        row = rf"(?m)^(\| the same for {told['arch']} \(the executable unpacked: )[\d,]+(\) \| )[\d,]+"
+        return re.sub(row, rf"\g<1>{whole}\g<2>{told['sum']:,}", readme)
+    made = re.sub(r"(?m)^(\| \*\*this image, \w+ files\*\* \| )[\d,]+", rf"\g<1>{told['sum']:,}", readme)
+    return re.sub(r"(?m)^(\| of that, the executable \(unpacked\) \| )[\d,]+ \([\d,]+\)", rf"\g<1>{bridge} ({whole})", made)
+
+
+def record(told: dict[str, Any]) -> None:
+    """Write the sizes of a size.json into size-budget.toml and README.md."""
+    budget, readme = HERE / "size-budget.toml", ROOT / "README.md"
+    budget.write_text(recorded(budget.read_text(), told["arch"], of(told)))
+    readme.write_text(documented(readme.read_text(), told))
 
 
 def main(arguments: list[str]) -> int:
@@ -48,14 +71,13 @@ def main(arguments: list[str]) -> int:
         print(f"{place} is missing: make image", file=sys.stderr)
         return 2
     told = json.loads(place.read_text())
-    sizes = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
+    sizes = of(told)
     arch = told["arch"]
     budget = table((HERE / "size-budget.toml").read_text(), arch, "budget")
     lines, good = rows(sizes, budget, before(arch))
     print("\n".join(lines))
     if "--record" in arguments:
-        path = HERE / "size-budget.toml"
-        path.write_text(recorded(path.read_text(), arch, sizes))
+        record(told)
     return 0 if good else 1
 
 

@@ -4,8 +4,8 @@
     make update ONLY=openssl        one pin, or several: ONLY="openssl requests"
     make update LOOK=1              only the table
 
-The pins are changed in the work tree; `git diff` shows them, and dist/update.md holds what this command printed, with the changelogs.
-Digests come from apt's signed lists and from the package index.
+The pins are changed in the work tree; `git diff` shows them. dist/update.md is the report: the changes, the results, the sizes, what was
+passed over, the changelogs. Digests come from apt's signed lists and from the package index.
 """
 
 import json
@@ -25,7 +25,12 @@ import size
 from recipe import DIST, HERE, ROOT, SOURCES, BuildError, run, say
 
 REQUIREMENTS = HERE / SOURCES["pypi"]["requirements"]
-SUITES = (["make", "lint", "types"], ["make", "pytest", "TESTS=tests/unit tests/build"], ["make", "test-binary"], ["make", "test-image"])
+# An image above its budget is built and tested all the same, so that the report has its sizes; `make size` tells at last.
+LARGER = "LARGER=allowed"
+IMAGE = ["make", "image", LARGER]
+QUICK = ["make", "pytest", "TESTS=tests/unit tests/build"]
+SUITES = (["make", "lint", "types"], QUICK, ["make", "test-binary"], ["make", "test-image", LARGER], ["make", "size"])
+TOLD = 25  # lines of the output of what failed
 
 
 class Pin(NamedTuple):
@@ -35,6 +40,14 @@ class Pin(NamedTuple):
     name: str
     version: str
     sha256: str
+
+
+class PassedOver(NamedTuple):
+    """A version that apt's lists have and no place: its pin, whether it is the security team's, and what each place answered."""
+
+    pin: Pin
+    security: bool
+    said: list[str]
 
 
 class Change(NamedTuple):
@@ -101,20 +114,28 @@ def newest_pypi(pin: Pin) -> Pin:
     return pin._replace(version=one["metadata"]["version"], sha256=one["download_info"]["archive_info"]["hashes"]["sha256"])
 
 
-def newest(pin: Pin, suite: str = "") -> Pin:
+def newest(pin: Pin, passed_over: list[PassedOver], suite: str = "") -> Pin:
     """Return the newest version of a pin whose files exist, because a mirror's lists can be ahead of its files.
 
-    `suite` names another one of Debian's than those of sources.toml."""
+    What is newer and has no files is added to `passed_over`. `suite` names another one of Debian's than those of sources.toml."""
     if pin.kind == "pypi":
         return newest_pypi(pin)
-    words = ["show", pin.name] if pin.kind == "package" else ["showsrc", "--only-source", SOURCES["source"][pin.name]["package"]]
+    name = pin.name if pin.kind == "package" else SOURCES["source"][pin.name]["package"]
+    words = ["show", name] if pin.kind == "package" else ["showsrc", "--only-source", name]
     for new in newer_debian(pin, apt_cache(suite, *words)):
         try:
             unpacked(new)
             return new
         except BuildError as error:
-            print(f"{new.name}: the lists have {new.version}, but not the files:\n{error}", file=sys.stderr)
+            said = re.findall(r"(?m)^  (.+)", str(error)) or [str(error).splitlines()[0]]
+            passed_over.append(PassedOver(new, of_security_team(apt_cache(suite, "madison", name), new.version), said))
     return pin
+
+
+def of_security_team(madison: str, version: str) -> bool:
+    """Return whether `apt-cache madison` printed the version for a suite of the security team's ("package | version | address suite/…")."""
+    rows = [[word.strip() for word in line.split("|")] for line in madison.splitlines()]
+    return any(len(row) == 3 and row[1] == version and "-security/" in row[2] for row in rows)
 
 
 def unpacked(pin: Pin) -> Path:
@@ -136,7 +157,7 @@ def changelog(pin: Pin) -> str:
 def change(old: Pin, new: Pin, advisories: dict[str, str]) -> Change:
     """Return the change with what is known about it."""
     if old.kind == "pypi":
-        return Change(old, new, advisories.get(old.name, "PyPI's advisories could not be asked"))
+        return Change(old, new, advisories.get(old.name, "unknown, because PyPI's advisories could not be read"))
     entries = news.entries(changelog(new), old.version)
     try:
         before = changelog(old)
@@ -149,6 +170,15 @@ def table(changes: list[Change]) -> list[str]:
     """Return the changes as a table of Markdown."""
     lines = ["| what | from | to | what changed |", "|---|---|---|---|"]
     return lines + [f"| {one.old.name} | {one.old.version} | {one.new.version} | {one.word} |" for one in changes]
+
+
+def named(passed_over: list[PassedOver]) -> list[str]:
+    """Return the versions that were passed over as a list of Markdown, with what each place answered; nothing when there are none."""
+    lines = ["", "Passed over, because Debian's lists name these versions but their files could not be fetched:", ""]
+    for one in passed_over:
+        sign = ", **security**: Debian's security team published it" if one.security else ""
+        lines += [f"- {one.pin.name} {one.pin.version}{sign}", *(f"  - {reason}" for reason in one.said)]
+    return lines if passed_over else []
 
 
 def written(text: str, old: Pin, new: Pin) -> str:
@@ -187,52 +217,81 @@ def write(changes: list[Change]) -> bool:
 
 
 def sizes() -> list[str]:
-    """Write the sizes of dist/size.json into size-budget.toml; return the table, before and after, as lines of Markdown."""
-    path = HERE / "size-budget.toml"
-    text, told = path.read_text(), json.loads((DIST / "size.json").read_text())
-    now = told["files"] | {"sum of the files": told["sum"], "compressed layer": told["layer"]}
-    before = size.table(text, told["arch"], "measured")
-    path.write_text(size.recorded(text, told["arch"], now))
-    lines = ["| amd64, bytes | before | after | change |", "|---|---:|---:|---:|"]
-    return lines + [f"| {name} | {before.get(name, 0):,} | {new:,} | {new - before.get(name, 0):+,} |" for name, new in now.items()]
+    """Record the sizes of dist/size.json where they are documented; return them, before and after, as a table of Markdown."""
+    told = json.loads((DIST / "size.json").read_text())
+    text, now = (HERE / "size-budget.toml").read_text(), size.of(told)
+    before, budget = size.table(text, told["arch"], "measured"), size.table(text, told["arch"], "budget")
+    size.record(told)
+    lines = [f"| {told['arch']}, bytes | recorded before | after | change | budget |", "|---|---:|---:|---:|---:|"]
+    for name, new in now.items():
+        old, limit = before.get(name, 0), budget.get(name, 0)
+        lines.append(f"| {name} | {old:,} | {new:,} | {new - old:+,} | {limit:,}{', **exceeded**' if new > limit else ''} |")
+    return lines
 
 
 def done(words: list[str], log: Callable[[str], None]) -> bool:
-    """Run a command of the project; log its name, result and time; return whether it succeeded."""
-    began = time.monotonic()
-    good = subprocess.run(words, cwd=ROOT).returncode == 0
+    """Run a command of the project and show its output; log its name, result and time, and its last lines when it failed.
+
+    Return whether it succeeded. The output goes through a file, because a pipe would last as long as any process that has it."""
+    began, path = time.monotonic(), DIST / "update.log"
+    with path.open("ab") as out, path.open("rb") as told:
+        start = told.seek(0, os.SEEK_END)
+        process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        ended = False
+        while not ended:
+            ended = process.poll() is not None
+            sys.stdout.write(told.read().decode(errors="replace"))
+            sys.stdout.flush()
+            time.sleep(0 if ended else 0.2)
+        told.seek(start)
+        last = told.read().decode(errors="replace").splitlines()[-TOLD:]
+    good = process.returncode == 0
     log(f"- `{' '.join(words)}`: {'passed' if good else '**failed**'} ({time.monotonic() - began:.0f} s)")
+    if not good:
+        log("\n".join(["", "  ```", *(f"  {line[:300]}" for line in last), "  ```", ""]))
     return good
+
+
+def warnings() -> list[str]:
+    """Return what the build said of its profile, as a list of Markdown: a program without its profile passes all tests, but is slower."""
+    lines = (DIST / "update.log").read_text(errors="replace").splitlines()
+    return [f"- {' '.join(line.split())}" for line in lines if line.startswith("pgo.txt ")]
 
 
 def main(only: list[str], look: bool) -> int:
     """Do it all; return the exit status: 1 when something that was built or tested failed."""
     wanted = chosen(only)
     DIST.mkdir(parents=True, exist_ok=True)
+    for name in () if look else ("update.log", "update.md"):
+        (DIST / name).unlink(missing_ok=True)
     if any(pin.kind != "pypi" for pin in wanted):
         run(["apt-get", "update"], DIST / "update.log", APT_CONFIG=str(fetch.apt()))
-    found = [(pin, newest(pin)) for pin in wanted]
+    passed_over: list[PassedOver] = []
+    found = [(pin, newest(pin, passed_over)) for pin in wanted]
     advisories = news.advisories(ROOT, REQUIREMENTS) if any(old.kind == "pypi" and old != new for old, new in found) else {}
     changes = [change(old, new, advisories) for old, new in found if old.version != new.version]
     if not changes:
-        print("everything is at its newest version")
+        print("\n".join(["nothing newer can be fetched", *named(passed_over)] if passed_over else ["everything is at its newest version"]))
         return 0
-    report = [f"Update {', '.join(one.old.name for one in changes)}", "", *table(changes)]
+    report = [f"Update {', '.join(one.old.name for one in changes)}", "", *table(changes), *named(passed_over)]
     print("\n".join(report[2:]), flush=True)
     if look:
         return 0
     again = write(changes)
     results: list[str] = []
     good = done(["make", "requirements"], results.append) if again else True
-    good = good and done(["make", "image"], results.append)
-    measured = sizes() if (DIST / "size.json").exists() and good else []
+    good = good and done(IMAGE, results.append)
+    results += warnings()
+    measured = sizes() if good else []
     for suite in SUITES if good else ():
         good = done(suite, results.append) and good
+    if not good and len(changes) > 1:
+        results += ["", "One of them may be at fault: `git stash` puts all aside, then `make update ONLY=NAME` tries one."]
     changelogs = [f"{one.old.name}:\n\n```\n{one.text}\n```" for one in changes if one.text]
     report += ["", *results, "", *measured, "", *changelogs]
     (DIST / "update.md").write_text("\n".join(report) + "\n")
-    print("\n".join([*results, "", *measured]))
-    say("dist/update.md", "what changed; git diff shows the pins")
+    print("\n".join(["", *results, "", *measured]))
+    say("dist/update.md", "the report; git diff shows the new pins")
     return 0 if good else 1
 
 

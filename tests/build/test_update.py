@@ -1,8 +1,11 @@
 """`make update` finds the newest version whose files exist, tells whether it is about security, and changes only the pins."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 
 import news
 import pytest
@@ -37,6 +40,11 @@ Version: 3.5.6-1
 Checksums-Sha256:
  {f} 2707 openssl_3.5.6-1.dsc
 """.format(**{letter: letter * 64 for letter in "abcf"})
+MADISON = """\
+   openssl | 3.0.20-1~deb12u2 | http://deb.debian.org/debian bookworm/main amd64 Packages
+   openssl | 3.5.9-1~deb13u1 | http://deb.debian.org/debian trixie/main Sources
+   openssl | 3.5.10-1~deb13u1 | http://deb.debian.org/debian-security trixie-security/main Sources
+"""
 CHANGELOG = """\
 openssl (3.5.9-1~deb13u1) trixie; urgency=medium
 
@@ -79,15 +87,25 @@ class TestTheNewestVersion:
     def test_nothing_that_can_be_used(self, text):
         assert update.newer_debian(OLD, text) == []
 
-    def test_what_the_lists_have_and_the_mirror_has_not_is_passed_over_and_told(self, monkeypatch, capsys):
+    def test_what_the_lists_have_and_the_mirror_has_not_is_passed_over_and_told(self, monkeypatch):
         def source(name, table):
             if table["version"] == "3.5.10-1~deb13u1":
-                raise recipe.BuildError("was not found")
+                raise recipe.BuildError("openssl was not found.\n  the mirror by apt: 404\n  the archive: unreachable\nsome advice")
 
-        monkeypatch.setattr(update, "apt_cache", lambda *_: SHOWN)
+        monkeypatch.setattr(update, "apt_cache", lambda suite, command, *_: MADISON if command == "madison" else SHOWN)
         monkeypatch.setattr(update.fetch, "source", source)
-        assert update.newest(OLD).version == "3.5.9-1~deb13u1"
-        assert "openssl: the lists have 3.5.10-1~deb13u1, but not the files" in capsys.readouterr().err
+        passed_over: list[update.PassedOver] = []
+        assert update.newest(OLD, passed_over).version == "3.5.9-1~deb13u1"
+        assert update.named(passed_over)[3:] == [
+            "- openssl 3.5.10-1~deb13u1, **security**: Debian's security team published it",
+            "  - the mirror by apt: 404",
+            "  - the archive: unreachable",
+        ]
+
+    def test_only_the_security_teams_suites_count(self):
+        assert update.of_security_team(MADISON, "3.5.10-1~deb13u1")
+        assert not update.of_security_team(MADISON, "3.5.9-1~deb13u1")
+        assert not update.of_security_team("", "3.5.9-1~deb13u1") and not update.of_security_team("N: no such package", "1")
 
 
 class TestWhatChanged:
@@ -170,14 +188,42 @@ def test_the_measured_sizes_are_written_for_their_architecture_alone():
         assert size.recorded(text, arch, size.table(text, arch, "measured")) == text
 
 
+def test_readme_has_the_sizes_that_were_recorded():
+    readme = (ROOT / "README.md").read_text()
+    for arch in ("amd64", "arm64"):
+        told = {"arch": arch, "files": {"/bin/bridge": 1234567}, "sum": 1345678, "unpacked": {"/bin/bridge": 5432109}}
+        made = size.documented(readme, told)
+        changed = [new for old, new in zip(readme.splitlines(), made.splitlines(), strict=True) if old != new]
+        figures = {"amd64": [["1,345,678"], ["1,234,567", "5,432,109"]], "arm64": [["5,432,109", "1,345,678"]]}[arch]
+        assert [re.findall(r"\d,[\d,]+", row) for row in changed] == figures
+
+
+def test_the_output_of_a_command_is_shown_and_its_end_is_in_the_report(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(update, "DIST", tmp_path)
+    results: list[str] = []
+    assert update.done(["sh", "-c", "echo it works; echo but warns >&2"], results.append)
+    assert capsys.readouterr().out == "it works\nbut warns\n" and re.fullmatch(r"- `sh -c .*`: passed \(0 s\)", results.pop())
+    assert not update.done(["sh", "-c", "seq 100; exit 3"], results.append)
+    assert capsys.readouterr().out.splitlines() == [str(number) for number in range(1, 101)]
+    assert "**failed**" in results[0] and results[1].split() == ["```", *map(str, range(101 - update.TOLD, 101)), "```"]
+
+
+def test_a_process_that_is_left_behind_does_not_hold_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(update, "DIST", tmp_path)
+    assert update.done(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/left"], lambda line: None)
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)  # raises when it has ended, so it was not waited for
+
+
 @pytest.fixture
 def project(monkeypatch, tmp_path):
     """A copy of the files with pins, a build that makes the image a hundred bytes smaller, and the commands that were run."""
-    for name in ("build/sources.toml", "build/requirements.txt", "build/size-budget.toml", "pyproject.toml", "tests/requirements.in"):
+    files = "build/sources.toml build/requirements.txt build/size-budget.toml pyproject.toml tests/requirements.in README.md"
+    for name in files.split():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    monkeypatch.setattr(update, "ROOT", tmp_path)
-    monkeypatch.setattr(update, "HERE", tmp_path / "build")
+    for module in (update, size):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+        monkeypatch.setattr(module, "HERE", tmp_path / "build")
     monkeypatch.setattr(update, "DIST", tmp_path / "dist")
     monkeypatch.setattr(update, "REQUIREMENTS", tmp_path / "build/requirements.txt")
     monkeypatch.setattr(update, "run", lambda *_, **__: None)
@@ -189,11 +235,12 @@ def project(monkeypatch, tmp_path):
     def done(words, log):
         ran.append(" ".join(words))
         log(f"- {words}")
-        if words == ["make", "image"]:
+        (tmp_path / "dist/update.log").write_text("zlib-amd64      1.1 s\npgo.txt         is of other sources: make pgo counts again\n")
+        if words == update.IMAGE:
             measured = size.table((ROOT / "build/size-budget.toml").read_text(), "amd64", "measured")
             files = {name: value for name, value in measured.items() if name.startswith("/")}
             told = {"arch": "amd64", "files": files, "sum": measured["sum of the files"] - 100, "layer": measured["compressed layer"]}
-            (tmp_path / "dist/size.json").write_text(json.dumps(told))
+            (tmp_path / "dist/size.json").write_text(json.dumps(told | {"unpacked": {"/bin/bridge": 5432109}}))
         return " ".join(words) not in broken
 
     monkeypatch.setattr(update, "done", done)
@@ -205,12 +252,14 @@ def test_a_direct_dependency_from_the_table_to_the_sizes(project, monkeypatch, c
     monkeypatch.setattr(update, "newest_pypi", lambda pin: pin._replace(version="99.1", sha256="9" * 64))
     assert update.main(["requests"], look=False) == 0
     assert re.search(r"^\| requests \| \S+ \| 99\.1 \|", capsys.readouterr().out, re.M)
-    assert ran[:2] == ["make requirements", "make image"] and "make test-binary" in ran
+    assert ran[:2] == ["make requirements", "make image LARGER=allowed"] and "make test-binary" in ran
     assert f"requests==99.1 --hash=sha256:{'9' * 64}" in (folder / "build/requirements.txt").read_text()
     for name in ("pyproject.toml", "tests/requirements.in"):
         assert "requests==99.1" in (folder / name).read_text()
     told = (folder / "dist/update.md").read_text()
-    assert told.startswith("Update requests\n") and re.search(r"^\| sum of the files \| .* \| -100 \|$", told, re.M)
+    assert told.startswith("Update requests\n") and re.search(r"^\| sum of the files \| .* \| -100 \| [\d,]+ \|$", told, re.M)
+    assert "\n- pgo.txt is of other sources: make pgo counts again\n" in told and "zlib-amd64" not in told
+    assert "5,432,109" in (folder / "README.md").read_text()
 
 
 def test_only_looking_changes_nothing(project, monkeypatch, capsys):
@@ -221,14 +270,52 @@ def test_only_looking_changes_nothing(project, monkeypatch, capsys):
     assert (folder / "build/requirements.txt").read_text() == (ROOT / "build/requirements.txt").read_text()
 
 
-@pytest.mark.parametrize("command", ["make image", "make test-binary"])
+def test_an_image_above_its_budget_is_tested_and_told(project, monkeypatch):
+    folder, ran, broken = project
+    broken.add("make size")
+    path = folder / "build/size-budget.toml"
+    path.write_text(re.sub(r'(?m)^"sum of the files" = \d+', '"sum of the files" = 1000', path.read_text(), count=1))
+    monkeypatch.setattr(update, "newest_pypi", lambda pin: pin._replace(version="99.1", sha256="9" * 64))
+    assert update.main(["idna"], look=False) == 1
+    assert ran[-2:] == ["make test-image LARGER=allowed", "make size"]
+    assert re.search(r"^\| sum of the files \| .* \| 1,000, \*\*exceeded\*\* \|$", (folder / "dist/update.md").read_text(), re.M)
+
+
+@pytest.mark.parametrize(("word", "status"), [("LARGER=", 2), ("LARGER=allowed", 0)])
+def test_make_image_fails_above_the_budget_unless_that_is_allowed(tmp_path, word, status):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" != build/size.py ]\n')
+    python.chmod(0o755)
+    words = ["make", "--old-file=binary", "image", f"PYTHON={python}", word]
+    done = subprocess.run(words, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("command", ["make image LARGER=allowed", "make test-binary"])
 def test_what_does_not_build_or_pass_is_told_and_leaves_the_new_pins(project, monkeypatch, command):
     folder, ran, broken = project
     broken.add(command)
     monkeypatch.setattr(update, "newest_pypi", lambda pin: pin._replace(version="99.1", sha256="9" * 64))
     assert update.main(["idna"], look=False) == 1
     assert "idna==99.1" in (folder / "build/requirements.txt").read_text() and (folder / "dist/update.md").exists()
-    assert (ran == ["make image"]) == (command == "make image")
+    assert (len(ran) == 1) == (command != "make test-binary")
+
+
+def test_what_was_passed_over_is_in_the_report(project, monkeypatch, capsys):
+    folder, _, _ = project
+    gone = OLD._replace(version="3.5.9-1~deb13u1")
+
+    def newest(pin, passed_over):
+        if pin.name == "openssl":
+            passed_over.append(update.PassedOver(gone, False, ["the mirror by apt: 404"]))
+        return pin if pin.name == "openssl" else pin._replace(version="99.1", sha256="9" * 64)
+
+    monkeypatch.setattr(update, "newest", newest)
+    told = "could not be fetched:\n\n- openssl 3.5.9-1~deb13u1\n  - the mirror by apt: 404\n"
+    assert update.main(["openssl", "idna"], look=False) == 0
+    assert told in (folder / "dist/update.md").read_text() and told in capsys.readouterr().out
+    assert update.main(["openssl"], look=False) == 0
+    assert capsys.readouterr().out.startswith("nothing newer can be fetched\n") and not (folder / "dist/update.md").exists()
 
 
 def test_nothing_newer(project, monkeypatch, capsys):

@@ -19,32 +19,43 @@ sys.path.insert(0, str(ROOT / "build"))
 
 import cpython  # noqa: E402
 import fetch  # noqa: E402
+import library  # noqa: E402
 import openssl  # noqa: E402
 import recipe  # noqa: E402
 import update  # noqa: E402
 
 SUITE = "sid"
-# What openssl.py does to the tree of sources alone; and what cpython.py does to one file of it.
-TREE = [one for one in vars(openssl).values() if inspect.isfunction(one) and list(inspect.signature(one).parameters) == ["tree"]]
+# What openssl.py and library.py do to the tree of sources alone; and what cpython.py does to one file of it.
+TREE = {
+    module: {
+        name: one
+        for name, one in vars(module).items()
+        if inspect.isfunction(one) and one.__module__ == module.__name__ and list(inspect.signature(one).parameters) == ["tree"]
+    }
+    for module in (openssl, library)
+}
 EDITS: dict[str, dict[str, Callable[[Path], None]]] = {
-    "cpython": {"without_dh": lambda tree: cpython.without_dh(tree / "Modules/_ssl.c")},
-    "openssl": {one.__name__: one for one in TREE},
+    "cpython": {"without_dh": lambda tree: cpython.without_dh(tree / "Modules/_ssl.c"), **TREE[library]},
+    "openssl": TREE[openssl],
 }
 BUILD = """
 import json, sys
 import recipe
 recipe.SOURCES["source"][sys.argv[1]].update(json.loads(sys.argv[2]))
-import cpython, openssl
-print({"cpython": cpython.compile_tree, "openssl": openssl.build}[sys.argv[1]]())
+import library, openssl
+print({"cpython": library.build, "openssl": openssl.build}[sys.argv[1]]())
 """
 
 
 @pytest.fixture(scope="module", params=EDITS)
 def newest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> update.Pin:
-    """The newest source of Debian's that the mirror has; the pinned one where it has no newer."""
+    """The newest source of Debian's that can be fetched; the pinned one where there is no newer. The output says which."""
     recipe.run(["apt-get", "update"], tmp_path_factory.mktemp("apt") / "log", APT_CONFIG=str(fetch.apt(SUITE)))
     (pin,) = update.chosen([request.param])
-    return update.newest(pin, SUITE)
+    passed_over: list[update.PassedOver] = []
+    found = update.newest(pin, passed_over, SUITE)
+    print("\n".join([f"\n{pin.name}: {found.version} is tried ({pin.version} is pinned)", *update.named(passed_over)]))
+    return found
 
 
 @pytest.mark.long
@@ -68,7 +79,8 @@ def test_it_compiles(newest: update.Pin) -> None:
 
 
 def test_no_edit_is_forgotten() -> None:
-    """Every function of the two scripts that changes sources is tried above."""
+    """Every function that changes sources is tried above. cut_frozen needs the interpreter, so only the compilation tries it."""
     assert {"select_assembly", "keep_reasons", "without_curve448", "without_dtls"} <= set(EDITS["openssl"])
-    made = [one.__name__ for one in vars(cpython).values() if inspect.isfunction(one) and "edit(" in inspect.getsource(one)]
-    assert [name for name in made if name not in (*EDITS["cpython"], "edit")] == []
+    functions = [one for module in (cpython, library) for one in vars(module).values() if inspect.isfunction(one)]
+    made = {one.__name__ for one in functions if "edit(" in inspect.getsource(one)}
+    assert made - {*EDITS["cpython"], "edit"} == {"cut_frozen"}
