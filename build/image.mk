@@ -20,6 +20,7 @@ binary: tools ## the static binary: dist/bridge, dist/bridge.unpacked
 onefile: tools ## Nuitka's own --onefile of the same inputs, to compare: dist/bridge.onefile
 	@$(PYTHON) build/onefile.py
 
+# LARGER=allowed: an image above its budget is no failure.
 image: binary ## the container image: dist/image.tar, with its sizes, bill of materials, digests
 	@$(PYTHON) build/image.py
 	@$(MAKE) --no-print-directory size || [ "$(LARGER)" = allowed ]
