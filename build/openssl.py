@@ -8,7 +8,8 @@ import fetch
 import toolchain
 from recipe import ARCH, HERE, JOBS, SECTIONS, SMALL, SOURCES, BuildError, cached, digest, main, needs, run, target
 
-# One line a group: its subject, then the options. `no-bulk` is missing, because it would also remove elliptic curves.
+# One line a group: its subject, then the options. `no-bulk` is missing, because it would also remove elliptic curves; `no-cached-fetch`,
+# because each TLS handshake would make its algorithms anew, which takes longer than an RSA signature.
 OPTIONS = """
 form        no-shared no-dso no-module no-pinshared no-engine no-legacy no-apps no-tests no-docs no-uplink no-static-engine
 run-time    no-async no-autoload-config no-filenames no-secure-memory no-thread-pool no-default-thread-pool
@@ -17,7 +18,7 @@ tls         no-ssl3 no-tls1 no-tls1_1 no-dtls no-srp no-psk no-srtp no-sctp no-q
 ciphers     no-idea no-camellia no-seed no-aria no-bf no-cast no-des no-rc2 no-rc4 no-rc5 no-siv no-ocb no-multiblock no-sm4
 digests     no-md4 no-mdc2 no-rmd160 no-whirlpool no-siphash no-sm3 no-blake2 no-scrypt no-argon2
 keys        no-dh no-dsa no-ec2m no-sm2 no-ml-kem no-ml-dsa no-slh-dsa
-platforms   no-winstore no-padlockeng no-afalgeng no-capieng no-unstable-qlog no-cached-fetch
+platforms   no-winstore no-padlockeng no-afalgeng no-capieng no-unstable-qlog
 """
 
 # Assembly is used only where RSA verification and its digests spend their time: each of these lists is cut to the files named, or to

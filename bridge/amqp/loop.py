@@ -1,4 +1,4 @@
-"""The one loop that everything runs on: pika's own, turned here, so that a turn is bounded and its writes leave in one send.
+"""The one loop that everything runs on: pika's own, turned here, so that a turn is bounded and its writes leave in few sends.
 
 Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection and the clients' connections share).
 """
@@ -14,7 +14,8 @@ from pika.adapters.select_connection import IOLoop, PollEvents
 
 from bridge.amqp.transport import READ, Services
 
-TURN = 32  # visits of a lane in one turn at least, so that the broker has work while the others wait
+TURN = 128  # visits of a lane in one turn at least
+FLUSH = 32  # visits after which their writes leave, so that the broker has work while the others wait
 Visit = Callable[[], None]
 
 
@@ -192,10 +193,12 @@ class Loop:
         for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                for _ in range(min(self.turn, len(lane))):
+                for number in range(1, min(self.turn, len(lane)) + 1):
                     lane.popleft()()
                     if monotonic() >= until or not lane:
                         break
+                    if number % FLUSH == 0:
+                        self.services.flush()
         if any(self._lanes):
             self._ioloop.add_callback_threadsafe(_nothing)
 

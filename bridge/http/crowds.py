@@ -24,6 +24,10 @@ class Crowds(dict[str, int]):
         """Return 0 for a network with fewer than FEW, 1 with fewer than twice FEW, 2 with fewer than four times FEW, and so on."""
         return (self.get(network, 0) // FEW).bit_length()
 
+    def largest(self) -> str:
+        """Return the network that has most; there must be one."""
+        return max(self, key=self.__getitem__)
+
     def elsewhere(self, network: str) -> bool:
         """Tell whether another network has connections."""
         return len(self) > (network in self)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BACKLOG = 4096  # net.core.somaxconn limits it; when the backlog overflows, clients try again after 1, 3, 7 seconds
 ACCEPTS = 512  # at most in one turn
 ACCEPT_FOR = 0.02  # seconds of a turn
+BEGUN = 64  # TLS handshakes in line; the others stay in the kernel's queue
 EVICTIONS = 64  # connections that one search finds
 MOST = 99  # the highest level of a crowd
 SWEEP = 0.25  # seconds between two looks at the clock
@@ -57,7 +58,7 @@ class Listener(HTTPServer):
         until = monotonic() + ACCEPT_FOR
         self._next.clear()
         for _ in range(ACCEPTS):
-            if self._full_of_unseen():
+            if self._enough_wait():
                 return
             try:
                 sock, address = self.get_request()
@@ -121,15 +122,19 @@ class Listener(HTTPServer):
             found.sort(key=lambda one: one[0], reverse=True)
             self._next = found[-EVICTIONS:]
 
-    def _full_of_unseen(self) -> bool:
-        """Whether newcomers should stay in the kernel's queue for a turn, because all connections that could make room wait for a visit.
+    def _enough_wait(self) -> bool:
+        """Whether newcomers should stay in the kernel's queue for a turn: many handshakes stand in line, or all connections that could make
+        room wait for a visit. A connection whose handshake has begun is then not closed for one that would wait.
 
         They do not when a genuine message came from another network than these connections: the next newcomer may be from there too.
         """
-        if len(self._service.connections) < self._max_connections:
+        service = self._service
+        if self._tls is not None and len(self._loop.handshakes) >= BEGUN:
+            return not service.known.elsewhere(service.strangers.largest())
+        if len(service.connections) < self._max_connections:
             return False
         victim = self._victim()
-        return victim is not None and is_unseen(victim) and not self._service.known.elsewhere(victim.network)
+        return victim is not None and is_unseen(victim) and not service.known.elsewhere(victim.network)
 
     def make_room(self, size: int) -> None:
         """Refuse requests that are being received, or TLS handshakes, until size bytes more would fit, with a sixteenth to spare.

@@ -2,10 +2,11 @@
  *
  * Key(modulus, exponent) takes big-endian bytes; Key.verify(signature, message, "sha1" | "sha256") -> bool.
  * sha256(bytes) -> bytes is for bridge.sqs.signing.
- * As in bridge.sns.rsa the padding is never parsed. The only valid encoding is made with the key, a message's hash is written
- * to its end, and the whole is compared (RFC 8017 section 8.2.2). The objects of a verification are made once and shared. That
- * is safe because the GIL is held wherever a key is used; only long messages are hashed without it. Nothing here is secret, so
- * nothing needs constant time.
+ * As in bridge.sns.rsa the padding is never parsed. The only valid encoding is made with the key, without a hash; a message's
+ * hash is added to it, and the whole is compared (RFC 8017 section 8.2.2). All of that is done with numbers, because libcrypto
+ * reads and writes a number's bytes in constant time, which takes longer. Nothing here is secret, so nothing needs that. The
+ * objects of a verification are made once and shared. That is safe because the GIL is held wherever a key is used; only long
+ * messages are hashed without it.
  *
  * The hashes are called directly, not by EVP, because its fetching of algorithms would bring half of libcrypto along.
  */
@@ -59,8 +60,8 @@ typedef struct {
     int size;           /* of modulus and signature, in bytes */
     unsigned exponent;
     BIGNUM *modulus, *signature, *power, *result;
+    BIGNUM *encoded[DIGESTS]; /* 00 01 FF ... FF 00 DigestInfo, with zeros in the hash's place */
     BN_MONT_CTX *mont;
-    unsigned char encoded[DIGESTS][MAX_MODULUS]; /* 00 01 FF ... FF 00 DigestInfo; the hash at its end is the last message's */
 } Key;
 
 static void key_dealloc(Key *self)
@@ -72,6 +73,8 @@ static void key_dealloc(Key *self)
     BN_free(self->signature);
     BN_free(self->power);
     BN_free(self->result);
+    for (int i = 0; i < DIGESTS; i++)
+        BN_free(self->encoded[i]);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -79,6 +82,7 @@ static void key_dealloc(Key *self)
 static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     const unsigned char *modulus, *exponent;
+    unsigned char encoded[MAX_MODULUS];
     Py_ssize_t modulus_size, exponent_size;
     Key *self;
 
@@ -100,20 +104,24 @@ static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->result = BN_new();
     self->mont = BN_MONT_CTX_new();
     if (!self->modulus || !self->signature || !self->power || !self->result || !self->mont
-        || !BN_MONT_CTX_set(self->mont, self->modulus, scratch)) {
-        ERR_clear_error();
-        Py_DECREF(self);
-        return PyErr_NoMemory();
-    }
+        || !BN_MONT_CTX_set(self->mont, self->modulus, scratch))
+        goto failed;
     for (int i = 0; i < DIGESTS; i++) {
-        int info_at = self->size - digests[i].hash_size - digests[i].info_size;
+        int hash_at = self->size - digests[i].hash_size, info_at = hash_at - digests[i].info_size;
 
-        memset(self->encoded[i], 0xff, (size_t)info_at);
-        self->encoded[i][0] = self->encoded[i][info_at - 1] = 0;
-        self->encoded[i][1] = 1;
-        memcpy(self->encoded[i] + info_at, digests[i].info, (size_t)digests[i].info_size);
+        memset(encoded, 0xff, (size_t)info_at);
+        encoded[0] = encoded[info_at - 1] = 0;
+        encoded[1] = 1;
+        memcpy(encoded + info_at, digests[i].info, (size_t)digests[i].info_size);
+        memset(encoded + hash_at, 0, (size_t)digests[i].hash_size);
+        if (!(self->encoded[i] = BN_bin2bn(encoded, self->size, NULL)))
+            goto failed;
     }
     return (PyObject *)self;
+failed:
+    ERR_clear_error();
+    Py_DECREF(self);
+    return PyErr_NoMemory();
 }
 
 /* result = signature ** exponent % modulus, from the exponent's highest bit down. Return 0 when memory is short. */
@@ -148,7 +156,7 @@ static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
 {
     char *signature, *message;
     Py_ssize_t signature_size, message_size;
-    unsigned char out[32]; /* not the key's, because other threads may verify while a long message is hashed */
+    unsigned char out[32];
     int i = 0;
 
     if (count != 3 || !PyUnicode_Check(args[2]))
@@ -162,13 +170,11 @@ static PyObject *key_verify(Key *self, PyObject *const *args, Py_ssize_t count)
     if (signature_size != self->size)
         Py_RETURN_FALSE;
     hash(i, message, message_size, out);
-    memcpy(self->encoded[i] + self->size - digests[i].hash_size, out, (size_t)digests[i].hash_size);
     if (!BN_bin2bn((unsigned char *)signature, self->size, self->signature))
         goto failed;
     if (BN_ucmp(self->signature, self->modulus) >= 0)
         Py_RETURN_FALSE;
-    /* as numbers, because libcrypto writes a number's bytes in constant time, which takes twice as long as reading them */
-    if (!power(self) || !BN_bin2bn(self->encoded[i], self->size, self->power))
+    if (!power(self) || !BN_bin2bn(out, digests[i].hash_size, self->power) || !BN_add(self->power, self->power, self->encoded[i]))
         goto failed;
     return PyBool_FromLong(BN_ucmp(self->result, self->power) == 0);
 failed:

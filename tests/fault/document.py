@@ -49,8 +49,8 @@ column says which promise was not kept. The Go bridge is the benchmark's
 
 The attacker comes from the address of the genuine messages (127.0.0.1), as all clients do behind one proxy, where no other address is
 named. An attacker at one other address takes none of SNS's new connections and holds no handshake of theirs up. The limit: when RSA
-handshakes begin faster than the bridge can sign them, without end, from SNS's own address, or from so many that each has fewer connections
-than SNS, many of SNS's new connections are reset, and SNS sends again. Connections that a genuine message came over go on.
+handshakes begin faster than the bridge can sign them, without end, from SNS's own address, SNS's new connections wait in line with the
+attacker's. There the promise is an answer 200 to each within the 15 s that SNS waits. Connections that a genuine message came over go on.
 """
 
 

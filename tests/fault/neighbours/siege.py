@@ -231,13 +231,13 @@ def allowed_memory(bridge: Bridge, idle: float) -> float:
     return idle + processes * (1.25 * size(bridge.settings.get("BRIDGE_MAX_BUFFERED", "64MiB")) + BESIDE) / MIB
 
 
-def faults(bridge: Bridge, seen: Seen) -> list[str]:
-    """The promises that were not kept, in words."""
+def faults(bridge: Bridge, seen: Seen, within: float = SOON) -> list[str]:
+    """The promises that were not kept, in words. within: seconds in which 99 of 100 should be answered."""
     found = []
     if seen.refused:
         why = sorted({f"{delivery.status} {delivery.why}" for delivery in seen.refused})
         found.append(f"{len(seen.refused)} genuine messages were refused: {why[:4]}")
-    if seen.p99 > seen.soon:
+    if seen.p99 > within * seen.starved:
         found.append(f"p99 is {seen.p99:.2f} s")
     if seen.livez > seen.soon:
         found.append(f"/livez took {seen.livez:.2f} s (99: it was no 200)")

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import TURN, FairLane, Loop
+from bridge.amqp.loop import FLUSH, TURN, FairLane, Loop
 from bridge.amqp.transport import READ, WRITE
 
 
@@ -67,6 +67,16 @@ def test_a_client_that_has_gone_leaves_nothing_in_a_lane(newest_too):
     assert {lane.popleft() for _ in range(50)} == {visit for visit, _ in visits[50:]}
     lane.remove(*visits[99])
     assert not lane and not lane._lines
+
+
+def test_what_a_turn_writes_leaves_before_its_end(loop):
+    """The broker has work while a long turn goes on."""
+    seen = []
+    for number in range(FLUSH * 3):
+        loop.trusted.append(lambda number=number: seen.append(number))
+    turns = Turns(loop, seen, FLUSH * 3)
+    loop.run()
+    assert turns.by_turn[:3] == [FLUSH, FLUSH * 2, FLUSH * 3]
 
 
 def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
