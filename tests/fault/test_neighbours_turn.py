@@ -109,12 +109,22 @@ IN_LINE = {(name, "") for name in SHOWN_PLACES}  # SNS's new connections stand i
 )
 def test_handshakes(name, place, times, neighbours, folder):
     """An RSA key: each handshake that is begun costs a signature. In one line each is answered while SNS waits, and none is closed."""
+    attack = (HANDSHAKES[name].doubled() if times == 2 else HANDSHAKES[name])._replace(addresses=PLACES[place])
+    within = PATIENCE if (name, place) in IN_LINE else SOON
+    play_handshakes(f"RSA: {name.format(format(attack.connections, ','))}{place}", attack, within, neighbours, folder)
+
+
+@pytest.mark.quick
+def test_handshakes_in_short(neighbours, folder):
+    """More than BRIDGE_MAX_CONNECTIONS, from SNS's own address: a handshake that has begun is not closed for one that would wait."""
+    attack = HANDSHAKES["ClientHello, then nothing, {}"]._replace(connections=2000, seconds=4)
+    play_handshakes("RSA: ClientHello, then nothing, 2,000, for 4 s", attack, PATIENCE, neighbours, folder)
+
+
+def play_handshakes(title, attack, within, neighbours, folder):
     authority = Authority(folder / "tls", "listener")
     files = authority.issue(folder / "listener", "localhost", "127.0.0.1", rsa=True)
     bridge = neighbours.bridge(BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key))
-    attack = (HANDSHAKES[name].doubled() if times == 2 else HANDSHAKES[name])._replace(addresses=PLACES[place])
     endpoint: Endpoint = bridge.endpoint(ca_file=authority.ca_file)
     assert ssl.get_server_certificate(("127.0.0.1", bridge.port))
-    within = PATIENCE if (name, place) in IN_LINE else SOON
-    title = f"RSA: {name.format(format(attack.connections, ','))}{place}"
     neighbours.play(title, attack, bridge=bridge, endpoint=endpoint, within=within)
