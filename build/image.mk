@@ -32,7 +32,7 @@ size: ## the image's files against build/size-budget.toml
 	@$(PYTHON) build/size.py $(if $(RECORD),--record)
 
 # ONLY="openssl requests": only these. LOOK=1: only the table. The changed pins stay in the work tree.
-update: tools venv ## raise all pins to the newest versions: what changed, a build, tests, sizes (ONLY=openssl, LOOK=1)
+update: tools venv ## raise all pins to the newest versions: what changed, a build, tests, sizes (15 minutes; ONLY=openssl, LOOK=1)
 	@LOOK=$(LOOK) $(PYTHON) build/update.py $(ONLY)
 
 run: ## run the image, with the BRIDGE_... settings of the environment

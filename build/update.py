@@ -226,7 +226,8 @@ def sizes() -> list[str]:
     for name, new in now.items():
         old, limit = before.get(name, 0), budget.get(name, 0)
         lines.append(f"| {name} | {old:,} | {new:,} | {new - old:+,} | {limit:,}{', **exceeded**' if new > limit else ''} |")
-    return lines
+    note = "The sizes before are those in size-budget.toml. What else has changed since they were recorded is in the difference too."
+    return [*lines, "", note]
 
 
 def done(words: list[str], log: Callable[[str], None]) -> bool:

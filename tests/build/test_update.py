@@ -259,6 +259,7 @@ def test_a_direct_dependency_from_the_table_to_the_sizes(project, monkeypatch, c
     told = (folder / "dist/update.md").read_text()
     assert told.startswith("Update requests\n") and re.search(r"^\| sum of the files \| .* \| -100 \| [\d,]+", told, re.M)
     assert "\n- pgo.txt is of other sources: make pgo counts again\n" in told and "zlib-amd64" not in told
+    assert "The sizes before are those in size-budget.toml." in told
     assert "5,432,109" in (folder / "README.md").read_text()
 
 
