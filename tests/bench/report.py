@@ -128,6 +128,14 @@ def endurance(found: Found) -> str:
     return table("bridge | messages so far | CPU us a message since the line before | the same / Go's then | memory (PSS), MiB", lines)
 
 
+IDLE = """\
+The idle bridge's queue is reached over TLS, with the roots of the public authorities, as at AWS. Python's ssl with these roots takes more
+memory than all that is the queue's own: a bridge that has fetched a certificate from SNS has it already, one whose certificates lie in a
+folder does not.
+
+"""
+
+
 def sqs(found: Found) -> str:
     """A queue beside HTTP: the cost of a message, an idle bridge, and what a message by HTTP waits."""
     rows = rows_of(found, "sqs")
@@ -143,7 +151,7 @@ def sqs(found: Found) -> str:
     for name in names_of(rows_of(found, "sqs idle")):
         two = [rows_of(found, "sqs idle", name=name, way=way) for way in ("without", "with")]
         lines.append([name, *(number(median(one, what), 2 + (what == "percent")) for what in ("pss", "percent") for one in two)])
-    text += "\n" + table("idle | memory (PSS) without a queue, MiB | with one | CPU without, % of a core | with one", lines)
+    text += "\n" + IDLE + table("idle | memory (PSS) without a queue, MiB | with one | CPU without, % of a core | with one", lines)
     lines = []
     for name in names_of(rows_of(found, "sqs patience")):
         two = [rows_of(found, "sqs patience", name=name, way=way) for way in ("alone", "draining")]

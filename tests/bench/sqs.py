@@ -1,7 +1,8 @@
 """The part `sqs`: the same messages pulled from a queue and posted by HTTP, to one process and in one run.
 
 The queue is tests/bench/peers/sqs.go, which is faster than any bridge. CPU a message is measured by turns, HTTP and SQS; an idle bridge
-with one queue beside one without; and what a message that comes by HTTP waits while 100,000 dead letters drain, beside the same without.
+with one queue beside one without, over TLS as at AWS; and what a message that comes by HTTP waits while 100,000 dead letters drain,
+beside the same without.
 """
 
 import json
@@ -9,6 +10,7 @@ import random
 import socket
 import statistics
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -16,7 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench import prepare, servers
+import certifi
+
+from bridge.simulate.certificates import Files
+from bridge.simulate.sns import SNS
+from tests.bench import messages, prepare, servers
 from tests.bench.measure import Bench, cpu, pss
 from tests.bench.prepare import say
 from tests.bench.servers import QUEUE, Server
@@ -31,9 +37,16 @@ A_SECOND = 100  # messages by HTTP while the letters drain
 class Queue:
     """The emulator, started."""
 
-    def __init__(self, requests: Path) -> None:
+    def __init__(self, requests: Path, tls: Files | None) -> None:
+        """tls: its certificate and key for localhost; without it, bridges reach it by plain HTTP."""
         self.port = free_port()
-        self.process = subprocess.Popen([prepare.SQS, str(self.port), requests])
+        words = [prepare.SQS, str(self.port), requests]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        if tls is not None:
+            port = free_port()
+            words += [str(port), *tls]
+            self.endpoint = f"https://localhost:{port}"
+        self.process = subprocess.Popen(words)
         wait_for("the emulator", lambda: self._answers(), 10)
 
     def _answers(self) -> bool:
@@ -56,8 +69,8 @@ class Queue:
 
 
 @contextmanager
-def queue(bench: Bench, size: int) -> Iterator[Queue]:
-    started = Queue(bench.load.requests(size))
+def queue(bench: Bench, size: int, tls: Files | None = None) -> Iterator[Queue]:
+    started = Queue(bench.load.requests(size), tls)
     try:
         yield started
     finally:
@@ -66,7 +79,7 @@ def queue(bench: Bench, size: int) -> Iterator[Queue]:
 
 
 def with_queue(candidate: servers.Candidate, of: Queue) -> servers.Candidate:
-    settings = {"BRIDGE_SQS_QUEUES": URL, "BRIDGE_SQS_ENDPOINT": f"http://127.0.0.1:{of.port}"}
+    settings = {"BRIDGE_SQS_QUEUES": URL, "BRIDGE_SQS_ENDPOINT": of.endpoint}
     return candidate.with_(candidate.name, **settings, AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="example")
 
 
@@ -122,23 +135,44 @@ def costs(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) 
     return rows
 
 
+@contextmanager
+def aws(bench: Bench) -> Iterator[tuple[Files, dict[str, dict[str, str]]]]:
+    """AWS over TLS: the files for the queue's endpoint; and by what a bridge has done, its settings.
+
+    The roots are certifi's and one more, because a bridge has those of the public authorities.
+    """
+    with tempfile.TemporaryDirectory() as folder, SNS(Path(folder)) as sns:
+        sns.certificate_path, sns.certificate = f"/{messages.CERTIFICATE_NAME}", bench.load.certificate.read_bytes()
+        roots = Path(folder) / "roots.pem"
+        roots.write_bytes(Path(certifi.where()).read_bytes() + sns.ca_file.read_bytes())
+        trusts = {"BRIDGE_CA_FILE": str(roots)}
+        fetches = {"BRIDGE_CERTIFICATES": "", "BRIDGE_SNS_ENDPOINT": sns.endpoint}
+        yield (
+            sns.authority.issue(Path(folder) / "sqs", "localhost"),
+            {"certificate in a folder": trusts, "certificate fetched": trusts | fetches},
+        )
+
+
 def idle(bench: Bench, candidate: servers.Candidate, rounds: int, seconds: float) -> list[Row]:
-    """CPU and memory of a bridge that has nothing to do, with a queue and without."""
+    """CPU and memory of a bridge that has nothing to do after its first message, with a queue and without."""
     rows: list[Row] = []
-    with queue(bench, 512) as letters:
+    with aws(bench) as (tls, settings), queue(bench, 512, tls) as letters:
         for round_ in range(rounds):
-            for way, one in (("without", candidate), ("with", with_queue(candidate, letters))):
-                server = Server(one, bench.broker.url, bench.load)
-                try:
-                    time.sleep(3)
-                    before, begun = cpu(server.pids), time.perf_counter()
-                    time.sleep(seconds)
-                    used = (cpu(server.pids) - before) / (time.perf_counter() - begun) * 100
-                    figures = {"percent": used, "pss": pss(server.pids)}
-                    rows.append({"part": "sqs idle", "round": round_, "name": server.name, "way": way, **figures})
-                finally:
-                    server.stop()
-    say(f"sqs idle {candidate.name}: " + "  ".join(f"{row['way']} {row['pss']:.2f} MiB {row['percent']:.3f} %" for row in rows))
+            for done, own in settings.items():
+                plain = candidate.with_(candidate.name, **own)
+                for way, one in (("without", plain), ("with", with_queue(plain, letters))):
+                    server = Server(one, bench.broker.url, bench.load)
+                    try:
+                        time.sleep(3)
+                        before, begun = cpu(server.pids), time.perf_counter()
+                        time.sleep(seconds)
+                        used = (cpu(server.pids) - before) / (time.perf_counter() - begun) * 100
+                        figures = {"percent": used, "pss": pss(server.pids)}
+                        rows.append({"part": "sqs idle", "round": round_, "name": f"{candidate.name}, {done}", "way": way, **figures})
+                    finally:
+                        server.stop()
+    for row in rows:
+        say(f"sqs idle {row['name']}, {row['way']} a queue: {row['pss']:.2f} MiB {row['percent']:.3f} %")
     return rows
 
 

@@ -1,6 +1,6 @@
 // A queue that is faster than any bridge: SQS's AWS JSON protocol on loopback, for one queue, without a look at signatures.
 //
-//	sqs PORT REQUESTS    REQUESTS is the load's file (messages.py): each request after its length
+//	sqs PORT REQUESTS [TLS_PORT CERTIFICATE KEY]    REQUESTS is the load's file (messages.py): each request after its length
 //
 // POST /fill?n=N puts N messages into the queue, GET /stats tells what became of them.
 package main
@@ -135,5 +135,8 @@ func main() {
 		defer mutex.Unlock()
 		fmt.Fprintf(w, `{"waiting":%d,"in_flight":%d,"deleted":%d,"hidden":%d}`, waiting, len(seen), deleted, hidden)
 	})
+	if len(os.Args) > 3 {
+		go func() { panic(http.ListenAndServeTLS("127.0.0.1:"+os.Args[3], os.Args[4], os.Args[5], nil)) }()
+	}
 	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }
