@@ -8,6 +8,7 @@ import io
 import os
 import select
 import socket
+from _thread import allocate_lock
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
@@ -219,6 +220,7 @@ class Origin:
                 connection.close()
 
 
+_loading = allocate_lock()  # the first calls come at once, and the roots of each would take 0.7 MiB
 _newest: "tuple[object, ssl.SSLContext] | None" = None  # the last context that was made, and the file that it was made from
 
 
@@ -229,10 +231,10 @@ def tls_context(ca_file: str) -> "ssl.SSLContext":
 
     found = os.stat(ca_file)
     stamp = ca_file, found.st_mtime_ns, found.st_ino, found.st_size
-    newest = _newest
-    if newest is None or newest[0] != stamp:
-        _newest = newest = stamp, ssl.create_default_context(cafile=ca_file)
-    return newest[1]
+    with _loading:
+        if _newest is None or _newest[0] != stamp:
+            _newest = stamp, ssl.create_default_context(cafile=ca_file)
+        return _newest[1]
 
 
 def _split(url: str) -> SplitResult:

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from bridge.simulate.certificates import Authority
+from bridge.sns import origin
 from bridge.sns.egress import EgressError, default_ca_file, proxy_of
 from bridge.sns.origin import Origin
 
@@ -332,6 +333,38 @@ class TestProxies:
         with pytest.raises(EgressError) as caught:
             Origin("https://sqs.eu-central-1.amazonaws.com/", "")
         assert str(caught.value) == "ALL_PROXY names a socks5h:// proxy, which is not supported; give it an http:// one"
+
+
+def test_threads_that_begin_at_once_share_one_copy_of_the_roots(monkeypatch):
+    made, begin, found = [], threading.Barrier(8), set()
+
+    def slowly(cafile):
+        made.append(cafile)
+        time.sleep(0.1)
+        return object()
+
+    def look():
+        begin.wait(5)
+        found.add(origin.tls_context(default_ca_file()))
+
+    monkeypatch.setattr(origin, "_newest", None)
+    monkeypatch.setattr(ssl, "create_default_context", slowly)
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert made == [default_ca_file()] and len(found) == 1
+
+
+def test_the_roots_are_read_again_when_their_file_has_changed(tmp_path):
+    file = tmp_path / "roots.pem"
+    file.write_bytes(Authority(tmp_path / "one", "one").ca_file.read_bytes())
+    first = origin.tls_context(str(file))
+    assert origin.tls_context(str(file)) is first
+    file.write_bytes(Authority(tmp_path / "another", "another").ca_file.read_bytes() + b"\n")
+    second = origin.tls_context(str(file))
+    assert second is not first and second.get_ca_certs() != first.get_ca_certs()
 
 
 def test_a_bridge_that_polls_does_not_load_requests():
