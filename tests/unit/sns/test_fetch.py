@@ -49,7 +49,7 @@ def egress(loop):
 
 
 @pytest.fixture
-def gate(monkeypatch):
+def gate(monkeypatch, egress, loop):
     """Fetches start, and then hang until the gate is opened."""
     opened = threading.Event()
     started = queue.SimpleQueue()
@@ -63,6 +63,8 @@ def gate(monkeypatch):
     opened.started = started
     yield opened
     opened.set()
+    while egress._threads:  # one that begins late would be the next test's
+        loop.turn()
 
 
 def answers(egress, number, results):
