@@ -14,7 +14,8 @@ from bridge.errors import BridgeError
 from tests.fuzz import forge
 from tests.fuzz.forge import certificate, signer
 from tests.tools.bridge import run
-from tests.unit.sns.test_message import BODIES, HOST, PLAIN, VARIANTS, VECTORS, judge
+from tests.unit.sns.messages import BODIES, PLAIN, VECTORS, judge
+from tests.unit.sns.test_hostile_messages import HOST, VARIANTS
 
 SHIFTED = {
     "empty": lambda value: b"",
