@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.simulate.post import Answer
 from bridge.simulate.sns import SNS
 from tests.conftest import settings_for
 from tests.tools.bridge import Bridge
@@ -38,3 +39,11 @@ def shared(_shared: tuple[Bridge, SNS], broker: Broker) -> Iterator[Shared]:
     bridge.log.clear()
     yield bridge, sns, queue
     broker.delete(queue)
+
+
+def refused(bridge: Bridge, answer: Answer, status: int, reason: str) -> None:
+    """The answer and the log agree."""
+    assert answer.status == status
+    assert answer.body.decode().strip() == reason
+    line = bridge.wait_for("verdict", status=status, reason=reason)
+    assert line["explanation"]

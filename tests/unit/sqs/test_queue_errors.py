@@ -1,0 +1,179 @@
+"""Our error for each error of SQS, and for each answer that is none of SQS's."""
+
+import gzip
+import time
+
+import pytest
+
+from bridge.counters import SQS_ERRORS
+from bridge.sqs import queue as module
+from bridge.sqs.queue import SQSError
+from tests.tools.sqs import Refused
+
+
+class TestErrors:
+    """Each says which call, which queue and what to do."""
+
+    def failed(self, queue, call="receive", *arguments):
+        with pytest.raises(SQSError) as caught:
+            getattr(queue, call)(*(arguments or (10, 0, 30)))
+        assert "secret/key" not in str(caught.value)
+        return caught.value.kind, str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("code", "message", "status", "kind", "problem"),
+        [
+            ("com.amazon.coral.service#AccessDeniedException", "User: arn:… is not authorized", 400, "access-denied", "`bridge policy`"),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", 400, "no-such-queue", "region, account and name"),
+            ("com.amazonaws.sqs#QueueDoesNotExist", "", 400, "no-such-queue", "region, account and name"),
+            ("com.amazon.coral.service#ExpiredTokenException", "", 403, "no-credentials", "expired"),
+            ("InvalidClientTokenId", "", 403, "no-credentials", "does not know the access key"),
+            ("com.amazon.coral.service#UnrecognizedClientException", "", 403, "no-credentials", "does not know the access key"),
+            ("SignatureDoesNotMatch", "Signature expired: 2026… is now earlier than", 403, "clock", "clock is wrong"),
+            ("SignatureDoesNotMatch", "Signature not yet current: …", 403, "clock", "clock is wrong"),
+            ("SignatureDoesNotMatch", "…x-amz-security-token:secret/key", 403, "no-credentials", "secret key does not belong"),
+            ("RequestThrottled", "", 400, "throttled", "throttled"),
+            ("ThrottlingException:http://internal.amazon.com/", "", 400, "throttled", "throttled"),
+            ("", "", 429, "throttled", "throttled"),
+            ("KmsAccessDenied", "", 400, "access-denied", "kms:Decrypt"),
+            ("InternalFailure", "secret/key", 500, "unavailable", "500 InternalFailure"),
+            ("UnsupportedOperation", "Not for this queue", 400, "unavailable", "Not for this queue"),
+        ],
+    )
+    def test_what_sqs_answers(self, sqs, open_queue, code, message, status, kind, problem):
+        sqs.fault = lambda *_: (status, {"__type": code, "message": message})
+        found, text = self.failed(open_queue())
+        assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders")
+        assert kind in SQS_ERRORS
+
+    @pytest.mark.parametrize(
+        ("status", "answer", "kind", "problem"),
+        [
+            (
+                403,
+                b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code></Error></ErrorResponse>",
+                "no-credentials",
+                "does not know the access key",
+            ),
+            (
+                403,
+                b"<Response><Errors><Error><Code>AuthFailure</Code></Error></Errors></Response>",
+                "no-credentials",
+                "does not know the access key",
+            ),
+            (403, b"<Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired: 2</Message></Error>", "clock", "clock is wrong"),
+            (403, b"<Error><Code>\n AccessDenied </Code><Message>User: x</Message></Error>", "access-denied", "`bridge policy`"),
+            (400, b"<Error><Code>AWS.SimpleQueueService.NonExistentQueue</Code></Error>", "no-such-queue", "region, account and name"),
+            (
+                400,
+                b"<Error><Code>InvalidAction</Code><Message>The action is not valid.</Message></Error>",
+                "unavailable",
+                "400 InvalidAction: The action is not valid.",
+            ),
+            (503, b"<Error><Code>ServiceUnavailable</Code></Error>", "unavailable", "503 ServiceUnavailable"),
+            (403, b"<html><h1>Forbidden</h1></html>", "access-denied", "answered 403, and not as SQS does (BRIDGE_SQS_ENDPOINT"),
+            (502, b"", "unavailable", "answered 502, and not as SQS does"),
+            (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS does"),
+            (200, gzip.compress(b"{}", mtime=0), "unavailable", "answered 200, and not as SQS does"),
+            (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS does"),
+        ],
+    )
+    def test_answers_that_are_no_json(self, sqs, open_queue, status, answer, kind, problem):
+        """Of emulators, of AWS's older protocol, of proxies. A gzip that nobody asked for is one of them."""
+
+        def behave(handler):
+            assert handler.headers["Accept-Encoding"] == "identity"
+            handler.send_response(status)
+            handler.send_header("Content-Length", str(len(answer)))
+            handler.end_headers()
+            handler.wfile.write(answer)
+
+        sqs.fault = lambda *_: behave
+        found, text = self.failed(open_queue())
+        assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders ")
+        assert sqs.calls == ["ReceiveMessage"]
+
+    def test_no_such_queue(self, open_queue):
+        assert self.failed(open_queue("others"), "receive")[0] == "no-such-queue"
+
+    def test_a_wrong_secret_key(self, open_queue):
+        assert self.failed(open_queue(AWS_SECRET_ACCESS_KEY="wrong"))[0] == "no-credentials"
+
+    def test_a_wrong_clock(self, open_queue):
+        assert self.failed(open_queue(now=lambda: time.time() - 3600))[0] == "clock"
+
+    def test_no_credentials(self, open_queue):
+        kind, text = self.failed(open_queue(AWS_SECRET_ACCESS_KEY=""))
+        assert kind == "no-credentials" and "the secret key is missing" in text
+
+    def test_expired_credentials_are_looked_for_again(self, sqs, open_queue):
+        queue = open_queue()
+        queue.receive(10, 0, 30)
+        sqs.access = {"AKIDNEW": ("new", "token")}
+        assert self.failed(queue)[0] == "no-credentials"
+        queue._chain._environment.update(AWS_ACCESS_KEY_ID="AKIDNEW", AWS_SECRET_ACCESS_KEY="new", AWS_SESSION_TOKEN="token")
+        assert queue.receive(10, 0, 30) == []
+
+    @pytest.mark.rule("BRIDGE_SQS_ENDPOINT")
+    def test_nobody_is_there(self, open_queue):
+        kind, text = self.failed(open_queue(endpoint="http://127.0.0.1:1"))
+        assert kind == "unavailable" and "BRIDGE_SQS_ENDPOINT" in text
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            [],
+            {"Messages": 5},
+            {"Messages": ["x"]},
+            {"Messages": [{"MessageId": "x"}]},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": 5}]},
+            {"Messages": [{"MessageId": ["i"], "ReceiptHandle": "r", "Body": "b"}]},
+            {"Messages": [{"MessageId": 5, "ReceiptHandle": "r", "Body": "b"}]},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": {}, "Body": "b"}]},
+            {"Messages": {"MessageId": "i"}},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "many"}}]},
+        ],
+    )
+    def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
+        sqs.fault = lambda *_: (200, members)
+        assert self.failed(open_queue())[0] == "unavailable"
+
+    def test_an_answer_that_is_no_json(self, sqs, open_queue):
+        def behave(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "6")
+            handler.end_headers()
+            handler.wfile.write(b"<html>")
+
+        sqs.fault = lambda *_: behave
+        assert self.failed(open_queue())[0] == "unavailable"
+
+    def test_a_body_with_a_lone_surrogate_is_no_utf8(self, sqs, open_queue):
+        sqs.fault = lambda *_: (200, {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "\ud800"}]})
+        [message] = open_queue().receive(1, 0, 30)
+        with pytest.raises(UnicodeDecodeError):
+            message.body.decode()
+
+    def test_an_answer_that_drips_ends_in_time(self, sqs, open_queue, monkeypatch):
+        monkeypatch.setattr(module, "TOTAL", 0.5)
+
+        def drip(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000")
+            handler.end_headers()
+            for _ in range(50):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.05)
+
+        sqs.fault = lambda *_: drip
+        start = time.monotonic()
+        kind, text = self.failed(open_queue())
+        assert kind == "unavailable" and "longer than 0.5 s" in text and time.monotonic() - start < 2
+
+    def test_the_simulated_sqs_refuses_what_botocore_would_not_have_signed(self, sqs, open_queue):
+        """Else the tests here would prove nothing."""
+        sqs.access["AKIDEXAMPLE"] = ("another", "")
+        with pytest.raises(SQSError, match="secret key does not belong"):
+            open_queue().receive(10, 0, 30)
+        assert issubclass(Refused, Exception)

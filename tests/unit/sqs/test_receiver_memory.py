@@ -1,0 +1,85 @@
+"""Receiving: the bytes of messages are counted from before they are read until they are confirmed, and are bounded."""
+
+import gc
+import sys
+
+import pytest
+
+from bridge.errors import BadSignature, Nacked
+from bridge.sqs import receiver as module
+from bridge.sqs.queue import SQSError, TooLong
+from tests.unit.sqs.world import message
+
+
+class TestMemory:
+    """BRIDGE_MAX_BUFFERED is 1 MiB here, so answers have room for 256 KiB."""
+
+    def test_an_answers_bytes_are_held_until_its_messages_are_counted_as_buffered(self, world):
+        world.receiver.pull()
+        world.queue.answers["receive"] = [message(1, body="x" * 1000), message(2, body="x" * 500)]
+        [(work, then)] = world.jobs
+        found = work()
+        assert world.queue.room.held == 1500 and world.requests.buffered == 0
+        then(found, "")
+        assert world.queue.room.held == 0 and world.requests.buffered == 1500
+
+    @pytest.mark.parametrize("error", [None, BadSignature("forged"), Nacked("full")])
+    def test_a_message_that_is_over_is_forgotten_at_once(self, world, error):
+        """1 MiB of each would wait for the collector, which counts objects and no bytes."""
+        gc.disable()
+        try:
+            held = message(1)
+            [pending] = world.receives(held)
+            world.confirm(pending) if error is None else pending.failed(error)
+            world.taken.clear()
+            del pending
+            assert sys.getrefcount(held) == 2, "the test's own, and the argument"
+        finally:
+            gc.enable()
+
+    def test_an_answer_that_comes_too_late_gives_its_room_back(self, world):
+        world.receiver.pull()
+        world.queue.answers["receive"] = [message(1)]
+        [(work, then)], [late] = world.jobs, world.late
+        found = work()
+        then(None, "no answer within 50 s")
+        late(found)
+        late(SQSError("unavailable", "as late"))
+        assert world.queue.room.held == 0 and not world.taken
+
+    def test_fewer_messages_are_asked_for_while_they_are_large(self, world):
+        for pending in world.receives(*(message(one, body="x" * 60_000) for one in range(10))):
+            world.confirm(pending)
+        world.receiver.pull()
+        world.turn()
+        assert set(world.queue.numbers[1:]) == {4}
+        for number in range(10, 20):
+            world.confirm(world.receives(message(number))[0])
+        assert world.queue.numbers[-1] > 8, "and more again once they are small"
+
+    def test_what_is_too_long_to_be_read_is_asked_for_one_by_one(self, world):
+        world.queue.answers["receive"] = TooLong("unavailable", "ReceiveMessage on queue orders: the answer is longer than 9 bytes")
+        world.receiver.pull()
+        world.turn()
+        world.clock += 2
+        world.queue.answers.clear()
+        world.receiver.pull()
+        world.turn()
+        assert world.queue.numbers == [10, 1]
+
+    def test_the_polls_under_way_can_bring_half_of_it_at_most(self, world):
+        for pending in world.receives(*(message(one, body="x" * 20_000) for one in range(10))):
+            world.confirm(pending)
+        world.jobs.clear()
+        world.polls = world.receiver._asked = 0
+        world.receiver._wanted = module.POLLS
+        world.receiver.pull()
+        assert world.polls == 2, "of ten messages of 20 KB each; three could be 600 KB"
+
+    def test_messages_that_are_larger_than_the_room_come_one_at_a_time(self, world):
+        for one in range(3):
+            [pending] = world.receives(message(one, body="x" * 400_000))
+            world.receiver.pull()
+            assert world.polls == 0 and world.requests.buffered == 400_000
+            world.confirm(pending)
+        assert world.queue.numbers[-1] == 1
