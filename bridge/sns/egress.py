@@ -1,6 +1,6 @@
 """What all requests that leave the bridge share: their error, the roots that are trusted, and the proxies of the environment.
 
-`requests` says no more than which proxy the environment names, and only where one is named: else it is never loaded.
+`requests` says which proxy the environment names, where one is named.
 """
 
 import os

@@ -1,14 +1,19 @@
-"""Requests to AWS, off the loop and bounded: fetches of a signing certificate, ConfirmSubscription, and SQS's calls.
+"""Requests to AWS, off the loop and bounded: fetches of a signing certificate and ConfirmSubscription by `requests`, and SQS's calls.
 
 All of them block, so each has a thread. The number of threads is limited, and a request that hangs is given up by the loop's clock.
 """
 
+import time
 from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bridge.sns.egress import EgressError, default_ca_file
+from bridge.sns.egress import EgressError, default_ca_file, sentence, unsupported_proxy
+from bridge.version import PRODUCT
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 CONNECT, READ = 3.0, 3.0  # seconds that one step may take
 TOTAL = 8.0  # seconds for a whole answer
@@ -20,16 +25,50 @@ WAITING = 64  # fetches that wait for a thread
 def fetch(url: str, ca_file: str, limit: int) -> tuple[int, bytes]:
     """GET a URL; return its status and at most limit bytes of body. Raises EgressError. Blocks for up to TOTAL seconds or so.
 
-    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies). Redirects are not followed. ca_file (PEM) holds the roots that
-    are trusted.
+    HTTPS_PROXY and NO_PROXY are honoured (http:// and https:// proxies; SOCKS needs a package that the bridge does not bring). Redirects
+    are not followed. ca_file (PEM) holds the roots that are trusted.
     """
-    from bridge.sns.origin import Origin  # not at the top, because an idle bridge whose certificates are on disk never needs it
+    import requests  # not at the top, because an idle bridge whose certificates are on disk never needs it
 
-    origin = Origin(url, ca_file)
+    until = time.monotonic() + TOTAL
     try:
-        return origin.exchange("GET", url, {}, None, limit, connect=CONNECT, read=READ, total=TOTAL)
-    finally:
-        origin.close()
+        with requests.get(
+            url,
+            timeout=(CONNECT, READ),
+            verify=ca_file,
+            stream=True,
+            auth=_no_auth,
+            allow_redirects=False,
+            headers={"User-Agent": PRODUCT, "Accept-Encoding": "identity"},
+        ) as response:
+            return response.status_code, _read(response.raw, limit, until, TOTAL)
+    except requests.RequestException as error:
+        proxy = unsupported_proxy(url) if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL) else ""
+        raise EgressError(proxy or sentence(error)) from None
+    except OSError as error:
+        raise EgressError(f"{type(error).__name__}: {error.strerror or 'connection failed'}") from None
+    except EgressError:
+        raise
+    except Exception as error:  # requests does not wrap some of urllib3's when the body is read raw
+        raise EgressError(type(error).__name__) from None
+
+
+def _read(raw: Any, limit: int, until: float, total: float) -> bytes:
+    """Read an answer's body to its end. Raises EgressError when it is longer than limit bytes or takes longer than total seconds."""
+    found = b""
+    while len(found) <= limit:
+        if time.monotonic() > until:
+            raise EgressError(f"the answer took longer than {total:g} s")
+        part = raw.read1(limit + 1 - len(found), decode_content=False)
+        if not part:
+            return found
+        found += part
+    raise EgressError(f"the answer is longer than {limit} bytes")
+
+
+def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
+    """Change nothing. Without an `auth` requests would look into ~/.netrc."""
+    return request
 
 
 class _Job:

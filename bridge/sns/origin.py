@@ -1,6 +1,6 @@
 """Kept HTTP/1.1 connections to one origin, by http.client. They block: each request runs in a thread, under deadlines.
 
-All that leaves the bridge goes this way, because `requests` takes 6 MiB of memory more from source, and 1.4 in the binary.
+SQS's calls go this way, because a bridge that polls would keep what `requests` loads: 6 MiB of memory from source, 1.4 in the binary.
 Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
 """
 

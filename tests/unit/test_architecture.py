@@ -181,8 +181,8 @@ def test_only_the_pipeline_knows_the_order_of_the_steps():
         assert [name for name in FILES if f"bridge.sns.certificates.{step}" in imports(TREES[name])] == ["authenticity"], step
 
 
-def test_only_origin_opens_connections_to_aws():
-    assert [name for name in FILES if "requests" in imports(TREES[name])] == ["sns.egress"]  # for the proxies of the environment
+def test_only_fetch_opens_connections_to_sns_and_only_origin_to_sqs():
+    assert [name for name in FILES if "requests" in imports(TREES[name])] == ["sns.egress", "sns.fetch"]  # egress asks it for the proxies
     for name in FILES:
         assert not {"urllib.request", "ftplib", "smtplib"} & imports(TREES[name]), name
         assert "http.client" not in imports(TREES[name]) or name == "sns.origin", name
