@@ -192,9 +192,11 @@ class Broker(Node):
             self.kill()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open, nothing answers."""
+        """SIGSTOP: connections stay open, nothing answers. Its threads may go on for some milliseconds, which is waited for."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+        wait_for("stopped threads", lambda: all(state(thread) == "T" for thread in threads.iterdir()), 10, 0.001)
 
     def thaw(self) -> None:
         assert self.process is not None
@@ -230,3 +232,11 @@ class Broker(Node):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def state(task: Path) -> str:
+    """The state of a process or thread by its folder in /proc: T is stopped, X is gone (proc(5), stat)."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
