@@ -177,10 +177,13 @@ def test_the_status_tells_of_all_processes(start_bridge, sns, port):
 # ---- the default address
 
 
-TAKEN = pytest.mark.skipif(listening(3001), reason="another program has the default port, which this test needs")
+@pytest.fixture
+def default_port():
+    """Another bridge on this machine may have it for a while."""
+    wait_for("port 3001, which another program has", lambda: not listening(3001), 120, 0.5)
 
 
-@TAKEN
+@pytest.mark.usefixtures("default_port")
 def test_the_default_gives_way_and_what_was_asked_for_does_not(start_bridge, sns):
     first = start_bridge(BRIDGE_ADMIN_LISTEN="default")
     assert first.events("admin_listening", address="127.0.0.1:3001")
@@ -199,7 +202,7 @@ def test_one_port_of_two_addresses_can_be_had(start_bridge, sns, port):
     assert bridge.deliver(sns.notification()).status == 200 and admin(port, "/readyz").status == 200
 
 
-@TAKEN
+@pytest.mark.usefixtures("default_port")
 @pytest.mark.skipif(UNDER_TEST == "image", reason="it needs the default port")
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_default_leaves_its_port_to_the_deliveries(start_bridge, sns, processes):
