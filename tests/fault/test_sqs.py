@@ -196,16 +196,7 @@ class TestSQS:
         under(behave, "does it and answers 500")
 
     def test_drips(self, under):
-        def drip(handler):
-            handler.send_response(200)
-            handler.send_header("Content-Length", "100")
-            handler.end_headers()
-            for _ in range(20):
-                handler.wfile.write(b" ")
-                handler.wfile.flush()
-                time.sleep(0.1)
-
-        under(lambda *_: drip, "drips")
+        under(lambda *_: lambda handler: handler.drip(100, 0.1), "drips")
 
     @pytest.mark.quick
     def test_fails_to_delete_single_entries(self, settings, sqs, sns, mortal_broker):

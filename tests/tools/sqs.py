@@ -77,6 +77,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
+    def drip(self, size: int, every: float) -> None:
+        """Send an answer of size spaces, one each so many seconds."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        for _ in range(size):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(every)
+
     def log_message(self, *_: Any) -> None:
         pass
 

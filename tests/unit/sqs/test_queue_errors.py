@@ -156,17 +156,7 @@ class TestErrors:
 
     def test_an_answer_that_drips_ends_in_time(self, sqs, open_queue, monkeypatch):
         monkeypatch.setattr(module, "TOTAL", 0.5)
-
-        def drip(handler):
-            handler.send_response(200)
-            handler.send_header("Content-Length", "1000")
-            handler.end_headers()
-            for _ in range(50):
-                handler.wfile.write(b" ")
-                handler.wfile.flush()
-                time.sleep(0.05)
-
-        sqs.fault = lambda *_: drip
+        sqs.fault = lambda *_: lambda handler: handler.drip(1000, 0.05)
         start = time.monotonic()
         kind, text = self.failed(open_queue())
         assert kind == "unavailable" and "longer than 0.5 s" in text and time.monotonic() - start < 2
