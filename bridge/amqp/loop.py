@@ -148,7 +148,9 @@ class Loop:
         # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns:
         # the newest, so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, newest_too=True)
-        self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes)
+        # Calls to SQS and the messages that they bring. Who sends by HTTP should not notice them.
+        self.letters = Lane(0.02)
+        self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
 
@@ -193,7 +195,8 @@ class Loop:
         for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                for number in range(1, min(self.turn, len(lane)) + 1):
+                visits = self.turn if lane is self.letters else min(self.turn, len(lane))  # letters bring each other
+                for number in range(1, visits + 1):
                     lane.popleft()()
                     if monotonic() >= until or not lane:
                         break

@@ -1,4 +1,5 @@
-"""Requests to AWS, off the loop and bounded: fetches of a signing certificate and ConfirmSubscription by `requests`, and SQS's calls.
+"""Requests to AWS, off the loop and bounded: fetches of a signing certificate and ConfirmSubscription by `requests`, and what blocks in
+SQS's calls.
 
 All of them block, so each has a thread. The number of threads is limited, and a request that hangs is given up by the loop's clock.
 """
@@ -72,10 +73,10 @@ def _no_auth(request: "PreparedRequest") -> "PreparedRequest":
 
 
 class _Job:
-    __slots__ = ("late", "over", "then", "timer", "total", "work")
+    __slots__ = ("over", "then", "timer", "total", "work")
 
-    def __init__(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None], late: Callable[[Any], None]) -> None:
-        self.work, self.total, self.then, self.late = work, total, then, late
+    def __init__(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
+        self.work, self.total, self.then = work, total, then
         self.timer: object = None
         self.over = False
 
@@ -89,16 +90,10 @@ class Egress:
         call_later: Callable[[float, Callable[[], None]], object],
         ca_file: str,
         cancel: Callable[[Any], None] = lambda _timer: None,
-        at_once: int = AT_ONCE,
-        threads: int = THREADS,
     ) -> None:
-        """call_soon may be called from any thread; cancel takes what call_later returned; ca_file "" means certifi's.
-
-        at_once limits the requests under way. threads limits these together with those that were given up, until their sockets time out.
-        """
+        """call_soon may be called from any thread; cancel takes what call_later returned; ca_file "" means certifi's."""
         self._call_soon, self._call_later, self._cancel = call_soon, call_later, cancel
         self._ca_file = ca_file
-        self._at_once, self._most_threads = at_once, threads
         self._waiting: deque[_Job] = deque()
         self._under_way = 0
         self._threads = 0
@@ -117,22 +112,19 @@ class Egress:
 
         self.run(lambda: fetch(url, self.ca_file, limit), TOTAL, ended)
 
-    def run(
-        self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None], late: Callable[[Any], None] = lambda _result: None
-    ) -> None:
+    def run(self, work: Callable[[], Any], total: float, then: Callable[[Any, str], None]) -> None:
         """Call work in a thread; then(its result, "") or then(None, why it failed) is called on the loop, never at once.
 
-        work ends by itself after about total seconds at most. It may raise EgressError. late(its result) is called on the loop when work
-        ends after it was given up.
+        work ends by itself after about total seconds at most. It may raise EgressError.
         """
         if len(self._waiting) >= WAITING:
             self._call_soon(lambda: then(None, "too many fetches are waiting"))
             return
-        self._waiting.append(_Job(work, total, then, late))
+        self._waiting.append(_Job(work, total, then))
         self._start()
 
     def _start(self) -> None:
-        while self._waiting and self._under_way < self._at_once and self._threads < self._most_threads:
+        while self._waiting and self._under_way < AT_ONCE and self._threads < THREADS:
             job = self._waiting.popleft()
             self._under_way += 1
             self._threads += 1
@@ -162,6 +154,4 @@ class Egress:
             self._under_way -= 1
             self._cancel(job.timer)
             job.then(result, why)
-        elif result is not None:
-            job.late(result)
         self._start()

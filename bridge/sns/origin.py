@@ -1,10 +1,9 @@
-"""Kept HTTP/1.1 connections to one origin, by http.client. They block: each request runs in a thread, under deadlines.
+"""Kept HTTP/1.1 connections to one origin: http.client composes requests and reads answers, and each exchange is taken by steps.
 
 SQS's calls go this way, because a bridge that polls would keep what `requests` loads: 6 MiB of memory from source, 1.4 in the binary.
 Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
 """
 
-import io
 import os
 import select
 import socket
@@ -12,63 +11,46 @@ from _thread import allocate_lock
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from time import monotonic
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from io import BytesIO
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bridge.sns.egress import EgressError, proxy_of, sentence, tls_in_tls
+from bridge.sns.steps import Steps, Waiting, drive
 from bridge.version import PRODUCT
 
 if TYPE_CHECKING:
     import ssl
 
 KEPT = 32  # connections
+MAX_HEAD = 131_072  # bytes of an answer before its body
+MOMENT = 0.02  # seconds
+END = b"\r\n\r\n"  # of the head
 
 
 class AnswerTooLong(EgressError):
-    """The answer's body is longer than the limit. What is announced as longer was not read."""
+    """The answer's body is longer than the limit, in bytes. What is announced as longer was not read."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the answer is longer than {limit} bytes")
 
 
-class _Connection(HTTPConnection):
-    """A connection whose reads end in time. `until` is the answer's deadline (monotonic seconds), `read` the seconds of one step."""
+class _Found(BytesIO):
+    """What came of an answer, for http.client to read. It stays open, because nothing may be left over."""
 
-    until = read = 0.0
-    answered = False  # whether a byte of an answer came
-
-    def patience(self) -> float:
-        """Return the seconds that the next step may take. Raises TimeoutError."""
-        left = min(self.read, self.until - monotonic())
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def response_class(self, _sock: Any, **words: Any) -> HTTPResponse:  # type: ignore[override]
-        """http.client calls this for its response, which then reads from `makefile`."""
-        return HTTPResponse(self, **words)  # type: ignore[arg-type]
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reads(self, self.sock.makefile("rb", buffering=0)))
-
-
-class _Reads(io.RawIOBase):
-    """What a connection's socket reads, each read with the patience that is left."""
-
-    def __init__(self, connection: _Connection, raw: Any) -> None:
-        self._connection, self._sock, self._raw = connection, connection.sock, raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._sock.settimeout(self._connection.patience())
-        number: int = self._raw.readinto(buffer)
-        self._connection.answered = self._connection.answered or number > 0
-        return number
+    def makefile(self, _mode: str) -> BytesIO:
+        return self
 
     def close(self) -> None:
-        super().close()
-        self._raw.close()
+        pass
+
+
+# Of a head with nothing that http.client has to judge, as SQS's are: how it begins, and what is not in it. Its email.parser takes ten
+# times as long as such a look.
+_PLAIN = b"http/1.1 200 ", b"http/1.1 4", b"http/1.1 5"
+_ODD = b"transfer-encoding", b"close", b"\n ", b"\n\t"
 
 
 class Origin:
@@ -78,13 +60,20 @@ class Origin:
         """url is one of the origin's; ca_file (PEM) holds the roots that are trusted. Raises EgressError."""
         parts = _split(url)
         self._tls = parts.scheme == "https"
-        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
+        standard = 443 if self._tls else 80
+        self._host, self._port = parts.hostname or "", parts.port or standard
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._authority = host if self._port == standard else f"{host}:{self._port}"
         self._ca_file = ca_file
         proxy = proxy_of(url) if proxies else ""
         self._proxy = _split(proxy) if proxy else None
-        self._kept: deque[_Connection] = deque(maxlen=KEPT)
+        self._kept: deque[Waiting] = deque(maxlen=KEPT)
 
-    def exchange(
+    def exchange(self, *request: Any, **seconds: float) -> tuple[int, bytes]:
+        """Take all of `steps`, whose arguments these are. Blocks."""
+        return drive(self.steps(*request, **seconds))  # type: ignore[arg-type]
+
+    def steps(
         self,
         method: str,
         url: str,
@@ -95,38 +84,38 @@ class Origin:
         connect: float,
         read: float,
         total: float,
-        expect: Callable[[int, float], None] = lambda _size, _until: None,
-    ) -> tuple[int, bytes]:
+        expect: Callable[[int], bool] = lambda _size: True,
+    ) -> Steps[tuple[int, bytes]]:
         """Send a request for one of the origin's URLs; return the answer's status and at most limit bytes of body.
 
-        It blocks for total seconds, and while a name is looked up; connect and read are the seconds that one step may take.
-        expect(size, until) is called once, before the body is read: with its bytes, or with limit when the answer does not say how many;
-        it may wait until monotonic seconds `until`. Raises EgressError, of which AnswerTooLong is one, and what expect raises.
+        It takes total seconds, and as long as a name is looked up; connect and read are the seconds that one step may take.
+        expect(size) is called before the body is read: with its bytes, or with limit when the answer does not say how many; as long as it
+        returns False, the body waits. Raises EgressError, of which AnswerTooLong is one.
         Redirects are not followed. When a kept connection ends before an answer begins, the other side had closed it: then the
         request is sent once more, on a new one.
         """
         until = monotonic() + total
         try:
+            target = _target(url)
+            if self._proxy and not self._tls:
+                target, headers = url, headers | self._proxy_headers()
+            request = self._request(method, target, headers, body)
             connection = self._take()
             if connection is not None:
                 connection.until, connection.read, connection.answered = until, read, False
                 try:
-                    return self._ask(connection, method, url, headers, body, limit, expect)
+                    return (yield from self._ask(connection, request, limit, expect))
                 except ConnectionError:
                     if connection.answered:
                         raise
-            return self._ask(self._connect(min(connect, total), read, until), method, url, headers, body, limit, expect)
+            connection = yield lambda: self._connect(min(connect, total), read, until)
+            return (yield from self._ask(connection, request, limit, expect))
         except TimeoutError:
             raise EgressError(f"the answer took longer than {total:g} s" if monotonic() >= until else f"no byte for {read:g} s") from None
         except (OSError, HTTPException, ValueError) as error:
             raise EgressError(sentence(error)) from None
 
-    def close(self) -> None:
-        """Close the connections that are kept."""
-        while (kept := self._take()) is not None:
-            kept.close()
-
-    def _take(self) -> _Connection | None:
+    def _take(self) -> Waiting | None:
         """Return the newest of the kept connections that the other side has not closed."""
         while True:
             try:
@@ -137,9 +126,9 @@ class Origin:
             poll.register(kept.sock, select.POLLIN)
             if not poll.poll(0):
                 return kept
-            kept.close()
+            kept.sock.close()
 
-    def _connect(self, seconds: float, read: float, until: float) -> _Connection:
+    def _connect(self, seconds: float, read: float, until: float) -> Waiting:
         proxy = self._proxy
         host, port = (proxy.hostname or "", proxy.port or (443 if proxy.scheme == "https" else 80)) if proxy else (self._host, self._port)
         try:
@@ -159,20 +148,20 @@ class Origin:
                 raise
         except TimeoutError:
             raise EgressError(f"no connection within {seconds:g} s") from None
-        return self._connection(sock, read, until)
-
-    def _connection(self, sock: Any, read: float, until: float) -> _Connection:
-        connection = _Connection(self._host, self._port)
-        connection.default_port = 443 if self._tls else 80  # which a Host header leaves out
-        connection.sock, connection.read, connection.until = sock, read, until
-        return connection
+        except (OSError, HTTPException, ValueError) as error:  # a thread hands on no other errors than EgressErrors
+            raise EgressError(sentence(error)) from None
+        sock.settimeout(0)
+        return Waiting(sock, read, until)
 
     def _tunnel(self, sock: Any, read: float, until: float) -> None:
-        """Ask the proxy at the other end of sock for a way to the origin. Raises EgressError."""
-        connection = self._connection(sock, read, until)
+        """Ask the proxy at the other end of sock for a way to the origin. Blocks. Raises EgressError."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        connection.request("CONNECT", f"{host}:{self._port}", headers=self._proxy_headers())
-        response = connection.response_class(sock, method="CONNECT")  # and not getresponse, which ends what has no length
+        sock.settimeout(0)
+        request = self._request("CONNECT", f"{host}:{self._port}", self._proxy_headers(), None)
+        found = bytearray()
+        drive(_until_body(Waiting(sock, read, until), request, found))
+        sock.settimeout(read)
+        response = HTTPResponse(_Found(found))  # type: ignore[arg-type]
         response.begin()
         if response.status != 200:
             raise EgressError(f"the proxy answered CONNECT with {response.status}")
@@ -184,40 +173,74 @@ class Origin:
         pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
-    def _ask(
-        self,
-        connection: _Connection,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | None,
-        limit: int,
-        expect: Callable[[int, float], None],
-    ) -> tuple[int, bytes]:
+    def _request(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> bytes:
+        """Return a whole request. Raises ValueError when the target or a header holds what it can't carry."""
+        headers = {"Host": self._authority, "Accept-Encoding": "identity", "User-Agent": PRODUCT, **headers}
+        if body is not None:
+            headers["Content-Length"] = str(len(body))
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        if not "".join(lines).isprintable() or " " in target:
+            raise ValueError
+        return "\r\n".join(lines).encode("latin-1") + (body or b"")
+
+    def _ask(self, connection: Waiting, request: bytes, limit: int, expect: Callable[[int], bool]) -> Steps[tuple[int, bytes]]:
         """Send a request and read its answer; keep the connection or close it."""
-        kept = False
+        kept, found = False, bytearray()
         try:
-            headers = {"User-Agent": PRODUCT, **headers}
-            target = _target(url)
-            if self._proxy and not self._tls:
-                target, headers = url, headers | self._proxy_headers()
-            connection.sock.settimeout(connection.patience())
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            length = response.length
-            if length is not None and length > limit:
-                raise AnswerTooLong(f"the answer is longer than {limit} bytes")
-            expect(limit if length is None else length, connection.until)
-            answer = response.read() if length is not None else response.read(limit + 1)
-            if len(answer) > limit:
-                raise AnswerTooLong(f"the answer is longer than {limit} bytes")
-            kept = response.isclosed() and not response.will_close
-            return response.status, answer
+            more = yield from _until_body(connection, request, found)
+            end = found.find(END) + len(END)
+            head = bytes(found[:end]).lower()
+            named = head.partition(b"\ncontent-length: ")[2].partition(b"\r\n")[0]
+            plain = named.isdigit() and head.startswith(_PLAIN) and head.count(b"content-length") == 1 and not any(x in head for x in _ODD)
+            size = int(named) if plain else limit
+            if size > limit:
+                raise AnswerTooLong(limit)
+            while not expect(size):
+                if monotonic() >= connection.until:
+                    raise TimeoutError
+                yield lambda: sleep(MOMENT)
+            while plain and more and len(found) < end + size:
+                more = yield from connection.receive(found)
+            if plain and more:
+                kept = len(found) == end + size
+                del found[end + size :], found[:end]
+                return int(head[9:12]), found  # type: ignore[return-value]  # a bytearray
+            while len(found) <= limit + MAX_HEAD:
+                file = _Found(found)
+                response = HTTPResponse(file)  # type: ignore[arg-type]
+                response.begin()
+                try:
+                    if END not in found:
+                        raise IncompleteRead(b"")
+                    if not more or response.length is not None or (response.chunked and found.endswith(END)):
+                        body = response.read()
+                        if len(body) > limit:
+                            break
+                        kept = not response.will_close and file.tell() == len(found)
+                        return response.status, body
+                except IncompleteRead:
+                    if not more:
+                        raise
+                more = yield from connection.receive(found)
+            raise AnswerTooLong(limit)
         finally:
             if kept:
                 self._kept.append(connection)
             else:
-                connection.close()
+                connection.sock.close()
+
+
+def _until_body(connection: Waiting, request: bytes, found: bytearray) -> Steps[bool]:
+    """Send a request and read its answer up to the body, of which a part may be found too; return whether more may come."""
+    while request:
+        sent = yield from connection.when(select.POLLOUT, connection.sock.send, request)
+        request = request[sent:]
+    more = True
+    while more and END not in found and len(found) < MAX_HEAD:
+        more = yield from connection.receive(found)
+        while found[9:12] == b"100" and END in found:  # Continue, before the answer
+            del found[: found.index(END) + len(END)]
+    return more
 
 
 _loading = allocate_lock()  # the first calls come at once, and the roots of each would take 0.7 MiB

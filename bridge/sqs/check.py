@@ -4,6 +4,7 @@ import os
 
 from bridge.config import Config
 from bridge.sns.egress import default_ca_file
+from bridge.sns.steps import drive
 from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import Queue, SQSError
 from bridge.sqs.queue_url import QueueURL
@@ -23,7 +24,7 @@ def check_queues(config: Config) -> bool:
 
 def _check_queue(url: QueueURL, queue: Queue) -> bool:
     try:
-        attributes = queue.attributes()
+        attributes = drive(queue.attributes())
     except SQSError as error:
         print(f"queue {url.url}: {error}")
         return False
@@ -32,8 +33,8 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
     days = int(seconds) / 86400 if seconds.isdigit() else 0
     print(f"queue {url.url}: {numbers[0]} messages wait, {numbers[1]} are out of sight; messages are kept for {days:g} days")
     try:
-        queue.delete([NO_RECEIPT])
-        queue.change_visibility([(NO_RECEIPT, 0)])
+        drive(queue.delete([NO_RECEIPT]))
+        drive(queue.change_visibility([(NO_RECEIPT, 0)]))
     except SQSError as error:
         if error.kind == "access-denied":
             print(f"queue {url.url}: {error}")

@@ -37,7 +37,7 @@ _MEMBERS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 Ask = Callable[[str, str, dict[str, str], bytes | None, bool], tuple[int, bytes]]
 
 
-class NoCredentials(Exception):
+class NoCredentials(EgressError):
     """No credentials were found. `str()` says where they were looked for and what to do; it holds no secret."""
 
 
@@ -45,11 +45,7 @@ def ask(ca_file: str) -> Ask:
     """Return ask(method, url, headers, body, proxies) -> (status, body), which raises EgressError. ca_file (PEM) holds the roots."""
 
     def asked(method: str, url: str, headers: dict[str, str], body: bytes | None, proxies: bool) -> tuple[int, bytes]:
-        origin = Origin(url, ca_file, proxies)
-        try:
-            return origin.exchange(method, url, headers, body, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
-        finally:
-            origin.close()
+        return Origin(url, ca_file, proxies).exchange(method, url, headers, body, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
 
     return asked
 
@@ -64,12 +60,18 @@ class CredentialChain:
         self._tried = -float("inf")
         self._lock = threading.Lock()
 
-    def get(self) -> Credentials:
-        """Return credentials that have not expired. Raises NoCredentials."""
+    def at_hand(self) -> Credentials | None:
+        """Return the credentials that need not be looked for now, None if `get` has to."""
         kept = self._kept
         left = kept.expires - self._now() if kept is not None else 0
-        if kept is not None and (left > RENEW or (left > 0 and 0 <= self._now() - self._tried < AGAIN)):
-            return kept
+        return kept if left > RENEW or (left > 0 and 0 <= self._now() - self._tried < AGAIN) else None
+
+    def get(self) -> Credentials:
+        """Return credentials that have not expired. Blocks. Raises NoCredentials."""
+        if (found := self.at_hand()) is not None:
+            return found
+        kept = self._kept
+        left = kept.expires - self._now() if kept is not None else 0
         if not self._lock.acquire(timeout=0 if left > 0 else TOTAL):
             if kept is not None and left > 0:
                 return kept  # another thread renews them
@@ -103,6 +105,8 @@ def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> C
             or _of_container(environment, ask)
             or _of_instance(environment, ask)
         )
+    except NoCredentials:
+        raise
     except EgressError as error:
         raise NoCredentials(f"the credentials can't be fetched: {error}") from None
     if found is None:

@@ -1,4 +1,4 @@
-"""One SQS queue: the four calls that the bridge makes, by the AWS JSON protocol 1.0. They block, so each runs in a thread.
+"""One SQS queue: the four calls that the bridge makes, by the AWS JSON protocol 1.0, each in steps.
 
 Source: SQS API reference (ReceiveMessage, DeleteMessageBatch, ChangeMessageVisibilityBatch, GetQueueAttributes, "Common errors");
 Smithy 2.0, "AWS JSON 1.0 protocol".
@@ -8,12 +8,12 @@ import json
 import re
 import time
 from collections.abc import Callable
-from threading import Condition, Lock
 from typing import Any
 
 from bridge.sns.egress import EgressError
 from bridge.sns.origin import AnswerTooLong, Origin
-from bridge.sqs.credentials import CredentialChain, NoCredentials
+from bridge.sns.steps import Steps
+from bridge.sqs.credentials import CredentialChain
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import sign
 
@@ -23,7 +23,6 @@ MAX_ANSWER = 1 << 20  # bytes of an answer without messages
 MAX_MESSAGE = 3 << 20  # bytes of a message in an answer: SQS's limit is 1 MiB, and \uXXXX takes three times what UTF-8 does
 ENVELOPE = 4096  # bytes of an answer around each message
 
-_READING = Lock()  # an answer's text and its parts take several times its bytes, so one is read at a time
 # The code in __type -> the kind of the error, and what to do about it
 _KINDS = {
     "AccessDenied": ("access-denied", "is not allowed; `bridge policy` prints the IAM policy that the bridge needs"),
@@ -62,26 +61,22 @@ class TooLong(SQSError):
 
 
 class Room:
-    """The bytes of answers that all threads together may hold. An answer is counted from before it is read until it is given back."""
+    """The bytes of answers that may be held. An answer is counted from before it is read until it is given back."""
 
     def __init__(self, most: int) -> None:
         """most is in bytes."""
         self.most, self.held = most, 0
-        self._changed = Condition()
 
-    def take(self, size: int, until: float) -> None:
-        """Wait for room for size bytes; one answer alone always has it. Raises TimeoutError at monotonic seconds `until`."""
-        with self._changed:
-            while self.held and self.held + size > self.most:
-                if not self._changed.wait(until - time.monotonic()):
-                    raise TimeoutError
-            self.held += size
+    def take(self, size: int) -> bool:
+        """Take room for size bytes; return whether there is any. One answer alone always has it."""
+        if self.held and self.held + size > self.most:
+            return False
+        self.held += size
+        return True
 
     def give(self, size: int) -> None:
         """Give size bytes back."""
-        with self._changed:
-            self.held -= size
-            self._changed.notify_all()
+        self.held -= size
 
 
 class ReceivedMessage:
@@ -105,7 +100,7 @@ class Batch(list[ReceivedMessage]):
 
 
 class Queue:
-    """A queue and the connections to it, for all threads."""
+    """A queue and the connections to it."""
 
     def __init__(
         self,
@@ -125,20 +120,21 @@ class Queue:
         self._chain, self._ca_file, self._now = chain, ca_file, now
         self._origin: Origin | None = None
 
-    def receive(self, number: int, wait: int, visibility: int) -> Batch:
+    def receive(self, number: int, wait: int, visibility: int) -> Steps[Batch]:
         """Wait up to `wait` seconds for up to `number` messages, which are hidden from others for `visibility` seconds.
 
         The caller gives the batch's size back to the room. Raises SQSError, of which TooLong is one.
         """
         held = 0
 
-        def expect(size: int, until: float) -> None:
+        def expect(size: int) -> bool:
             nonlocal held
-            self.room.take(size, until)
-            held = size
+            taken = self.room.take(size)
+            held = size if taken else 0
+            return taken
 
         try:
-            batch: Batch = self._call(
+            batch: Batch = yield from self._call(
                 "ReceiveMessage",
                 _batch,
                 wait,
@@ -157,22 +153,23 @@ class Queue:
                 raise SQSError("unavailable", f"ReceiveMessage on queue {self.name}: the answer is not SQS's") from None
             raise
 
-    def delete(self, receipts: list[str]) -> dict[int, str]:
+    def delete(self, receipts: list[str]) -> Steps[dict[int, str]]:
         """Delete up to AT_ONCE messages; return SQS's code for each that was not deleted, by its index. Raises SQSError."""
         return self._batch("DeleteMessageBatch", [{"ReceiptHandle": receipt} for receipt in receipts])
 
-    def change_visibility(self, receipts: list[tuple[str, int]]) -> dict[int, str]:
+    def change_visibility(self, receipts: list[tuple[str, int]]) -> Steps[dict[int, str]]:
         """Hide up to AT_ONCE messages, given as (receipt, seconds); return and raise as `delete`."""
         return self._batch("ChangeMessageVisibilityBatch", [{"ReceiptHandle": one, "VisibilityTimeout": time} for one, time in receipts])
 
-    def attributes(self) -> dict[str, str]:
+    def attributes(self) -> Steps[dict[str, str]]:
         """Return GetQueueAttributes' attributes. Raises SQSError."""
-        found = self._call("GetQueueAttributes", dict, AttributeNames=["All"]).get("Attributes")
+        answer = yield from self._call("GetQueueAttributes", dict, AttributeNames=["All"])
+        found = answer.get("Attributes")
         return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
-    def _batch(self, operation: str, entries: list[dict[str, Any]]) -> dict[int, str]:
+    def _batch(self, operation: str, entries: list[dict[str, Any]]) -> Steps[dict[int, str]]:
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-        answer = self._call(operation, dict, Entries=numbered)
+        answer = yield from self._call(operation, dict, Entries=numbered)
         done, failed = (
             {str(entry.get("Id")): entry.get("Code") for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict)}
             for found in (answer.get("Successful"), answer.get("Failed"))
@@ -187,13 +184,13 @@ class Queue:
         read: Callable[[dict[str, Any]], Any],
         wait: int = 0,
         limit: int = MAX_ANSWER,
-        expect: Callable[[int, float], None] = lambda _size, _until: None,
+        expect: Callable[[int], bool] = lambda _size: True,
         **members: Any,
-    ) -> Any:
+    ) -> Steps[Any]:
         """Return read(the answer's members). Raises SQSError, and what read raises."""
         try:
-            credentials = self._chain.get()
-        except NoCredentials as error:
+            credentials = self._chain.at_hand() or (yield self._chain.get)
+        except EgressError as error:
             raise SQSError("no-credentials", f"{operation} on queue {self.name}: {error}") from None
         body = json.dumps({"QueueUrl": self._url, **members}).encode()
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{operation}"}
@@ -202,22 +199,21 @@ class Queue:
         try:
             if self._origin is None:
                 self._origin = Origin(self._endpoint, self._ca_file)
-            status, answer = self._origin.exchange("POST", self._endpoint, headers, body, limit, expect=expect, **deadlines)
+            status, answer = yield from self._origin.steps("POST", self._endpoint, headers, body, limit, expect=expect, **deadlines)
         except AnswerTooLong as error:
             raise TooLong("unavailable", f"{operation} on queue {self.name}: {error}; fewer messages are asked for") from None
         except EgressError as error:
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None
-        with _READING:
-            text = answer.decode("utf-8", "replace")
-            del answer  # as early as possible, as all that may have many MiB here
-            try:
-                found = json.loads(text or "{}")
-            except ValueError:
-                found = None
-            if status == 200 and isinstance(found, dict):
-                del text
-                return read(found)
+        text = answer.decode("utf-8", "replace")
+        del answer  # as early as possible, as all that may have many MiB here
+        try:
+            found = json.loads(text or "{}")
+        except ValueError:
+            found = None
+        if status == 200 and isinstance(found, dict):
+            del text
+            return read(found)
         refused = self._error(operation, status, found if isinstance(found, dict) else _elements(text))
         if refused.kind == "no-credentials":
             self._chain.forget(credentials)

@@ -6,6 +6,7 @@ Source: SQS developer guide, "Amazon SQS visibility timeout", "Amazon SQS short 
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,10 @@ from bridge.errors import BridgeError, Draining, stays_in_queue
 from bridge.log import Log
 from bridge.pending import PendingRequest, PendingRequests
 from bridge.pipeline import Pipeline
+from bridge.sns.egress import EgressError
 from bridge.sns.fetch import Egress
+from bridge.sns.steps import Steps
+from bridge.sqs.calls import Calls
 from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Room, SQSError, TooLong
 
@@ -25,8 +29,8 @@ WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
 POLLS = 8  # of ten messages each, at once for a queue, while batches come back full
 QUIET = 1.0  # seconds without a request by HTTP after which there is more than one poll; else a POST would wait behind so many messages
+SHORT, LONG = 0.0003, 0.02  # seconds of a turn for what comes from queues: while requests come by HTTP, and otherwise
 CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
-PATIENCE = 30.0  # seconds for a call, finding credentials included; a long poll has WAIT more
 SOON = 0.05  # seconds until a batch that is not full is sent
 # Answers may take an eighth of BRIDGE_MAX_BUFFERED before their messages are counted, because reading one takes several times its bytes.
 ANSWERS = 8
@@ -38,7 +42,7 @@ LOOK = 60.0  # seconds between two looks at how many messages wait
 MAX_KNOWN = 10_000  # refused messages that are remembered
 
 # A message in a queue has none of a POST's headers. Its SubscriptionArn is unsigned, as in a POST.
-_SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\]*[?&]SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
+_SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\?]*\?(?:[^"\\&]*&)*SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
 
 
 class Receiver:
@@ -47,7 +51,7 @@ class Receiver:
     def __init__(
         self,
         queue: Queue,
-        egress: Egress,
+        calls: Calls,
         loop: Loop,
         pipeline: Pipeline,
         requests: PendingRequests,
@@ -55,7 +59,7 @@ class Receiver:
         counters: Counters,
         log: Log,
     ) -> None:
-        self._queue, self._egress, self._loop, self._pipeline = queue, egress, loop, pipeline
+        self._queue, self._calls, self._loop, self._pipeline = queue, calls, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
         self._asked = 0  # messages that the polls under way can bring
         self._each, self._at_once = 0, AT_ONCE  # bytes that one of them takes, as the last answers had it; how many a poll asks for
@@ -81,6 +85,11 @@ class Receiver:
         return len(self._in_flight)
 
     @property
+    def posted(self) -> bool:
+        """Whether a request came by HTTP a moment ago."""
+        return monotonic() - self._posted_at <= QUIET
+
+    @property
     def idle(self) -> bool:
         """Whether nothing published waits for its delete."""
         return not self._undeleted
@@ -94,10 +103,8 @@ class Receiver:
             self._counters.add("sqs_polls_total")
             self._call(
                 "ReceiveMessage",
-                lambda number=number: self._queue.receive(number, WAIT, VISIBILITY),  # type: ignore[misc]
-                WAIT + PATIENCE,
+                self._queue.receive(number, WAIT, VISIBILITY),
                 lambda batch, error, number=number: self._received(batch, error, number),  # type: ignore[misc]
-                lambda batch: self._queue.room.give(batch.size),
             )
 
     def _room(self) -> int:
@@ -115,7 +122,7 @@ class Receiver:
             return 0
         if len(requests) > self.all_in_flight():
             self._posted_at = now
-        wanted = self._wanted if now - self._posted_at > QUIET else 1
+        wanted = 1 if self.posted else self._wanted
         room = min(at_once * wanted - here, requests.max_in_flight - len(requests) - self._asked)
         return min(at_once, room) if room >= least else 0
 
@@ -165,14 +172,16 @@ class Receiver:
                 self._slow_down()
             return
         self._in_flight[message.message_id] = message
-        subscription = _SUBSCRIPTION.search(message.body)
+        subscription = _SUBSCRIPTION.search(message.body, max(0, message.body.find(b'"UnsubscribeURL"')))  # which finds it faster
         headers = {"x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else {}
+        self._loop.letters.append(partial(self._visit, message, headers, pending))
 
-        def visit() -> None:
-            if not pending.over:
-                pending.attempt(lambda: self._pipeline.take(message.body, headers, pending, stored=True))
-
-        self._loop.trusted.append(visit)
+    def _visit(self, message: ReceivedMessage, headers: dict[str, str], pending: PendingRequest) -> None:
+        if not pending.over:
+            try:
+                self._pipeline.take(message.body, headers, pending, stored=True)
+            except Exception as error:
+                pending.broke(error)
 
     def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
         self._in_flight.pop(message.message_id, None)
@@ -225,14 +234,13 @@ class Receiver:
 
     def _change_visibility(self, batch: list[tuple[str, int]]) -> None:
         """Hide messages. When that fails, they come back after VISIBILITY."""
-        self._call("ChangeMessageVisibility", lambda: self._queue.change_visibility(batch), PATIENCE, lambda _failed, _error: None)
+        self._call("ChangeMessageVisibility", self._queue.change_visibility(batch), lambda _failed, _error: None)
 
     def _delete(self, ids: list[str]) -> None:
         receipts = [self._undeleted[one] for one in ids]
         self._call(
             "DeleteMessage",
-            lambda: self._queue.delete(receipts),
-            PATIENCE,
+            self._queue.delete(receipts),
             lambda failed, error: self._deleted(ids, failed or {}, error),
         )
 
@@ -261,39 +269,27 @@ class Receiver:
         """Ask now and then how many messages wait."""
         if monotonic() >= self._look_at:
             self._look_at = monotonic() + LOOK
-            self._call("GetQueueAttributes", self._queue.attributes, PATIENCE, self._looked)
+            self._call("GetQueueAttributes", self._queue.attributes(), self._looked)
 
     def _looked(self, attributes: dict[str, str] | None, _error: SQSError | None) -> None:
         text = (attributes or {}).get("ApproximateNumberOfMessages", "")
         self.waiting = int(text) if text.isdigit() else self.waiting
 
-    def _call(
-        self,
-        operation: str,
-        work: Callable[[], Any],
-        seconds: float,
-        then: Callable[[Any, SQSError | None], None],
-        drop: Callable[[Any], None] = lambda _result: None,
-    ) -> None:
-        """Call work in a thread; then(its result, None) or then(None, the error) is called on the loop, or drop(a late result)."""
+    def _call(self, operation: str, steps: Steps[Any], then: Callable[[Any, SQSError | None], None]) -> None:
+        """Take the steps of a call; then(its result, None) or then(None, the error) is called on the loop."""
 
-        def attempt() -> Any:
-            try:
-                return work()
-            except SQSError as error:
-                return error
-
-        def ended(result: Any, why: str) -> None:
-            error = result if isinstance(result, SQSError) else None
-            if why:
-                error = SQSError("unavailable", f"{operation} on queue {self._queue.name}: {why}")
+        def ended(result: Any, error: Exception | None) -> None:
             if error is not None:
+                if not isinstance(error, SQSError):
+                    if not isinstance(error, EgressError):
+                        self._log.bug(error)
+                    error = SQSError("unavailable", f"{operation} on queue {self._queue.name}: {error}")
                 self._failed(operation, error)
             elif self._complaints.pop(operation, None):
                 self._log.info("sqs_recovered", queue=self._queue.name, operation=operation)
-            then(None if error else result, error)
+            then(result, error)
 
-        self._egress.run(attempt, seconds, ended, lambda result: None if isinstance(result, SQSError) else drop(result))
+        self._calls.run(steps, ended)
 
     def _failed(self, operation: str, error: SQSError) -> None:
         self._counters.add(f"sqs_errors:{error.kind}")
@@ -310,17 +306,17 @@ class Receiver:
 
 
 class Receivers:
-    """The receivers of all queues of BRIDGE_SQS_QUEUES. They share credentials and threads."""
+    """The receivers of all queues of BRIDGE_SQS_QUEUES. They share credentials, and the number of calls under way."""
 
     def __init__(
         self, config: Config, loop: Loop, pipeline: Pipeline, requests: PendingRequests, publisher: Publisher, counters: Counters, log: Log
     ) -> None:
         self._counters = counters
-        calls = CALLS * len(config.sqs_queues)
-        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, calls, 2 * calls)
+        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel)
         chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
         room = Room(config.max_buffered // ANSWERS)
-        shared = egress, loop, pipeline, requests, publisher, counters, log
+        self._calls, self._letters = Calls(loop, egress, CALLS * len(config.sqs_queues)), loop.letters
+        shared = self._calls, loop, pipeline, requests, publisher, counters, log
         queues = [Queue(one, config.sqs_endpoint, chain, egress.ca_file, room=room) for one in config.sqs_queues]
         self._receivers = [Receiver(queue, *shared) for queue in queues]
         for receiver in self._receivers:
@@ -328,6 +324,9 @@ class Receivers:
 
     def tick(self) -> None:
         """Receive what is possible now; to be called several times a second."""
+        self._calls.expire()
+        posted = any(receiver.posted for receiver in self._receivers)
+        self._letters.budget = SHORT if posted else LONG
         for receiver in self._receivers:
             receiver.pull()
             receiver.look()

@@ -5,6 +5,7 @@ Source: AWS IAM user guide, "Create a signed AWS API request"; RFC 2104 (HMAC), 
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 
 from bridge.sns.signature import sha256
 
@@ -27,6 +28,14 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """Return the 32 bytes of HMAC-SHA256 (RFC 2104 section 2)."""
     block = (sha256(key) if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
     return sha256(block.translate(_OUTER) + sha256(block.translate(_INNER) + message))
+
+
+@lru_cache(maxsize=2)  # it is the same for a day
+def _signing_key(secret_key: str, scope: str) -> bytes:
+    key = b"AWS4" + secret_key.encode()
+    for part in scope.split("/"):
+        key = hmac_sha256(key, part.encode())
+    return key
 
 
 def sign(
@@ -59,9 +68,7 @@ def sign(
         )
     )
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    key = b"AWS4" + credentials.secret_key.encode()
-    for part in scope.split("/"):
-        key = hmac_sha256(key, part.encode())
+    key = _signing_key(credentials.secret_key, scope)
     signature = hmac_sha256(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hex()}".encode()).hex()
     sent["Authorization"] = f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     return sent

@@ -8,9 +8,10 @@ import boto3
 import pytest
 
 from bridge.sqs.credentials import CredentialChain, ask
-from bridge.sqs.queue import Queue, SQSError
+from bridge.sqs.queue import SQSError
 from bridge.sqs.queue_url import QueueURL
 from tests.contract.conftest import REGION, running
+from tests.tools.blocking_queue import BlockingQueue
 from tests.tools.bridge import Bridge, run
 from tests.tools.ports import free_port, wait_for
 
@@ -107,7 +108,7 @@ class TestAuthentication:
         sqs.send_message(QueueUrl=url, MessageBody="hello")
 
         def opened(**other):
-            return Queue(QueueURL(url, REGION), origin, CredentialChain(own | other, REGION, ask("")), "")
+            return BlockingQueue(QueueURL(url, REGION), origin, CredentialChain(own | other, REGION, ask("")), "")
 
         return opened
 

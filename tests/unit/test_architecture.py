@@ -49,7 +49,7 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 LAYERS = [
     {"sns._rsa", "_revision", "sns.calendar", "sns.grammar"},  # the extension module, what a build writes, and modules without imports
     {"version"},
-    {"errors", "counters", "sns.der", "sns.rsa", "sns.egress", "http.responses", "http.crowds", "admin.page", "amqp.url"}
+    {"errors", "counters", "sns.der", "sns.rsa", "sns.egress", "sns.steps", "http.responses", "http.crowds", "admin.page", "amqp.url"}
     | {"signals", "systemd"},
     {"log"},
     {"files"},
@@ -63,6 +63,7 @@ LAYERS = [
     {"bodies.routing"},
     {"config", "sqs.credentials"},
     {"pending", "authenticity", "http.tls", "commands.healthcheck", "sqs.queue"},
+    {"sqs.calls"},
     {"amqp.channel", "commands.verify"},
     {"amqp.connection"},
     {"amqp.links"},

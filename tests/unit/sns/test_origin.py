@@ -82,6 +82,41 @@ class TestAnswers:
         assert ask(origin, server.port) == (200, b"body")
         assert refusal(origin, server.port, limit=3) == "the answer is longer than 3 bytes"
 
+    @pytest.mark.parametrize(
+        ("fields", "accepted"),
+        [
+            (b"content-length:4\r\nconnection: Keep-Alive\r\nx-amzn-RequestId: 7\r\n", 1),
+            (b"Content-Length: 4\r\nConnection: close\r\n", 2),
+            (b"Connection: keep-alive, close\r\nContent-Length: 4\r\n", 2),
+            (b"Content-Length: 4\r\nContent-Length: 4\r\n", 1),
+            (b"A: b\r\n folded\r\nContent-Length: 4\r\n", 1),
+            (b"Date: \xfc\r\nContent-Length: 4\r\n", 1),
+        ],
+    )
+    def test_heads_plain_or_not_say_how_long_the_body_is_and_what_becomes_of_the_connection(self, serve, fields, accepted):
+        server = serve(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\nbody")
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        assert ask(origin, server.port) == ask(origin, server.port) == (200, b"body") and server.accepted == accepted
+
+    def test_chunks_are_read_whatever_content_length_says(self, serve):
+        """RFC 9112 section 6.3."""
+        fields = b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"
+        server = serve(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n4\r\nbody\r\n0\r\n\r\n")
+        assert ask(Origin(f"http://127.0.0.1:{server.port}/", ""), server.port) == (200, b"body")
+
+    def test_continue_before_the_answer_is_passed_over(self, serve):
+        server = serve(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nA: b\r\n\r\n" + OK)
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        assert ask(origin, server.port) == ask(origin, server.port) == (200, b"body") and server.accepted == 1
+
+    @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\0", "ab\u2713"])
+    def test_what_a_header_cannot_carry_is_not_sent(self, serve, value):
+        server = serve(OK)
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        with pytest.raises(EgressError) as caught:
+            origin.exchange("GET", f"http://127.0.0.1:{server.port}/", {"X-Own": value}, None, 10, connect=1.0, read=1.0, total=1.0)
+        assert value not in str(caught.value) and not server.heads
+
     def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not_even_read(self, serve):
         server = serve(OK)
         origin = Origin(f"http://127.0.0.1:{server.port}/", "")
@@ -163,13 +198,14 @@ def test_a_bridge_that_polls_does_not_load_requests():
     code = """
 import sys
 import bridge.commands.serve
+from bridge.sns.steps import drive
 from bridge.sqs import receiver
 from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import Queue
 from bridge.sqs.queue_url import QueueURL
 url = QueueURL("https://sqs.eu-central-1.amazonaws.com/123456789012/q")
 queue = Queue(url, sys.argv[1], CredentialChain({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}, "eu-central-1", ask("")), "")
-assert queue.receive(1, 0, 1) == []
+assert drive(queue.receive(1, 0, 1)) == []
 print(sorted({"requests", "urllib3"} & set(sys.modules)))
 """
     with http.server.HTTPServer(("127.0.0.1", 0), Empty) as server:

@@ -81,7 +81,7 @@ class TestTLS:
         file.write_bytes(authority.ca_file.read_bytes())
         assert ask(origin, server.port, "https", "localhost") == (200, b"body")
         file.unlink()
-        origin.close()
+        origin._kept.clear()
         assert "No such file" in refusal(origin, server.port, "https", "localhost")
 
     @pytest.mark.parametrize("kind", ["http", "https"])

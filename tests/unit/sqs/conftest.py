@@ -10,8 +10,8 @@ import pytest
 
 from bridge.sns.egress import default_ca_file
 from bridge.sqs.credentials import CredentialChain
-from bridge.sqs.queue import Queue
 from bridge.sqs.queue_url import QueueURL
+from tests.tools.blocking_queue import BlockingQueue
 from tests.tools.sqs import REGION, SQS
 from tests.unit.sqs.world import World
 
@@ -26,7 +26,7 @@ def sqs():
 def open_queue(sqs):
     def opened(name="orders", now=time.time, endpoint=None, **environment):
         chain = CredentialChain(sqs.environment | environment, REGION, None)
-        return Queue(QueueURL(sqs.url("orders").replace("orders", name)), endpoint or sqs.endpoint, chain, default_ca_file(), now)
+        return BlockingQueue(QueueURL(sqs.url("orders").replace("orders", name)), endpoint or sqs.endpoint, chain, default_ca_file(), now)
 
     return opened
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from bridge.errors import BadSignature, Nacked
+from bridge.sns.steps import drive
 from bridge.sqs import receiver as module
-from bridge.sqs.queue import SQSError, TooLong
+from bridge.sqs.queue import TooLong
 from tests.unit.sqs.world import message
 
 
@@ -17,10 +18,10 @@ class TestMemory:
     def test_an_answers_bytes_are_held_until_its_messages_are_counted_as_buffered(self, world):
         world.receiver.pull()
         world.queue.answers["receive"] = [message(1, body="x" * 1000), message(2, body="x" * 500)]
-        [(work, then)] = world.jobs
-        found = work()
+        [(steps, then)] = world.jobs
+        found = drive(steps)
         assert world.queue.room.held == 1500 and world.requests.buffered == 0
-        then(found, "")
+        then(found, None)
         assert world.queue.room.held == 0 and world.requests.buffered == 1500
 
     @pytest.mark.parametrize("error", [None, BadSignature("forged"), Nacked("full")])
@@ -36,16 +37,6 @@ class TestMemory:
             assert sys.getrefcount(held) == 2, "the test's own, and the argument"
         finally:
             gc.enable()
-
-    def test_an_answer_that_comes_too_late_gives_its_room_back(self, world):
-        world.receiver.pull()
-        world.queue.answers["receive"] = [message(1)]
-        [(work, then)], [late] = world.jobs, world.late
-        found = work()
-        then(None, "no answer within 50 s")
-        late(found)
-        late(SQSError("unavailable", "as late"))
-        assert world.queue.room.held == 0 and not world.taken
 
     def test_fewer_messages_are_asked_for_while_they_are_large(self, world):
         for pending in world.receives(*(message(one, body="x" * 60_000) for one in range(10))):

@@ -6,6 +6,7 @@ from bridge.commands.serve import failures
 from bridge.counters import Counters
 from bridge.log import Log
 from bridge.pending import PendingRequests
+from bridge.sns.steps import drive
 from bridge.sqs import receiver as module
 from bridge.sqs.queue import Batch, ReceivedMessage, Room, SQSError
 from bridge.sqs.receiver import Receiver
@@ -19,6 +20,8 @@ def message(number, receipt="", count=1, body="body"):
 
 
 class Queue:
+    """Its calls have no step, and end at once."""
+
     name = "orders"
 
     def __init__(self):
@@ -30,19 +33,23 @@ class Queue:
         self.numbers.append(number)
         batch = Batch(self.answer("receive", [])[:number])
         batch.size = sum(len(message.body) for message in batch)
-        self.room.take(batch.size, 0)
+        self.room.take(batch.size)
         return batch
+        yield
 
     def delete(self, receipts):
         self.deletes.append(receipts)
         return self.answer("delete", {})
+        yield
 
     def change_visibility(self, receipts):
         self.hidden += receipts
         return self.answer("hide", {})
+        yield
 
     def attributes(self):
         return self.answer("attributes", {"ApproximateNumberOfMessages": "7"})
+        yield
 
     def answer(self, what, usual):
         found = self.answers.get(what, usual)
@@ -55,7 +62,7 @@ class World:
     """Everything around one receiver; the test turns it."""
 
     def __init__(self, monkeypatch, max_in_flight=1000):
-        self.clock, self.timers, self.jobs, self.taken, self.trusted, self.late = 1000.0, [], [], [], [], []
+        self.clock, self.timers, self.jobs, self.taken, self.letters = 1000.0, [], [], [], []
         self.polls = 0  # among the jobs
         monkeypatch.setattr(module, "monotonic", lambda: self.clock)
         statuses = {one.reason: one.status for one in failures()}
@@ -64,10 +71,9 @@ class World:
         self.requests = PendingRequests(max_in_flight, 1 << 20, 10, Verdicts(self.counters, log), log)
         self.receiver = Receiver(self.queue, self, self, self, self.requests, self, self.counters, log)
 
-    def run(self, work, seconds, then, late):
-        self.jobs.append((work, then))
-        self.late.append(late)
-        self.polls += seconds == module.WAIT + module.PATIENCE
+    def run(self, steps, then):
+        self.jobs.append((steps, then))
+        self.polls += steps.__name__ == "receive"
 
     def call_later(self, delay, call):
         self.timers.append((delay, call))
@@ -76,15 +82,19 @@ class World:
         assert stored and headers.keys() <= {"x-amz-sns-subscription-arn"}
         self.taken.append((headers, pending))
 
-    def turn(self, why=""):
+    def turn(self, bug=None):
         """End the calls under way; the pipeline takes the messages."""
         jobs, self.jobs, self.polls = self.jobs, [], 0
-        for work, then in jobs:
-            then(*((None, why) if why else (work(), "")))
+        for steps, then in jobs:
+            try:
+                result, error = None if bug else drive(steps), bug
+            except SQSError as raised:
+                result, error = None, raised
+            then(result, error)
         self.visit()
 
     def visit(self):
-        visits, self.trusted[:] = list(self.trusted), []
+        visits, self.letters[:] = list(self.letters), []
         for visit in visits:
             visit()
 
