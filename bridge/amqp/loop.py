@@ -197,7 +197,10 @@ class Loop:
                 until = monotonic() + lane.budget
                 visits = self.turn if lane is self.letters else min(self.turn, len(lane))  # letters bring each other
                 for number in range(1, visits + 1):
-                    lane.popleft()()
+                    try:
+                        lane.popleft()()
+                    except Exception as error:
+                        self.on_bug(error)
                     if monotonic() >= until or not lane:
                         break
                     if number % FLUSH == 0:

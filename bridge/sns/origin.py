@@ -1,4 +1,4 @@
-"""Kept HTTP/1.1 connections to one origin: http.client composes requests and reads answers, and each exchange is taken by steps.
+"""Kept HTTP/1.1 connections to one origin; each exchange is taken by steps. http.client judges the heads that are not plain.
 
 SQS's calls go this way, because a bridge that polls would keep what `requests` loads: 6 MiB of memory from source, 1.4 in the binary.
 Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
@@ -13,10 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from io import BytesIO
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from bridge.errors import BodyTooLarge, MalformedRequest
+from bridge.http.framing import ChunkedBody
 from bridge.sns.egress import EgressError, proxy_of, sentence, tls_in_tls
 from bridge.sns.steps import Steps, Waiting, drive
 from bridge.version import PRODUCT
@@ -37,14 +39,11 @@ class AnswerTooLong(EgressError):
         super().__init__(f"the answer is longer than {limit} bytes")
 
 
-class _Found(BytesIO):
-    """What came of an answer, for http.client to read. It stays open, because nothing may be left over."""
+class _Head(BytesIO):
+    """What came of an answer, for http.client to read its head."""
 
     def makefile(self, _mode: str) -> BytesIO:
         return self
-
-    def close(self) -> None:
-        pass
 
 
 # Of a head with nothing that http.client has to judge, as SQS's are: how it begins, and what is not in it. Its email.parser takes ten
@@ -161,10 +160,9 @@ class Origin:
         found = bytearray()
         drive(_until_body(Waiting(sock, read, until), request, found))
         sock.settimeout(read)
-        response = HTTPResponse(_Found(found))  # type: ignore[arg-type]
-        response.begin()
-        if response.status != 200:
-            raise EgressError(f"the proxy answered CONNECT with {response.status}")
+        status, *_ = _take_head(found)
+        if status != 200:
+            raise EgressError(f"the proxy answered CONNECT with {status}")
 
     def _proxy_headers(self) -> dict[str, str]:
         proxy = self._proxy
@@ -188,41 +186,21 @@ class Origin:
         kept, found = False, bytearray()
         try:
             more = yield from _until_body(connection, request, found)
-            end = found.find(END) + len(END)
-            head = bytes(found[:end]).lower()
-            named = head.partition(b"\ncontent-length: ")[2].partition(b"\r\n")[0]
-            plain = named.isdigit() and head.startswith(_PLAIN) and head.count(b"content-length") == 1 and not any(x in head for x in _ODD)
-            size = int(named) if plain else limit
+            status, length, in_chunks, keeps = _take_head(found)
+            size = limit if length is None else length
             if size > limit:
                 raise AnswerTooLong(limit)
             while not expect(size):
                 if monotonic() >= connection.until:
                     raise TimeoutError
-                yield lambda: sleep(MOMENT)
-            while plain and more and len(found) < end + size:
+                yield MOMENT
+            chunks = ChunkedBody(limit) if in_chunks else None
+            while (body := _take_body(found, length, chunks, more, limit)) is None:
+                if not more:
+                    raise IncompleteRead(b"")
                 more = yield from connection.receive(found)
-            if plain and more:
-                kept = len(found) == end + size
-                del found[end + size :], found[:end]
-                return int(head[9:12]), found  # type: ignore[return-value]  # a bytearray
-            while len(found) <= limit + MAX_HEAD:
-                file = _Found(found)
-                response = HTTPResponse(file)  # type: ignore[arg-type]
-                response.begin()
-                try:
-                    if END not in found:
-                        raise IncompleteRead(b"")
-                    if not more or response.length is not None or (response.chunked and found.endswith(END)):
-                        body = response.read()
-                        if len(body) > limit:
-                            break
-                        kept = not response.will_close and file.tell() == len(found)
-                        return response.status, body
-                except IncompleteRead:
-                    if not more:
-                        raise
-                more = yield from connection.receive(found)
-            raise AnswerTooLong(limit)
+            kept = keeps and more and not found
+            return status, body
         finally:
             if kept:
                 self._kept.append(connection)
@@ -241,6 +219,47 @@ def _until_body(connection: Waiting, request: bytes, found: bytearray) -> Steps[
         while found[9:12] == b"100" and END in found:  # Continue, before the answer
             del found[: found.index(END) + len(END)]
     return more
+
+
+def _take_head(found: bytearray) -> tuple[int, int | None, bool, bool]:
+    """Take an answer's head off what came; return its status, the body's length (None: until it ends), whether that is in chunks, and
+    whether the connection stays open. Raises HTTPException, and ConnectionError when nothing came.
+    """
+    end = found.find(END) + len(END)
+    head = bytes(found[:end]).lower()
+    named = head.partition(b"\ncontent-length: ")[2].partition(b"\r\n")[0]
+    if named.isdigit() and head.startswith(_PLAIN) and head.count(b"content-length") == 1 and not any(odd in head for odd in _ODD):
+        del found[:end]
+        return int(head[9:12]), int(named), False, True
+    response = HTTPResponse(_Head(found))  # type: ignore[arg-type]
+    response.begin()
+    if END not in found:
+        raise IncompleteRead(b"")
+    del found[:end]
+    return response.status, response.length, bool(response.chunked), not response.will_close
+
+
+def _take_body(found: bytearray, length: int | None, chunks: ChunkedBody | None, more: bool, limit: int) -> bytes | None:
+    """Take the body off what came when all of it is there, else return None. Raises EgressError, of which AnswerTooLong is one."""
+    if chunks is not None:
+        try:
+            body = chunks.feed(found)
+            while chunks.unfinished:
+                body = chunks.feed(found)
+        except BodyTooLarge:
+            raise AnswerTooLong(limit) from None
+        except MalformedRequest as error:
+            raise EgressError(str(error)) from None
+        return body
+    if length is None:  # it ends with the connection
+        if len(found) > limit:
+            raise AnswerTooLong(limit)
+        length = len(found) + more
+    if len(found) < length:
+        return None
+    body = bytes(found[:length])
+    del found[:length]
+    return body
 
 
 _loading = allocate_lock()  # the first calls come at once, and the roots of each would take 0.7 MiB

@@ -5,7 +5,7 @@ Source: PEP 380, "Syntax for Delegating to a Subgenerator"."""
 import select
 from collections.abc import Callable, Generator
 from errno import EAGAIN
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 RECEIVE = 65536  # bytes of a recv
@@ -52,8 +52,8 @@ class Waiting:
 
 
 Result = TypeVar("Result")
-# What a call waits for, step by step: a connection, or work that blocks, whose result is sent in.
-Steps = Generator[Waiting | Callable[[], Any], Any, Result]
+# What a call waits for, step by step: a connection; so many seconds; or work that blocks, whose result is sent in.
+Steps = Generator[Waiting | float | Callable[[], Any], Any, Result]
 
 
 def drive(steps: "Steps[Result]") -> Result:
@@ -71,6 +71,8 @@ def drive(steps: "Steps[Result]") -> Result:
             poll = select.poll()
             poll.register(wanted.sock, wanted.event)
             poll.poll(wanted.left * 1000)
+        elif isinstance(wanted, float):
+            sleep(wanted)
         else:
             try:
                 result = wanted()

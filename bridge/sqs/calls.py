@@ -80,5 +80,7 @@ class _Call:
             calls.loop.watch(self._descriptor, self.ready)
             if wanted.event != READ:
                 calls.loop.update(self._descriptor, wanted.event)
+        elif isinstance(wanted, float):
+            calls.loop.call_later(wanted, self.visit)
         else:
             calls.egress.run(wanted, THREAD, lambda result, why: self.visit(result, EgressError(why) if why else None))

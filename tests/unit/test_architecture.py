@@ -54,8 +54,9 @@ LAYERS = [
     {"log"},
     {"files"},
     {"supervisor", "http.framing", "http.basic_auth", "sns.timestamp", "sns.topic", "sns.x509", "amqp.transport", "amqp.broker"}
-    | {"admin.reports", "sns.origin"},
-    {"http.reader", "sns.message", "sns.signature", "sns.fetch", "amqp.loop", "sqs.queue_url"} | {"amqp.exchanges", "amqp.queue"},
+    | {"admin.reports"},
+    {"sns.origin", "http.reader", "sns.message", "sns.signature", "sns.fetch", "amqp.loop", "sqs.queue_url"}
+    | {"amqp.exchanges", "amqp.queue"},
     {"commands.policy", "sns.certificates", "sns.subscription", "bodies.tracing", "admin.metrics", "admin.status", "sqs.signing"},
     {"bodies.cloudevents", "amqp.frames", "verdicts"},
     {"bodies.formats"},

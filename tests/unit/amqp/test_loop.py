@@ -120,6 +120,20 @@ def test_a_network_with_many_visits_holds_up_only_itself(loop, lane):
     assert not getattr(loop, lane)
 
 
+def test_an_exception_of_a_visit_costs_neither_the_other_visits_nor_the_broker_anything(loop):
+    bugs, seen = [], []
+    loop.on_bug, loop.on_amqp_bug = bugs.append, seen.append
+
+    def broken():
+        raise RuntimeError
+
+    loop.letters.append(broken)
+    loop.letters.append(lambda: seen.append("next"))
+    Turns(loop, seen, 1)
+    loop.run()
+    assert len(bugs) == 1 and seen == ["next"]
+
+
 @pytest.mark.parametrize("where", ["visit", "timer", "soon", "descriptor"])
 def test_an_exception_of_a_callback_is_told_and_ends_nothing(loop, where):
     bugs, seen, pair = [], [], None

@@ -128,7 +128,7 @@ class TestAnswers:
         [
             (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "IncompleteRead"),
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal", "IncompleteRead"),
-            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", "IncompleteRead"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", "a chunk's size is not hexadecimal"),
             (b"HTTP/1.1 20", "BadStatusLine"),
             (b"SSH-2.0-OpenSSH\r\n", "BadStatusLine"),
             (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000, "LineTooLong"),
@@ -145,7 +145,7 @@ class TestAnswers:
             b"",
             b"HTTP/1.1 200 OK\r\nA: ",
             b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n384\r\n",
         ],
     )
     def test_one_that_drips_ends_in_time_wherever_it_drips(self, serve, start):
