@@ -259,16 +259,6 @@ def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patte
     assert not {module for module in started if any(module == name or module.startswith(name + ".") for name in late)}
 
 
-def test_a_plain_amqp_url_imports_no_ssl_when_it_is_read(sources: dict[str, str]) -> None:
-    tree = ast.parse(sources["pika.connection"])
-    [read] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "URLParameters"]
-    [init] = [node for node in read.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
-    [by_scheme] = [node for node in ast.walk(init) if isinstance(node, ast.If) and ast.unparse(node.test) == "parts.scheme == 'https'"]
-    imports = [node for node in ast.walk(init) if isinstance(node, ast.Import)]
-    assert imports == by_scheme.body[:1]
-    assert [alias.name for alias in imports[0].names] == ["ssl"]
-
-
 def test_a_rule_that_drops_what_is_not_there_is_an_error() -> None:
     tree = ast.parse("class A:\n    def there(self):\n        pass\n")
     with pytest.raises(ValueError, match=r"A\.gone"):
