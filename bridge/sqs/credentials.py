@@ -68,8 +68,9 @@ class CredentialChain:
 
     def get(self) -> Credentials:
         """Return credentials that have not expired. Blocks. Raises NoCredentials."""
-        if (found := self.at_hand()) is not None:
-            return found
+        kept = self.at_hand()
+        if kept is not None:
+            return kept
         kept = self._kept
         left = kept.expires - self._now() if kept is not None else 0
         if not self._lock.acquire(timeout=0 if left > 0 else TOTAL):

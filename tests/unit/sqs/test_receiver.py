@@ -191,6 +191,9 @@ class TestAsking:
 
     def test_how_many_wait_is_asked_once_a_minute(self, world):
         world.receiver.look()
+        assert not world.jobs, "a start has enough to do"
+        world.clock += module.FIRST_LOOK
+        world.receiver.look()
         world.receiver.look()
         assert len(world.jobs) == 1
         world.turn()
