@@ -17,3 +17,9 @@ static bool _PyMem_mi_page_maybe_free(mi_page_t *page, mi_page_queue_t *queue, b
 }
 
 #include "static.c"
+
+/* A thread that has fetched something leaves pages behind that no other thread takes for long. */
+__attribute__((constructor)) static void give_back(void)
+{
+    mi_option_set(mi_option_abandoned_page_purge, 1);
+}
