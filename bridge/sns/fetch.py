@@ -90,10 +90,14 @@ class Egress:
         call_later: Callable[[float, Callable[[], None]], object],
         ca_file: str,
         cancel: Callable[[Any], None] = lambda _timer: None,
+        times: int = 1,
     ) -> None:
-        """call_soon may be called from any thread; cancel takes what call_later returned; ca_file "" means certifi's."""
+        """call_soon may be called from any thread; cancel takes what call_later returned; ca_file "" means certifi's.
+
+        times is a factor of all limits.
+        """
         self._call_soon, self._call_later, self._cancel = call_soon, call_later, cancel
-        self._ca_file = ca_file
+        self._ca_file, self._times = ca_file, times
         self._waiting: deque[_Job] = deque()
         self._under_way = 0
         self._threads = 0
@@ -117,14 +121,15 @@ class Egress:
 
         work ends by itself after about total seconds at most. It may raise EgressError.
         """
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= WAITING * self._times:
             self._call_soon(lambda: then(None, "too many fetches are waiting"))
             return
         self._waiting.append(_Job(work, total, then))
         self._start()
 
     def _start(self) -> None:
-        while self._waiting and self._under_way < AT_ONCE and self._threads < THREADS:
+        times = self._times
+        while self._waiting and self._under_way < AT_ONCE * times and self._threads < THREADS * times:
             job = self._waiting.popleft()
             self._under_way += 1
             self._threads += 1

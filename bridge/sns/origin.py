@@ -101,7 +101,7 @@ class Origin:
             request = self._request(method, target, headers, body)
             connection = self._take()
             if connection is not None:
-                connection.until, connection.read, connection.answered = until, read, False
+                connection.until, connection.read, connection.answered, connection.resumed = until, read, False, monotonic()
                 try:
                     return (yield from self._ask(connection, request, limit, expect))
                 except ConnectionError:
@@ -131,6 +131,8 @@ class Origin:
         proxy = self._proxy
         host, port = (proxy.hostname or "", proxy.port or (443 if proxy.scheme == "https" else 80)) if proxy else (self._host, self._port)
         try:
+            if monotonic() >= until:  # it waited for its thread
+                raise TimeoutError
             sock: Any = socket.create_connection((host, port), seconds)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -216,7 +218,7 @@ def _until_body(connection: Waiting, request: bytes, found: bytearray) -> Steps[
     more = True
     while more and END not in found and len(found) < MAX_HEAD:
         more = yield from connection.receive(found)
-        while found[9:12] == b"100" and END in found:  # Continue, before the answer
+        while found[9:10] == b"1" and END in found:  # Continue, or another one before the answer
             del found[: found.index(END) + len(END)]
     return more
 
@@ -236,7 +238,11 @@ def _take_head(found: bytearray) -> tuple[int, int | None, bool, bool]:
     if END not in found:
         raise IncompleteRead(b"")
     del found[:end]
-    return response.status, response.length, bool(response.chunked), not response.will_close
+    lengths = set(response.headers.get_all("content-length", ()))
+    if lengths and not response.chunked and not (len(lengths) == 1 and lengths.pop().strip().isdigit()):
+        raise EgressError("Content-Length is not a number")
+    in_chunks = bool(response.chunked)
+    return response.status, response.length, in_chunks, not response.will_close and not (in_chunks and lengths)
 
 
 def _take_body(found: bytearray, length: int | None, chunks: ChunkedBody | None, more: bool, limit: int) -> bytes | None:

@@ -9,6 +9,7 @@ from time import monotonic, sleep
 from typing import Any, TypeVar
 
 RECEIVE = 65536  # bytes of a recv
+BUSY = 0.002  # seconds after which a step ends although the next need not wait, because others have work too
 SSL_WANT_READ, SSL_WANT_WRITE = 2, 3  # the numbers of ssl's errors, which is not imported where it is not needed
 
 
@@ -19,7 +20,7 @@ class Waiting:
         """read: the seconds of one step; until: when the answer has to be there (monotonic seconds)."""
         self.sock, self.read, self.until = sock, read, until
         self.answered = False  # whether a byte of an answer came
-        self.event, self.left = 0, 0.0
+        self.event, self.left, self.resumed = 0, 0.0, monotonic()
 
     def when(self, event: int, operation: Callable[[Any], Any], argument: Any, at_once: bool = True) -> "Steps[Any]":
         """Return operation(argument), which reads from the socket or writes to it, once it need not wait. Raises OSError.
@@ -29,6 +30,9 @@ class Waiting:
         self.event, since = event, monotonic()
         while True:
             now = monotonic()
+            if now - self.resumed > BUSY:
+                yield 0.0
+                self.resumed = now = monotonic()
             if at_once and now < self.until:
                 try:
                     return operation(argument)
@@ -42,6 +46,7 @@ class Waiting:
             if self.left <= 0:
                 raise TimeoutError
             yield self
+            self.resumed = monotonic()
 
     def receive(self, found: bytearray) -> "Steps[bool]":
         """Add what comes next to `found`; return whether anything came, or the other side has ended. Raises OSError."""

@@ -81,6 +81,6 @@ class _Call:
             if wanted.event != READ:
                 calls.loop.update(self._descriptor, wanted.event)
         elif isinstance(wanted, float):
-            calls.loop.call_later(wanted, self.visit)
+            calls.loop.call_later(wanted, lambda: calls.loop.letters.append(self.visit))
         else:
             calls.egress.run(wanted, THREAD, lambda result, why: self.visit(result, EgressError(why) if why else None))

@@ -238,17 +238,19 @@ class Receiver:
         self._call("ChangeMessageVisibility", self._queue.change_visibility(batch), lambda _failed, _error: None)
 
     def _delete(self, ids: list[str]) -> None:
-        receipts = [self._undeleted[one] for one in ids]
+        asked = {one: self._undeleted[one] for one in ids}
         self._call(
             "DeleteMessage",
-            self._queue.delete(receipts),
-            lambda failed, error: self._deleted(ids, failed or {}, error),
+            self._queue.delete(list(asked.values())),
+            lambda failed, error: self._deleted(asked, failed or {}, error),
         )
 
-    def _deleted(self, ids: list[str], failed: dict[int, str], error: SQSError | None) -> None:
+    def _deleted(self, asked: dict[str, str], failed: dict[int, str], error: SQSError | None) -> None:
+        """A delete of messages, given with their receipts, has ended. Of one that was shown again meanwhile, SQS only said so."""
         again = []
-        for number, one in enumerate(ids):
+        for number, (one, receipt) in enumerate(asked.items()):
             code = error.kind if error else failed.get(number, "")
+            code = code or ("" if self._undeleted.get(one) == receipt else "newer receipt")
             if code and code != "ReceiptHandleIsInvalid":  # the message is gone, or comes back with another receipt
                 again.append(one)
             else:
@@ -313,7 +315,7 @@ class Receivers:
         self, config: Config, loop: Loop, pipeline: Pipeline, requests: PendingRequests, publisher: Publisher, counters: Counters, log: Log
     ) -> None:
         self._counters = counters
-        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel)
+        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, len(config.sqs_queues))  # all calls fit in its line
         chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
         room = Room(config.max_buffered // ANSWERS)
         self._calls, self._letters = Calls(loop, egress, CALLS * len(config.sqs_queues)), loop.letters

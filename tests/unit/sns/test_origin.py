@@ -104,6 +104,26 @@ class TestAnswers:
         server = serve(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n4\r\nbody\r\n0\r\n\r\n")
         assert ask(Origin(f"http://127.0.0.1:{server.port}/", ""), server.port) == (200, b"body")
 
+    @pytest.mark.parametrize(
+        "head", [b"Content-Length: 4\r\nContent-Length: 5", b"Content-Length: 4, 4", b"Content-Length: -4", b"Content-Length: +4"]
+    )
+    def test_a_length_that_is_no_number_is_an_error_and_the_connection_ends(self, serve, head):
+        """RFC 9112 section 6.3: what one reader takes for the body's end, another takes for the next answer."""
+        server = serve(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\nbody")
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        assert [refusal(origin, server.port) for _ in range(2)] == ["Content-Length is not a number"] * 2 and server.accepted == 2
+
+    def test_early_hints_are_not_the_answer_and_the_answer_is_not_that_of_the_next_request(self, serve):
+        def script(file, _):
+            file.write(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+            file.flush()
+            time.sleep(0.05)
+            file.write(OK.replace(b"body", str(len(server.heads)).zfill(4).encode()))
+
+        server = serve(script)
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        assert [ask(origin, server.port) for _ in range(3)] == [(200, b"0001"), (200, b"0002"), (200, b"0003")] and server.accepted == 1
+
     def test_continue_before_the_answer_is_passed_over(self, serve):
         server = serve(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nA: b\r\n\r\n" + OK)
         origin = Origin(f"http://127.0.0.1:{server.port}/", "")

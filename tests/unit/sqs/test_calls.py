@@ -1,5 +1,7 @@
 """Calls on the loop, whose steps wait for a simulated SQS, for a thread, and for room."""
 
+import itertools
+import threading
 import time
 
 import pytest
@@ -21,9 +23,9 @@ PATIENCE = 10.0  # seconds
 class Turned:
     """A loop with calls to a queue; the results of what a test begins, in the order of their ends."""
 
-    def __init__(self, sqs, endpoint=None, at_once=4):
+    def __init__(self, sqs, endpoint=None, at_once=4, queues=1):
         self.loop, self.ended = Loop(), []
-        egress = Egress(self.loop.call_soon, self.loop.call_later, "", self.loop.cancel)
+        egress = Egress(self.loop.call_soon, self.loop.call_later, "", self.loop.cancel, queues)
         self.calls = Calls(self.loop, egress, at_once)
         chain = CredentialChain(sqs.environment, REGION, None)
         self.queue = Queue(QueueURL(sqs.url("orders")), endpoint or sqs.endpoint, chain, default_ca_file(), room=Room(20_000))
@@ -147,6 +149,49 @@ def test_an_answer_waits_for_room(sqs, turned):
     turned.queue.room.give(first.size)
     turned.until(lambda: turned.ended)
     assert turned.queue.room.held == turned.ended[0].size
+
+
+def test_many_queues_whose_calls_all_need_a_new_connection(sqs):
+    """An origin that closes each connection; twenty queues begin to drain."""
+    turned = Turned(sqs, at_once=640, queues=20)
+
+    def once(handler):
+        handler.close_connection = True
+        handler.answer(200, {})
+
+    sqs.fault = lambda *_: once
+    for _ in range(240):
+        turned.begin(turned.queue.receive(1, 0, 30))
+    turned.until(lambda: len(turned.ended) == 240)
+    assert turned.ended == [[]] * 240
+
+
+def test_a_call_that_waited_too_long_for_its_connection_takes_no_thread(sqs, monkeypatch):
+    monkeypatch.setattr(module, "TOTAL", -0.1)
+    turned = Turned(sqs)
+    monkeypatch.setattr("socket.create_connection", lambda *_: pytest.fail("a connection for nobody"))
+    assert "no connection within" in str(turned.result(turned.queue.attributes()))
+
+
+def test_an_answer_that_never_stops_coming_does_not_hold_up_the_loop(sqs, turned, monkeypatch):
+    monkeypatch.setattr(module, "TOTAL", 1.5)
+    over, turns = threading.Event(), []
+
+    def flood(handler):
+        while not over.is_set():
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+    def turn():
+        turns.append(time.monotonic())
+        turned.loop.call_later(0.01, turn)
+
+    sqs.fault = lambda *_: flood
+    turned.begin(turned.queue.attributes())
+    turn()
+    turned.until(lambda: turned.ended)
+    over.set()
+    assert "longer than 1.5 s" in str(turned.ended[0])
+    assert max(after - before for before, after in itertools.pairwise(turns)) < 0.5
 
 
 def test_a_bug_in_a_call_ends_this_one_only(turned):

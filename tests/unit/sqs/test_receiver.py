@@ -42,6 +42,21 @@ class TestDelete:
             world.turn()
         assert world.queue.deletes[-1] == ["newer"] and world.receiver.idle
 
+    def test_one_that_is_shown_again_while_its_delete_is_under_way_is_deleted_by_the_newer_receipt(self, world):
+        """SQS answers a delete by an older receipt with success, and keeps the message."""
+        [pending] = world.receives(message(1))
+        world.confirm(pending)
+        world.ring()
+        delete = world.jobs.pop()
+        world.receives(message(1, "newer"))
+        world.jobs.append(delete)
+        world.turn()
+        assert not world.receiver.idle
+        for _ in range(2):
+            world.ring()
+            world.turn()
+        assert world.queue.deletes == [["receipt-1"], ["newer"]] and world.receiver.idle and len(world.taken) == 1
+
     def test_a_receipt_that_is_invalid_is_let_go(self, world):
         [pending] = world.receives(message(1))
         world.confirm(pending)
