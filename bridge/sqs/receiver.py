@@ -29,6 +29,9 @@ WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
 POLLS = 8  # of ten messages each, at once for a queue, while batches come back full
 QUIET = 1.0  # seconds without a request by HTTP after which there is more than one poll; else a POST would wait behind so many messages
+# While requests come by HTTP, a queue rests after each batch for so many times what that took, and so many seconds at most: SQS, the
+# bridge and RabbitMQ have time for a POST then, on few cores too.
+REST, MAX_REST = 3, 0.25
 SHORT, LONG = 0.0003, 0.02  # seconds of a turn for what comes from queues: while requests come by HTTP, and otherwise
 CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
 SOON = 0.05  # seconds until a batch that is not full is sent
@@ -68,6 +71,7 @@ class Receiver:
         self._wanted = 1  # polls at once, and batches in flight
         self._full = False  # whether the last batch was full
         self._posted_at = 0.0  # monotonic seconds: when a request by HTTP was last seen
+        self._began = self._rest_until = 0.0  # monotonic seconds: when the batch in flight came; when the rest after one ends
         self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
         self._to_delete: list[str] = []  # MessageIds
         self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
@@ -123,8 +127,9 @@ class Receiver:
             return 0
         if len(requests) > self.all_in_flight():
             self._posted_at = now
-        wanted = 1 if self.posted else self._wanted
-        room = min(at_once * wanted - here, requests.max_in_flight - len(requests) - self._asked)
+        if self.posted and (here or now < self._rest_until):
+            return 0
+        room = min(at_once * (1 if self.posted else self._wanted) - here, requests.max_in_flight - len(requests) - self._asked)
         return min(at_once, room) if room >= least else 0
 
     def _received(self, batch: Batch | None, error: SQSError | None, number: int) -> None:
@@ -136,7 +141,7 @@ class Receiver:
             self._slow_down()
             return
         self._counters.add("sqs_received_total", len(batch))
-        self._full = len(batch) == number
+        self._full, self._began = len(batch) == number, monotonic()
         if batch:
             self._each = max(batch.size // len(batch), self._each * 3 // 4, 1)  # large ones are remembered for some answers
             self._at_once = max(1, min(AT_ONCE, self._queue.room.most // self._each))  # what can be read at once
@@ -203,7 +208,12 @@ class Receiver:
         else:
             self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
             self._slow_down()
-        self.pull()
+        if self.posted and not self._in_flight:
+            rest = min(REST * (monotonic() - self._began), MAX_REST)
+            self._rest_until = monotonic() + rest
+            self._loop.call_later(rest, self.pull)
+        else:
+            self.pull()
 
     # ---- delete, or hide
 

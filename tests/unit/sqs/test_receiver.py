@@ -233,3 +233,34 @@ def test_who_posts_waits_behind_one_batch_only(world):
     world.receiver._wanted = module.POLLS
     world.receiver.pull()
     assert world.polls == module.POLLS
+
+
+def test_while_requests_come_by_http_a_queue_rests_after_each_batch(world):
+    """Else a queue with 100,000 letters keeps two cores busy, and a POST waits for them."""
+    posted = world.requests.admit(lambda _error: None, "127.0.0.1", world.clock, 10)
+    first, second = world.receives(message(1), message(2))
+    world.clock += 0.01
+    world.confirm(first)
+    assert not world.polls, "one batch at a time"
+    world.timers.clear()
+    world.confirm(second)
+    assert not world.polls
+    [rest] = [delay for delay, call in world.timers if call == world.receiver.pull]
+    assert rest == pytest.approx(module.REST * 0.01)
+    world.receiver.pull()
+    assert not world.polls, "it rests, whoever calls"
+    world.clock += rest
+    world.ring()
+    assert world.polls == 1
+    posted.done("published")
+
+
+def test_a_rest_has_an_end(world):
+    """A batch that the broker has confirmed after seconds is no reason to rest for many."""
+    posted = world.requests.admit(lambda _error: None, "127.0.0.1", world.clock, 10)
+    [pending] = world.receives(message(1))
+    world.clock += 0.9
+    world.timers.clear()
+    world.confirm(pending)
+    assert module.MAX_REST in [delay for delay, _ in world.timers]
+    posted.done("published")
