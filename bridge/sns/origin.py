@@ -11,6 +11,7 @@ from _thread import allocate_lock
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
+from errno import EAGAIN
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from io import BytesIO
 from time import monotonic
@@ -20,7 +21,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from bridge.errors import BodyTooLarge, MalformedRequest
 from bridge.http.framing import ChunkedBody
 from bridge.sns.egress import EgressError, proxy_of, sentence, tls_in_tls
-from bridge.sns.steps import Steps, Waiting, drive
+from bridge.sns.steps import SSL_WANT_READ, Steps, Waiting, drive
 from bridge.version import PRODUCT
 
 if TYPE_CHECKING:
@@ -115,16 +116,17 @@ class Origin:
             raise EgressError(sentence(error)) from None
 
     def _take(self) -> Waiting | None:
-        """Return the newest of the kept connections that the other side has not closed."""
+        """Return the newest of the kept connections on which nothing has come, neither its end nor what was not asked for."""
         while True:
             try:
                 kept = self._kept.pop()
             except IndexError:
                 return None
-            poll = select.poll()
-            poll.register(kept.sock, select.POLLIN)
-            if not poll.poll(0):
-                return kept
+            try:
+                kept.sock.recv(1)  # poll would not see what TLS in TLS has read already
+            except OSError as error:
+                if error.errno in (EAGAIN, SSL_WANT_READ):
+                    return kept
             kept.sock.close()
 
     def _connect(self, seconds: float, read: float, until: float) -> Waiting:

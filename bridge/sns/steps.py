@@ -50,7 +50,7 @@ class Waiting:
 
     def receive(self, found: bytearray) -> "Steps[bool]":
         """Add what comes next to `found`; return whether anything came, or the other side has ended. Raises OSError."""
-        part: bytes = yield from self.when(select.POLLIN, self.sock.recv, RECEIVE, self.answered)
+        part: bytes = (yield from self.when(select.POLLIN, self.sock.recv, RECEIVE, self.answered)) or b""  # TLS in TLS ends with 0
         self.answered = self.answered or len(part) > 0
         found += part
         return len(part) > 0

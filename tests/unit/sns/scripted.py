@@ -13,7 +13,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
 
 
 class Server:
-    """Plays a script on every connection: script(file, number of the connection), a request's head having been read."""
+    """Plays a script on every connection: script(file, number of the connection), a request's head having been read.
+
+    newest is the last connection's socket.
+    """
 
     def __init__(self, script, tls=None):
         self.script, self.tls, self.heads, self.accepted = script, tls, [], 0
@@ -32,6 +35,7 @@ class Server:
         with contextlib.suppress(OSError, ssl.SSLError):
             if self.tls is not None:
                 sock = self.tls.wrap_socket(sock, server_side=True)
+            self.newest = sock
             with sock, sock.makefile("rwb") as file:
                 while head := self.head(file):
                     self.heads.append(head)

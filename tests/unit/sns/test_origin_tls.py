@@ -35,7 +35,7 @@ class TestTLS:
         """proxy(tls) -> one that honours CONNECT for user:pass@ alone."""
 
         def script(file, _):
-            head = server.heads[-1]
+            head, own = server.heads[-1], server.newest
             if f"Proxy-Authorization: Basic {base64.b64encode(b'user:p@ss').decode()}" not in head:
                 file.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
                 return None
@@ -49,6 +49,7 @@ class TestTLS:
                     while some := upstream.recv(65536):
                         file.write(some)
                         file.flush()
+                    own.shutdown(socket.SHUT_RDWR)
 
             threading.Thread(target=back, daemon=True).start()
             while some := file.read1(65536):
@@ -91,6 +92,34 @@ class TestTLS:
         origin = Origin(f"https://localhost:{server.port}/", str(authority.ca_file))
         assert [ask(origin, server.port, "https", "localhost") for _ in range(3)] == [(200, b"body")] * 3
         assert way.accepted == 1 and server.accepted == 1 and not any("Proxy-" in line for line in server.heads[0])
+
+    @pytest.mark.parametrize("kind", ["http", "https"])
+    def test_one_that_ends_in_mid_request_behind_a_proxy_is_asked_again(self, serve, authority, tls, proxy, kind, monkeypatch):
+        def script(file, number):
+            if number == 1 and len(server.heads) == 2:
+                return "close"
+            file.write(OK)
+            return None
+
+        server, way = serve(script, tls), proxy(tls if kind == "https" else None)
+        monkeypatch.setenv("HTTPS_PROXY", f"{kind}://user:p%40ss@localhost:{way.port}")
+        origin = Origin(f"https://localhost:{server.port}/", str(authority.ca_file))
+        assert [ask(origin, server.port, "https", "localhost") for _ in range(3)] == [(200, b"body")] * 3
+        assert server.accepted == 2 and len(server.heads) == 4
+
+    @pytest.mark.parametrize("kind", ["http", "https"])
+    def test_an_answer_after_the_answer_is_nobodys_behind_a_proxy_either(self, serve, authority, tls, proxy, kind, monkeypatch):
+        def script(file, _):
+            for body in (b"body", b"evil"):
+                file.write(OK.replace(b"body", body))
+                file.flush()
+
+        server, way = serve(script, tls), proxy(tls if kind == "https" else None)
+        monkeypatch.setenv("HTTPS_PROXY", f"{kind}://user:p%40ss@localhost:{way.port}")
+        origin = Origin(f"https://localhost:{server.port}/", str(authority.ca_file))
+        for _ in range(5):
+            assert ask(origin, server.port, "https", "localhost") == (200, b"body")
+            time.sleep(0.05)
 
     def test_a_proxy_that_refuses(self, authority, proxy, monkeypatch):
         way = proxy()
