@@ -1,7 +1,7 @@
 """Kept connections over TLS and through proxies, and the roots that they trust."""
 
 import base64
-import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -42,19 +42,13 @@ class TestTLS:
             assert head[0].startswith("CONNECT localhost:")
             file.write(b"HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n")
             file.flush()
-            upstream = socket.create_connection(("127.0.0.1", int(head[0].split()[1].partition(":")[2])))
-
-            def back():
-                with contextlib.suppress(OSError, ValueError):
-                    while some := upstream.recv(65536):
-                        file.write(some)
-                        file.flush()
-                    own.shutdown(socket.SHUT_RDWR)
-
-            threading.Thread(target=back, daemon=True).start()
-            while some := file.read1(65536):
-                upstream.sendall(some)
-            return "close"
+            with socket.create_connection(("127.0.0.1", int(head[0].split()[1].partition(":")[2]))) as upstream:
+                while True:  # in one thread, because OpenSSL takes no two for one connection
+                    for one in [own] if isinstance(own, ssl.SSLSocket) and own.pending() else select.select([own, upstream], [], [])[0]:
+                        some = one.recv(65536)
+                        if not some:
+                            return "close"
+                        (own if one is upstream else upstream).sendall(some)
 
         server = None
 
