@@ -259,8 +259,7 @@ class Receiver:
         """A delete of messages, given with their receipts, has ended. Of one that was shown again meanwhile, SQS only said so."""
         again = []
         for number, (one, receipt) in enumerate(asked.items()):
-            code = error.kind if error else failed.get(number, "")
-            code = code or ("" if self._undeleted.get(one) == receipt else "newer receipt")
+            code = error.kind if error else failed.get(number, "") if self._undeleted.get(one) == receipt else "newer receipt"
             if code and code != "ReceiptHandleIsInvalid":  # the message is gone, or comes back with another receipt
                 again.append(one)
             else:
