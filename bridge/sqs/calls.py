@@ -64,7 +64,7 @@ class _Call:
 
     def visit(self, result: Any = None, error: Exception | None = None) -> None:
         """Take the next step with the result or the error of what it waited for."""
-        calls = self._calls
+        calls, letters = self._calls, self._calls.loop.letters
         try:
             wanted = self._steps.send(result) if error is None else self._steps.throw(error)
         except Exception as end:
@@ -81,6 +81,8 @@ class _Call:
             if wanted.event != READ:
                 calls.loop.update(self._descriptor, wanted.event)
         elif isinstance(wanted, float):
-            calls.loop.call_later(wanted, lambda: calls.loop.letters.append(self.visit))
+            calls.loop.call_later(wanted, lambda: letters.append(self.visit))
         else:
-            calls.egress.run(wanted, THREAD, lambda result, why: self.visit(result, EgressError(why) if why else None))
+            calls.egress.run(
+                wanted, THREAD, lambda result, why: letters.append(lambda: self.visit(result, EgressError(why) if why else None))
+            )

@@ -194,6 +194,20 @@ def test_an_answer_that_never_stops_coming_does_not_hold_up_the_loop(sqs, turned
     assert max(after - before for before, after in itertools.pairwise(turns)) < 0.5
 
 
+def test_a_bug_in_what_follows_a_call_holds_up_no_other(sqs):
+    turned, bugs = Turned(sqs, at_once=8, endpoint="http://127.0.0.1:1"), []
+    turned.loop.on_bug = bugs.append
+
+    def follow(_result, error):
+        bugs.append(error)
+        raise ZeroDivisionError
+
+    for _ in range(8):
+        turned.calls.run(turned.queue.attributes(), follow)
+    turned.until(lambda: len(bugs) == 16)
+    assert [type(bug) for bug in bugs].count(ZeroDivisionError) == 8
+
+
 def test_a_bug_in_a_call_ends_this_one_only(turned):
     def broken():
         yield lambda: None
