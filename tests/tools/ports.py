@@ -8,16 +8,23 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+_given: set[int] = set()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nothing listens on now, below the range that outgoing connections take theirs from."""
+    """Return a TCP port that nothing listens on now, below the range that outgoing connections take theirs from.
+
+    This process gets each port once: a broker that was stopped comes back to its own.
+    """
     for port in _candidates():
+        if port in _given:
+            continue
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise RuntimeError("no free port between 20000 and 32000")
 
