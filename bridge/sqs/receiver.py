@@ -127,9 +127,10 @@ class Receiver:
             return 0
         if len(requests) > self.all_in_flight():
             self._posted_at = now
-        if self.posted and (here or now < self._rest_until):
+        posted = self.posted
+        if posted and (here or now < self._rest_until):
             return 0
-        room = min(at_once * (1 if self.posted else self._wanted) - here, requests.max_in_flight - len(requests) - self._asked)
+        room = min(at_once * (1 if posted else self._wanted) - here, requests.max_in_flight - len(requests) - self._asked)
         return min(at_once, room) if room >= least else 0
 
     def _received(self, batch: Batch | None, error: SQSError | None, number: int) -> None:
@@ -184,10 +185,7 @@ class Receiver:
 
     def _visit(self, message: ReceivedMessage, headers: dict[str, str], pending: PendingRequest) -> None:
         if not pending.over:
-            try:
-                self._pipeline.take(message.body, headers, pending, stored=True)
-            except Exception as error:
-                pending.broke(error)
+            pending.attempt(lambda: self._pipeline.take(message.body, headers, pending, stored=True))
 
     def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
         self._in_flight.pop(message.message_id, None)
@@ -209,8 +207,9 @@ class Receiver:
             self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
             self._slow_down()
         if self.posted and not self._in_flight:
-            rest = min(REST * (monotonic() - self._began), MAX_REST)
-            self._rest_until = monotonic() + rest
+            now = monotonic()
+            rest = min(REST * (now - self._began), MAX_REST)
+            self._rest_until = now + rest
             self._loop.call_later(rest, self.pull)
         else:
             self.pull()
