@@ -22,10 +22,10 @@ Visit = Callable[[], None]
 class Lane(deque[Visit]):
     """Visits that wait for their turn."""
 
-    def __init__(self, budget: float) -> None:
-        """budget is the time that a turn has for the lane, in seconds."""
+    def __init__(self, budget: float, chained: bool = False) -> None:
+        """budget is the time that a turn has for the lane, in seconds. chained: a visit brings others, which are made in the same turn."""
         super().__init__()
-        self.budget = budget
+        self.budget, self.chained = budget, chained
 
 
 class _Line(OrderedDict[Visit, None]):
@@ -36,6 +36,8 @@ class _Line(OrderedDict[Visit, None]):
 
 class FairLane:
     """Visits that wait for their turn, one of each network after the other: however many a network has, it holds up only itself."""
+
+    chained = False
 
     def __init__(self, budget: float, newest_too: bool = False) -> None:
         """budget is Lane's. newest_too: of one network the newest and the oldest go by turns; else the oldest goes."""
@@ -148,8 +150,8 @@ class Loop:
         # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns:
         # the newest, so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, newest_too=True)
-        # Calls to SQS and the messages that they bring. Who sends by HTTP should not notice them.
-        self.letters = Lane(0.02)
+        # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
+        self.letters = Lane(0.02, chained=True)
         self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
@@ -195,7 +197,7 @@ class Loop:
         for lane in self._lanes:
             if lane:
                 until = monotonic() + lane.budget
-                visits = self.turn if lane is self.letters else min(self.turn, len(lane))  # letters bring each other
+                visits = self.turn if lane.chained else min(self.turn, len(lane))
                 for number in range(1, visits + 1):
                     try:
                         lane.popleft()()

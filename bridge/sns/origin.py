@@ -115,6 +115,11 @@ class Origin:
         except (OSError, HTTPException, ValueError) as error:
             raise EgressError(sentence(error)) from None
 
+    def close(self) -> None:
+        """Close the kept connections."""
+        while self._kept:
+            self._kept.pop().sock.close()
+
     def _take(self) -> Waiting | None:
         """Return the newest of the kept connections on which nothing has come, neither its end nor what was not asked for."""
         while True:

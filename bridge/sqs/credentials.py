@@ -45,7 +45,11 @@ def ask(ca_file: str) -> Ask:
     """Return ask(method, url, headers, body, proxies) -> (status, body), which raises EgressError. ca_file (PEM) holds the roots."""
 
     def asked(method: str, url: str, headers: dict[str, str], body: bytes | None, proxies: bool) -> tuple[int, bytes]:
-        return Origin(url, ca_file, proxies).exchange(method, url, headers, body, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
+        origin = Origin(url, ca_file, proxies)
+        try:
+            return origin.exchange(method, url, headers, body, MAX_ANSWER, connect=STEP, read=STEP, total=TOTAL)
+        finally:
+            origin.close()
 
     return asked
 
@@ -62,17 +66,15 @@ class CredentialChain:
 
     def at_hand(self) -> Credentials | None:
         """Return the credentials that need not be looked for now, None if `get` has to."""
-        kept = self._kept
-        left = kept.expires - self._now() if kept is not None else 0
+        kept, left = self._holding()
         return kept if left > RENEW or (left > 0 and 0 <= self._now() - self._tried < AGAIN) else None
 
     def get(self) -> Credentials:
         """Return credentials that have not expired. Blocks. Raises NoCredentials."""
-        kept = self.at_hand()
-        if kept is not None:
-            return kept
-        kept = self._kept
-        left = kept.expires - self._now() if kept is not None else 0
+        at_hand = self.at_hand()
+        if at_hand is not None:
+            return at_hand
+        kept, left = self._holding()
         if not self._lock.acquire(timeout=0 if left > 0 else TOTAL):
             if kept is not None and left > 0:
                 return kept  # another thread renews them
@@ -89,6 +91,11 @@ class CredentialChain:
             raise
         finally:
             self._lock.release()
+
+    def _holding(self) -> tuple[Credentials | None, float]:
+        """Return what is kept, and the seconds that it has left: 0 or less if it has expired, or nothing is kept."""
+        kept = self._kept
+        return kept, kept.expires - self._now() if kept is not None else 0
 
     def forget(self, refused: Credentials) -> None:
         """Forget credentials that AWS has refused; the next `get` looks again, because the file or the role may have new ones."""
