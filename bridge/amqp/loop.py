@@ -12,7 +12,8 @@ from time import monotonic
 
 from pika.adapters.select_connection import IOLoop, PollEvents
 
-from bridge.amqp.transport import READ, Services
+from bridge.amqp.transport import Services
+from bridge.sockets import READ
 
 TURN = 128  # visits of a lane in one turn at least
 FLUSH = 32  # visits after which their writes leave, so that the broker has work while the others wait

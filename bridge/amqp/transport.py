@@ -6,48 +6,19 @@ Source: `pika.adapters.utils.nbio_interface`, whose contracts the docstrings the
 """
 
 import socket
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pika.adapters.select_connection import PollEvents
 from pika.adapters.utils.nbio_interface import AbstractIOReference, AbstractStreamProtocol, AbstractStreamTransport
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
+
+from bridge.sockets import READ, WRITE, awaited, is_tls, shake_hands
 
 if TYPE_CHECKING:
     import ssl
 
-READ: int = PollEvents.READ
-WRITE: int = PollEvents.WRITE
 MAX_UNSENT = 16 << 20  # bytes that may wait for a broker that does not read
 RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
-
-
-def is_tls(sock: socket.socket) -> bool:
-    """Tell whether a socket speaks TLS. It does not import ssl, which would cost a start a tenth of its time and memory."""
-    return hasattr(sock, "do_handshake")
-
-
-def would_block() -> tuple[type[OSError], ...]:
-    """Return the exceptions of a socket that is not ready; TLS's own are among them once something speaks TLS."""
-    tls = sys.modules.get("ssl")
-    return BlockingIOError, InterruptedError, *((tls.SSLWantReadError, tls.SSLWantWriteError) if tls else ())
-
-
-def shake_hands(sock: socket.socket) -> int:
-    """Take a step of a TLS handshake on a non-blocking socket; return the event that it waits for, READ or WRITE, or 0 when it is done.
-
-    Raises OSError, ValueError.
-    """
-    import ssl
-
-    try:
-        sock.do_handshake()  # type: ignore[attr-defined]
-    except ssl.SSLWantReadError:
-        return READ
-    except ssl.SSLWantWriteError:
-        return WRITE
-    return 0
 
 
 class Transport(AbstractStreamTransport):
@@ -81,10 +52,9 @@ class Transport(AbstractStreamTransport):
     def _send(self) -> None:
         try:
             sent = self._sock.send(self._unsent)
-        except would_block():
-            return
         except OSError as error:
-            self._end(error)
+            if not awaited(error, WRITE):
+                self._end(error)
             return
         self._unsent = memoryview(self._unsent)[sent:] if sent < len(self._unsent) else b""
 
@@ -102,10 +72,9 @@ class Transport(AbstractStreamTransport):
                 if not (self._tls and self._open and self._sock.pending()):  # type: ignore[attr-defined]
                     return
                 data = self._sock.recv(RECEIVE)
-        except would_block():
-            return
         except Exception as error:  # pika raises exceptions of its own for a breach of the protocol
-            self._end(error)
+            if not awaited(error, READ):
+                self._end(error)
             return
         self._protocol.eof_received()
         self._end(None)

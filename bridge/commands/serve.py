@@ -12,7 +12,6 @@ from bridge.admin import listener as admin_listener
 from bridge.admin.reports import Reports
 from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
-from bridge.amqp.transport import READ
 from bridge.bodies.routing import Route
 from bridge.config import Config, routes_of
 from bridge.counters import Counters
@@ -29,6 +28,7 @@ from bridge.signals import IGNORED, STOP, explanation, ignore
 from bridge.sns.certificates import Certificates
 from bridge.sns.fetch import Egress
 from bridge.sns.signature import RSA_ENGINE
+from bridge.sockets import READ
 from bridge.supervisor import supervise
 from bridge.systemd import Systemd
 from bridge.verdicts import Verdicts

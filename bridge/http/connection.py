@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler
 from time import monotonic
 
 from bridge.amqp.loop import Loop
-from bridge.amqp.transport import READ, is_tls, shake_hands, would_block
 from bridge.errors import BridgeError, MethodNotAllowed, Overloaded
 from bridge.http.crowds import Crowds, network_of
 from bridge.http.framing import Request
 from bridge.http.reader import RequestReader
 from bridge.http.responses import Responses
 from bridge.pending import PendingRequest, PendingRequests
+from bridge.sockets import READ, awaited, is_tls, shake_hands
 
 MAX_AHEAD = 65536  # bytes read ahead while a request waits for its answer
 IDLE_FOR = 75.0  # seconds that a connection may wait between two requests
@@ -153,10 +153,9 @@ class Connection(BaseHTTPRequestHandler):
         """Take what has arrived."""
         try:
             size = self.connection.recv_into(_received)
-        except would_block():
-            return
-        except OSError:
-            self.close()
+        except OSError as error:
+            if not awaited(error, READ):
+                self.close()
             return
         self.visited = True
         if not size:

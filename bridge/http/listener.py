@@ -6,11 +6,11 @@ from http.server import HTTPServer
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge.amqp.transport import READ
 from bridge.errors import Overloaded, SettingError
 from bridge.http.connection import CLOSED, Connection, Service
 from bridge.http.crowds import network_of
 from bridge.log import Log
+from bridge.sockets import READ
 
 if TYPE_CHECKING:
     import ssl

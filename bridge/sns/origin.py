@@ -5,13 +5,11 @@ Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
 """
 
 import os
-import select
 import socket
 from _thread import allocate_lock
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
-from errno import EAGAIN
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from io import BytesIO
 from time import monotonic
@@ -21,7 +19,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from bridge.errors import BodyTooLarge, MalformedRequest
 from bridge.http.framing import ChunkedBody
 from bridge.sns.egress import EgressError, proxy_of, sentence, tls_in_tls
-from bridge.sns.steps import SSL_WANT_READ, Steps, Waiting, drive
+from bridge.sns.steps import Steps, Waiting, drive
+from bridge.sockets import READ, WRITE, awaited
 from bridge.version import PRODUCT
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Origin:
             try:
                 kept.sock.recv(1)  # poll would not see what TLS in TLS has read already
             except OSError as error:
-                if error.errno in (EAGAIN, SSL_WANT_READ):
+                if awaited(error, READ) == READ:
                     return kept
             kept.sock.close()
 
@@ -220,7 +219,7 @@ class Origin:
 def _until_body(connection: Waiting, request: bytes, found: bytearray) -> Steps[bool]:
     """Send a request and read its answer up to the body, of which a part may be found too; return whether more may come."""
     while request:
-        sent = yield from connection.when(select.POLLOUT, connection.sock.send, request)
+        sent = yield from connection.when(WRITE, connection.sock.send, request)
         request = request[sent:]
     more = True
     while more and END not in found and len(found) < MAX_HEAD:

@@ -4,13 +4,13 @@ Source: PEP 380, "Syntax for Delegating to a Subgenerator"."""
 
 import select
 from collections.abc import Callable, Generator
-from errno import EAGAIN
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
+from bridge.sockets import READ, awaited
+
 RECEIVE = 65536  # bytes of a recv
 BUSY = 0.002  # seconds after which a step ends although the next need not wait, because others have work too
-SSL_WANT_READ, SSL_WANT_WRITE = 2, 3  # the numbers of ssl's errors, which is not imported where it is not needed
 
 
 class Waiting:
@@ -37,10 +37,9 @@ class Waiting:
                 try:
                     return operation(argument)
                 except OSError as error:
-                    wanted = {EAGAIN: event, SSL_WANT_READ: select.POLLIN, SSL_WANT_WRITE: select.POLLOUT}
-                    if error.errno not in wanted:
+                    self.event = awaited(error, event)
+                    if not self.event:
                         raise
-                    self.event = wanted[error.errno]
             at_once = True
             self.left = min(since + self.read, self.until) - now
             if self.left <= 0:
@@ -50,7 +49,7 @@ class Waiting:
 
     def receive(self, found: bytearray) -> "Steps[bool]":
         """Add what comes next to `found`; return whether anything came, or the other side has ended. Raises OSError."""
-        part: bytes = (yield from self.when(select.POLLIN, self.sock.recv, RECEIVE, self.answered)) or b""  # TLS in TLS ends with 0
+        part: bytes = (yield from self.when(READ, self.sock.recv, RECEIVE, self.answered)) or b""  # TLS in TLS ends with 0
         self.answered = self.answered or len(part) > 0
         found += part
         return len(part) > 0

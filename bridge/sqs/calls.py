@@ -6,10 +6,10 @@ from time import monotonic
 from typing import Any
 
 from bridge.amqp.loop import Loop
-from bridge.amqp.transport import READ
 from bridge.sns.egress import EgressError
 from bridge.sns.fetch import Egress
 from bridge.sns.steps import Steps, Waiting
+from bridge.sockets import READ
 
 WAITING = 64  # calls that wait for their turn
 THREAD = 30.0  # seconds for what a thread does

@@ -7,7 +7,7 @@ from time import monotonic, sleep
 import pytest
 
 from bridge.amqp.loop import FLUSH, TURN, FairLane, Loop
-from bridge.amqp.transport import READ, WRITE
+from bridge.sockets import READ, WRITE
 
 
 @pytest.fixture
