@@ -80,13 +80,13 @@ class CredentialChain:
                 return kept  # another thread renews them
             raise NoCredentials("no credentials yet: another request still asks for them")
         try:
-            if self._kept is kept:
+            found = self._kept
+            if found is None or found is kept:  # else another thread has just found newer ones
                 self._tried = self._now()
-                self._kept = find(self._environment, self._region, self._ask, self._now())
-            assert self._kept is not None
-            return self._kept
+                found = self._kept = find(self._environment, self._region, self._ask, self._now())
+            return found
         except NoCredentials:
-            if kept is not None and left > 0:
+            if kept is not None and left > 0 and self._kept is kept:
                 return kept
             raise
         finally:

@@ -51,6 +51,26 @@ class TestRenewal:
         chain.forget(first)  # by a request that was sent before
         assert chain.get() is chain.next and chain.asked == 2
 
+    def test_those_that_are_refused_while_a_thread_begins_to_renew_them_are_looked_for(self, chain, monkeypatch):
+        first = chain.get()
+        chain.clock += 3600 - 100
+        chain.next = Credentials("B", "s", "t", 10_000)
+
+        class Lock:
+            def acquire(self, timeout):
+                chain.forget(first)  # as the loop does it when SQS's answer comes
+                return True
+
+            def release(self):
+                pass
+
+        monkeypatch.setattr(chain, "_lock", Lock())
+        assert chain.get() is chain.next and chain.asked == 2
+        first = chain.next
+        chain.clock, chain.next = 10_000 - 100, NoCredentials("STS is away")
+        with pytest.raises(NoCredentials, match="STS is away"):
+            chain.get()
+
     def test_one_thread_renews_and_the_others_sign_with_the_old_ones(self, chain, monkeypatch):
         first = chain.get()
         chain.clock += 3600 - 100
