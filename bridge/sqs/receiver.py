@@ -284,7 +284,8 @@ class Receiver:
 
     def _looked(self, attributes: dict[str, str] | None, _error: SQSError | None) -> None:
         text = (attributes or {}).get("ApproximateNumberOfMessages", "")
-        self.waiting = int(text) if text.isdigit() else self.waiting
+        if text.isdecimal() and len(text) < 16:  # else it is not SQS that has answered
+            self.waiting = int(text)
 
     def _call(self, operation: str, steps: Steps[Any], then: Callable[[Any, SQSError | None], None]) -> None:
         """Take the steps of a call; then(its result, None) or then(None, the error) is called on the loop."""

@@ -214,6 +214,15 @@ class TestAsking:
         world.turn()
         assert world.receiver.waiting == 7
 
+    @pytest.mark.parametrize("text", ["", "-1", "\u00b2", "7.5", "9" * 5000])
+    def test_what_is_no_number_of_messages_changes_nothing(self, world, text):
+        world.receiver.waiting = 3
+        world.queue.answers["attributes"] = {"ApproximateNumberOfMessages": text}
+        world.clock += module.FIRST_LOOK
+        world.receiver.look()
+        world.turn()
+        assert world.receiver.waiting == 3
+
 
 def test_who_posts_waits_behind_one_batch_only(world):
     """Eight full batches in the broker's line would be that much of every answer by HTTP."""
