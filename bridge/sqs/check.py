@@ -6,9 +6,10 @@ from bridge.config import Config
 from bridge.sns.egress import default_ca_file
 from bridge.sns.steps import drive
 from bridge.sqs.credentials import CredentialChain, ask
-from bridge.sqs.queue import Queue, SQSError
+from bridge.sqs.queue import Queue, SQSError, whole_number
 from bridge.sqs.queue_url import QueueURL
 
+_NUMBERS = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"  # of seconds
 NO_RECEIPT = "bridge-check"  # no message has it: SQS answers so if the caller may delete, else AccessDenied
 
 
@@ -28,10 +29,9 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
     except SQSError as error:
         print(f"queue {url.url}: {error}")
         return False
-    numbers = [attributes.get("ApproximateNumberOfMessages" + kind, "?") for kind in ("", "NotVisible")]
-    seconds = attributes.get("MessageRetentionPeriod", "")
-    days = int(seconds) / 86400 if seconds.isdigit() else 0
-    print(f"queue {url.url}: {numbers[0]} messages wait, {numbers[1]} are out of sight; messages are kept for {days:g} days")
+    waiting, hidden, kept = (whole_number(attributes, name) for name in _NUMBERS)
+    said = ["?" if one is None else one for one in (waiting, hidden)]
+    print(f"queue {url.url}: {said[0]} messages wait, {said[1]} are out of sight; messages are kept for {(kept or 0) / 86400:g} days")
     try:
         drive(queue.delete([NO_RECEIPT]))
         drive(queue.change_visibility([(NO_RECEIPT, 0)]))

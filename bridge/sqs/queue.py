@@ -242,6 +242,12 @@ class Queue:
         return SQSError(kind, f"{operation} on queue {self.name} {problem}")
 
 
+def whole_number(attributes: dict[str, str], name: str) -> int | None:
+    """Return an attribute of GetQueueAttributes as a number, None when it is missing or none of SQS's."""
+    text = attributes.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 16 else None
+
+
 def _batch(answer: dict[str, Any]) -> Batch:
     """Return the messages of an answer, which loses them. Raises what ReceivedMessage raises."""
     batch, messages = Batch(), answer.get("Messages") or []

@@ -23,7 +23,7 @@ from bridge.sns.fetch import Egress
 from bridge.sns.steps import Steps
 from bridge.sqs.calls import Calls
 from bridge.sqs.credentials import CredentialChain, ask
-from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Room, SQSError, TooLong
+from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Room, SQSError, TooLong, whole_number
 
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
@@ -283,9 +283,8 @@ class Receiver:
             self._call("GetQueueAttributes", self._queue.attributes(), self._looked)
 
     def _looked(self, attributes: dict[str, str] | None, _error: SQSError | None) -> None:
-        text = (attributes or {}).get("ApproximateNumberOfMessages", "")
-        if text.isdecimal() and len(text) < 16:  # else it is not SQS that has answered
-            self.waiting = int(text)
+        waiting = whole_number(attributes or {}, "ApproximateNumberOfMessages")
+        self.waiting = self.waiting if waiting is None else waiting
 
     def _call(self, operation: str, steps: Steps[Any], then: Callable[[Any, SQSError | None], None]) -> None:
         """Take the steps of a call; then(its result, None) or then(None, the error) is called on the loop."""

@@ -295,6 +295,13 @@ class TestCheck:
         done = check()
         assert done.returncode == 1 and "DeleteMessageBatch on queue orders is not allowed" in done.stdout
 
+    def test_numbers_that_are_none(self, sqs, check):
+        numbers = {"ApproximateNumberOfMessages": "\u00b2", "MessageRetentionPeriod": "9" * 5000}
+        sqs.fault = lambda operation, _: (200, {"Attributes": numbers}) if operation == "GetQueueAttributes" else None
+        done = check()
+        assert done.returncode == 0 and not done.stderr
+        assert "? messages wait, ? are out of sight; messages are kept for 0 days" in done.stdout
+
     def test_no_credentials(self, check):
         done = check(AWS_ACCESS_KEY_ID="", AWS_EC2_METADATA_DISABLED="true")
         assert done.returncode == 1 and "no AWS credentials: set AWS_ACCESS_KEY_ID" in done.stdout
