@@ -271,7 +271,7 @@ def _of_instance(environment: Mapping[str, str], ask: Ask) -> Credentials | None
 def _of_json(origin: str, status: int, answer: bytes) -> Credentials:
     try:
         members = json.loads(answer) if status == 200 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):
         raise NoCredentials(f"{origin}: no answer in JSON, status {status}")

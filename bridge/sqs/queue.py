@@ -209,7 +209,7 @@ class Queue:
         del answer  # as early as possible, as all that may have many MiB here
         try:
             found = json.loads(text or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if status == 200 and isinstance(found, dict):
             del text

@@ -297,6 +297,7 @@ class TestWhatIsSaid:
             b"",
             b"[]",
             b"{}",
+            b"[" * 65536,
             json.dumps({"AccessKeyId": KEY, "SecretAccessKey": 5}).encode(),
             b'{"Code": "AssumeRoleUnauthorizedAccess"}',
             json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": "2026-13-01T00:00:00Z"}).encode(),

@@ -138,12 +138,13 @@ class TestErrors:
         sqs.fault = lambda *_: (200, members)
         assert self.failed(open_queue())[0] == "unavailable"
 
-    def test_an_answer_that_is_no_json(self, sqs, open_queue):
+    @pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, b'{"Messages":' * 50_000])
+    def test_an_answer_that_is_no_json(self, sqs, open_queue, body):
         def behave(handler):
             handler.send_response(200)
-            handler.send_header("Content-Length", "6")
+            handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
-            handler.wfile.write(b"<html>")
+            handler.wfile.write(body)
 
         sqs.fault = lambda *_: behave
         assert self.failed(open_queue())[0] == "unavailable"
