@@ -47,6 +47,9 @@ _KINDS = {
     "OverLimit": ("throttled", "was refused, because too many messages of the queue are in flight"),
 }
 
+# Nothing proves who has written the message that is searched. Without the bound, a URL of 1 MiB that is nothing but & would take 110 MiB.
+_SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*+:\s*+"[^"\\?]*+\?(?:[^"\\&]*+&){0,20}?SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
+
 
 class SQSError(Exception):
     """A call failed. `kind` is one of counters.SQS_ERRORS; `str()` says which call, which queue and what to do, without a secret."""
@@ -90,6 +93,11 @@ class ReceivedMessage:
         self.receipt: str = members["ReceiptHandle"] + ""
         self.body: bytes = members["Body"].encode("utf-8", "surrogatepass")  # a lone surrogate is refused later: it is not UTF-8
         self.count = max(1, int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1")))
+
+    def headers(self) -> dict[str, str]:
+        """Return the one header of a POST that the body tells too: the SubscriptionArn, which is unsigned in a POST as well."""
+        found = _SUBSCRIPTION.search(self.body)
+        return {"x-amz-sns-subscription-arn": found[1].decode()} if found else {}
 
 
 class Batch(list[ReceivedMessage]):
@@ -259,5 +267,5 @@ def _batch(answer: dict[str, Any]) -> Batch:
 
 def _elements(text: str) -> dict[str, str]:
     """Return code and message of an error in XML, as emulators and AWS's older protocol have it, under the names of the JSON protocol."""
-    found = dict(re.findall(r"<(Code|Message)>\s*([^<]{1,300}?)\s*</", text))
-    return {"__type": found.get("Code", ""), "message": found.get("Message", "")}
+    found = dict(re.findall(r"<(Code|Message)>([^<]{1,1000}+)</", text))
+    return {"__type": found.get("Code", "").strip(), "message": found.get("Message", "").strip()}

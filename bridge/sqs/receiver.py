@@ -4,7 +4,6 @@ Source: SQS developer guide, "Amazon SQS visibility timeout", "Amazon SQS short 
 """
 
 import os
-import re
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -44,9 +43,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until the next poll or delete 
 LOOK = 60.0  # seconds between two looks at how many messages wait
 FIRST_LOOK = 2.0  # seconds; a connection that is made beside all else of a start takes 0.8 MiB for good
 MAX_KNOWN = 10_000  # refused messages that are remembered
-
-# A message in a queue has none of a POST's headers. Its SubscriptionArn is unsigned, as in a POST.
-_SUBSCRIPTION = re.compile(rb'"UnsubscribeURL"\s*:\s*"[^"\\?]*\?(?:[^"\\&]*&)*SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})["&]')
 
 
 class Receiver:
@@ -179,13 +175,11 @@ class Receiver:
                 self._slow_down()
             return
         self._in_flight[message.message_id] = message
-        subscription = _SUBSCRIPTION.search(message.body)
-        headers = {"x-amz-sns-subscription-arn": subscription[1].decode()} if subscription else {}
-        self._loop.letters.append(partial(self._visit, message, headers, pending))
+        self._loop.letters.append(partial(self._visit, message, pending))
 
-    def _visit(self, message: ReceivedMessage, headers: dict[str, str], pending: PendingRequest) -> None:
+    def _visit(self, message: ReceivedMessage, pending: PendingRequest) -> None:
         if not pending.over:
-            pending.attempt(lambda: self._pipeline.take(message.body, headers, pending, stored=True))
+            pending.attempt(lambda: self._pipeline.take(message.body, message.headers(), pending, stored=True))
 
     def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
         self._in_flight.pop(message.message_id, None)

@@ -76,6 +76,8 @@ class TestErrors:
             (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS does"),
             (200, gzip.compress(b"{}", mtime=0), "unavailable", "answered 200, and not as SQS does"),
             (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS does"),
+            (403, b"<Code>" + b" " * 1_000_000, "access-denied", "not as SQS does"),
+            (403, b"<Code> " * 100_000, "access-denied", "not as SQS does"),
         ],
     )
     def test_answers_that_are_no_json(self, sqs, open_queue, status, answer, kind, problem):
