@@ -26,6 +26,7 @@ FOREIGN = {
     "1 MiB of ASCII": "x" * MIB,
     "1 MiB of quotes": '"' * MIB,
     "1 MiB of astral text": "\U0001f600" * (MIB // 4),
+    "1 MiB of ampersands": '{"UnsubscribeURL":"?' + "&" * (MIB - 20),
     "1 MiB of JSON objects": '{"a":[' + "{}," * (MIB // 3 - 4) + "{}]}",
 }
 
