@@ -14,7 +14,7 @@ class Systemd:
         self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
         is_for_us = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         microseconds = environment.get("WATCHDOG_USEC", "") if is_for_us else ""
-        self._interval = int(microseconds) / 3e6 if microseconds.isdigit() else 0.0  # in seconds; a third, so that one may be late
+        self._interval = int(microseconds) / 3e6 if microseconds.isdecimal() else 0.0  # in seconds; a third, so that one may be late
         self._said = 0.0
 
     def ready(self) -> None:

@@ -163,7 +163,7 @@ class _BrokerCheck(LinkOwner):
     def _version(link: BrokerLink) -> tuple[int, ...]:
         assert link.connection is not None
         parts = str(link.connection.server_properties.get("version", "")).split(".")
-        return tuple(int(part) for part in parts[:2] if part.isdigit())
+        return tuple(int(part) for part in parts[:2] if part.isdecimal())
 
     # ---- exchanges and the queues behind the default one
 

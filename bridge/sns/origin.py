@@ -245,7 +245,7 @@ def _take_head(found: bytearray) -> tuple[int, int | None, bool, bool]:
         raise IncompleteRead(b"")
     del found[:end]
     lengths = set(response.headers.get_all("content-length", ()))
-    if lengths and not response.chunked and not (len(lengths) == 1 and lengths.pop().strip().isdigit()):
+    if lengths and not response.chunked and not (len(lengths) == 1 and lengths.pop().strip().isdecimal()):
         raise EgressError("Content-Length is not a number")
     in_chunks = bool(response.chunked)
     return response.status, response.length, in_chunks, not response.will_close and not (in_chunks and lengths)

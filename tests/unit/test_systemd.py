@@ -45,6 +45,7 @@ def test_each_state_is_one_datagram(heard):
         ({"WATCHDOG_USEC": ""}, False),
         ({"WATCHDOG_USEC": "soon"}, False),
         ({"WATCHDOG_USEC": "-1"}, False),
+        ({"WATCHDOG_USEC": "\u00b2"}, False),
     ],
 )
 def test_the_watchdog_hears_a_sign_of_life_three_times_in_its_time(heard, monkeypatch, more, sent):

@@ -105,7 +105,14 @@ class TestAnswers:
         assert ask(Origin(f"http://127.0.0.1:{server.port}/", ""), server.port) == (200, b"body")
 
     @pytest.mark.parametrize(
-        "head", [b"Content-Length: 4\r\nContent-Length: 5", b"Content-Length: 4, 4", b"Content-Length: -4", b"Content-Length: +4"]
+        "head",
+        [
+            b"Content-Length: 4\r\nContent-Length: 5",
+            b"Content-Length: 4, 4",
+            b"Content-Length: -4",
+            b"Content-Length: +4",
+            b"Content-Length: \xb2",
+        ],
     )
     def test_a_length_that_is_no_number_is_an_error_and_the_connection_ends(self, serve, head):
         """RFC 9112 section 6.3: what one reader takes for the body's end, another takes for the next answer."""
