@@ -39,7 +39,7 @@ native-tools:
 
 # The programs that the suites of `make test`, test-binary and test-image run.
 suite-tools:
-	$(call packages,haproxy sslscan openssl ip:iproute2 unshare:util-linux pgrep:procps)
+	$(call packages,haproxy sslscan openssl ip:iproute2 unshare:util-linux pgrep:procps dpkg-source:dpkg-dev gpg gpg-agent)
 
 $(VENV)/.ready: pyproject.toml tests/requirements.txt bridge/sns/_rsa.c | native-tools venv-module
 	rm -f bridge/sns/_rsa.*.so

@@ -17,6 +17,7 @@ from places import ARCHIVE, Place, Wanted, archive, binary_package, kept, obtain
 from recipe import CACHE, EPOCH, HERE, ROOT, SOURCES, BuildError, cached, digest, environment, main, needs, run, say
 
 KEPT = ROOT / "sources"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # the keys that may sign a mirror's lists
 
 
 def mirror() -> tuple[str, str]:
@@ -41,7 +42,7 @@ def apt(suite: str = "") -> Path:
     needs("apt-get")
     plain, security = mirror()
     stable, backports = SOURCES["debian"]["suite"], SOURCES["debian"]["backports"]
-    signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    signed = f"[signed-by={KEYRING}]"
     lines = [
         f"deb-src {signed} {plain} {stable} main",
         f"deb-src {signed} {plain} {stable}-updates main",
