@@ -31,6 +31,7 @@ IMAGE = ["make", "image", LARGER]
 QUICK = ["make", "pytest", "TESTS=tests/unit tests/build"]
 SUITES = (["make", "lint", "types"], QUICK, ["make", "test-binary"], ["make", "test-image", LARGER], ["make", "size"])
 TOLD = 25  # lines of the output of what failed
+LIMIT = 65_000  # characters of the report, because a pull request's text has at most 65,536
 
 
 class Pin(NamedTuple):
@@ -230,6 +231,14 @@ def sizes() -> list[str]:
     return [*lines, "", note]
 
 
+def bounded(report: str) -> str:
+    """Return the report, cut at its end, where the changelogs are, when it is longer than the text of a pull request can be."""
+    if len(report) <= LIMIT:
+        return report
+    kept = report[:LIMIT].rsplit("\n", 1)[0]
+    return kept + ("\n```" if kept.count("```") % 2 else "") + "\n\nThe report was cut here, because it is too long for a pull request.\n"
+
+
 def done(words: list[str], log: Callable[[str], None]) -> bool:
     """Run a command of the project and show its output; log its name, result and time, and its last lines when it failed.
 
@@ -290,7 +299,7 @@ def main(only: list[str], look: bool) -> int:
         results += ["", "One of them may be at fault: `git stash` puts all aside, then `make update ONLY=NAME` tries one."]
     changelogs = [f"{one.old.name}:\n\n```\n{one.text}\n```" for one in changes if one.text]
     report += ["", *results, "", *measured, "", *changelogs]
-    (DIST / "update.md").write_text("\n".join(report) + "\n")
+    (DIST / "update.md").write_text(bounded("\n".join(report) + "\n"))
     print("\n".join(["", *results, "", *measured]))
     say("dist/update.md", "the report; git diff shows the new pins")
     return 0 if good else 1

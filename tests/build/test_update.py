@@ -319,6 +319,14 @@ def test_what_was_passed_over_is_in_the_report(project, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("nothing newer can be fetched\n") and not (folder / "dist/update.md").exists()
 
 
+@pytest.mark.parametrize("length", [0, 64_000, 66_000, 10_000_000])
+def test_a_report_fits_into_the_text_of_a_pull_request(length):
+    report = "Update openssl\n\n| a table |\n\nopenssl:\n\n```\n" + "  * Import a version\n" * (length // 21) + "```\n"
+    told = update.bounded(report)
+    assert told == report if length < 65_000 else "was cut here" in told
+    assert len(told) <= 65_536 and told.startswith("Update openssl\n\n| a table |\n") and told.count("```") == 2
+
+
 def test_nothing_newer(project, monkeypatch, capsys):
     _, ran, _ = project
     monkeypatch.setattr(update, "newest_pypi", lambda pin: pin)

@@ -12,7 +12,7 @@ OFFLINE = pika|requests|certifi|urllib3|idna|charset-normalizer|setuptools
 	@touch $@
 
 deploy-tools:
-	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl haproxy)
+	$(call packages,systemd-analyze:systemd npm ip:iproute2 unshare:util-linux openssl haproxy gh)
 
 test-deploy: deploy-tools binary venv .venv-localstack/.ready ## compose, Kubernetes, CloudFormation, systemd, the workflow; the commands of the documentation
 	$(MAKE) --no-print-directory .venv-deploy/.ready

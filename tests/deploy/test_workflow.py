@@ -52,3 +52,10 @@ def test_no_job_may_write_more_than_it_must(job):
     allowed |= {"propose": {"contents", "pull-requests"}}
     writes = {name for name, right in JOBS[job].get("permissions", {}).items() if right == "write"}
     assert writes == allowed.get(job, set())
+
+
+@pytest.mark.parametrize("job", [name for name, step in STEPS if (step.get("with") or {}).get("push-to-registry")])
+def test_what_attests_in_the_registry_is_logged_in_where_the_action_looks(job):
+    """actions/attest reads ~/.docker/config.json alone, which `skopeo login` does not write."""
+    runs = "\n".join(step.get("run", "") for step in JOBS[job]["steps"])
+    assert re.search(r"^\s*docker login .*--password-stdin ", runs, re.MULTILINE)
