@@ -74,7 +74,7 @@ class Pipeline:
     ) -> None:
         """Take a message that SNS has signed; `pending` is answered now or later. Raises BridgeError.
 
-        body is UTF-8 JSON, headers are the request's (lower-case names; none for a message from a queue). certificate: the one that was
+        body is UTF-8 JSON, headers are the request's (lower-case names); a message from a queue has none. certificate: the one that was
         fetched for it. stored: see `MessageVerifier.check`.
         """
         if stored and len(body) > self._config.max_body:  # the listener refuses it long before
@@ -95,7 +95,7 @@ class Pipeline:
             return
         pending.genuine = True
         if isinstance(received, Notification):
-            self._publish(topic, received, headers, body, pending)
+            self._publish(topic, received, received.headers() if stored else headers, body, pending)
         elif isinstance(received, SubscriptionConfirmation):
             self._confirm_subscription(topic.arn, received.token, pending)
         else:

@@ -16,6 +16,7 @@ from bridge.sns.timestamp import unix_seconds
 # A strict grammar for every field but Message closes that.
 _TOKEN = re.compile(r"[0-9a-fA-F]{1,2048}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SUBSCRIPTION = re.compile(r"(?<=[?&])SubscriptionArn=(arn:[A-Za-z0-9:_-]{1,400})(?:&|\Z)")
 MAX_SUBJECT = 1024  # characters; SNS itself stops at 100
 MAX_DEPTH = 100  # of nested JSON; SNS's own has three levels, and unknown members may come
 # The strings, brackets and commas of a body: each becomes objects of up to 300 bytes. SNS's own JSON has some forty, and eight more for
@@ -58,12 +59,13 @@ class Message:
 
 
 class Notification(Message):
-    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value).
+    """A message published to the topic. `subject` is None when there is none; `attributes` (unsigned) maps names to (type, value);
+    `unsubscribe_url` (unsigned) is whatever the JSON has.
 
     `left_out` is the number of attributes that are not of this form. Attributes are optional, so a malformed one is no error.
     """
 
-    __slots__ = ("attributes", "left_out", "subject")
+    __slots__ = ("attributes", "left_out", "subject", "unsubscribe_url")
     type = "Notification"
 
     def __init__(self, members: dict[str, object]) -> None:
@@ -78,6 +80,13 @@ class Notification(Message):
         self.left_out = 0
         if "MessageAttributes" in members:
             self.attributes, self.left_out = _attributes(members["MessageAttributes"])
+        self.unsubscribe_url = members.get("UnsubscribeURL")
+
+    def headers(self) -> dict[str, str]:
+        """Return the one header of a POST that the body tells too: the SubscriptionArn, which is unsigned in a POST as well."""
+        url = self.unsubscribe_url
+        found = _SUBSCRIPTION.match(url, url.rfind("SubscriptionArn=")) if type(url) is str else None
+        return {"x-amz-sns-subscription-arn": found[1]} if found else {}
 
     def string_to_sign(self) -> bytes:
         """See `Message.string_to_sign`."""

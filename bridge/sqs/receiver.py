@@ -15,7 +15,7 @@ from bridge.config import Config
 from bridge.counters import Counters
 from bridge.errors import BridgeError, Draining, stays_in_queue
 from bridge.log import Log
-from bridge.pending import PendingRequest, PendingRequests
+from bridge.pending import PendingRequests
 from bridge.pipeline import Pipeline
 from bridge.sns.egress import EgressError
 from bridge.sns.fetch import Egress
@@ -61,6 +61,7 @@ class Receiver:
     ) -> None:
         self._queue, self._calls, self._loop, self._pipeline = queue, calls, loop, pipeline
         self._requests, self._publisher, self._counters, self._log = requests, publisher, counters, log
+        self._client = f"sqs:{queue.name}"
         self._asked = 0  # messages that the polls under way can bring
         self._each, self._at_once = 0, AT_ONCE  # bytes that one of them takes, as the last answers had it; how many a poll asks for
         self._in_flight: dict[str, ReceivedMessage] = {}  # by MessageId: received and not answered yet
@@ -72,7 +73,7 @@ class Receiver:
         self._to_delete: list[str] = []  # MessageIds
         self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
         self._refused: dict[str, None] = {}  # MessageIds of messages that were refused for good
-        self._flush_soon = False
+        self._flush_soon = self._settle_soon = False
         self._pause = self._delete_pause = FIRST_PAUSE
         self._resume_at = 0.0  # monotonic seconds
         self._look_at = monotonic() + FIRST_LOOK
@@ -102,11 +103,7 @@ class Receiver:
         while (number := self._room()) > 0:
             self._asked += number
             self._counters.add("sqs_polls_total")
-            self._call(
-                "ReceiveMessage",
-                self._queue.receive(number, WAIT, VISIBILITY),
-                lambda batch, error, number=number: self._received(batch, error, number),  # type: ignore[misc]
-            )
+            self._call("ReceiveMessage", self._queue.receive(number, WAIT, VISIBILITY), partial(self._received, number))
 
     def _room(self) -> int:
         """Return how many messages may be asked for now; 0 while the broker takes nothing."""
@@ -129,7 +126,7 @@ class Receiver:
         room = min(at_once * (1 if posted else self._wanted) - here, requests.max_in_flight - len(requests) - self._asked)
         return min(at_once, room) if room >= least else 0
 
-    def _received(self, batch: Batch | None, error: SQSError | None, number: int) -> None:
+    def _received(self, number: int, batch: Batch | None, error: SQSError | None) -> None:
         """A poll of up to `number` messages has ended; without a batch it failed."""
         self._asked -= number
         if batch is None:
@@ -160,13 +157,8 @@ class Receiver:
         if message.message_id in self._refused:
             self._hide(message, REFUSED * message.count, MAX_REFUSED)
             return
-
-        def answer(error: BridgeError | None) -> None:
-            pending.answer = None  # else the two hold each other and the body, until the collector comes
-            self._answered(message, pending, error)
-
         try:
-            pending = self._requests.admit(answer, f"sqs:{self._queue.name}", monotonic(), len(message.body))
+            message.pending = self._requests.admit(partial(self._answered, message), self._client, self._began, len(message.body))
         except BridgeError as error:
             if isinstance(error, Draining):  # another bridge can receive it at once
                 self._hide(message, 0, 0)
@@ -175,22 +167,26 @@ class Receiver:
                 self._slow_down()
             return
         self._in_flight[message.message_id] = message
-        self._loop.letters.append(partial(self._visit, message, pending))
+        self._loop.letters.append(partial(self._visit, message))
 
-    def _visit(self, message: ReceivedMessage, pending: PendingRequest) -> None:
+    def _visit(self, message: ReceivedMessage) -> None:
+        pending = message.pending
         if not pending.over:
-            pending.attempt(lambda: self._pipeline.take(message.body, message.headers(), pending, stored=True))
+            try:
+                self._pipeline.take(message.body, {}, pending, stored=True)
+            except Exception as error:
+                pending.broke(error)
 
-    def _answered(self, message: ReceivedMessage, pending: PendingRequest, error: BridgeError | None) -> None:
+    def _answered(self, message: ReceivedMessage, error: BridgeError | None) -> None:
+        message.pending.answer = None  # else the two hold each other and the body, until the collector comes
         self._in_flight.pop(message.message_id, None)
         if error is None:
-            self._counters.add("sqs_published_total" if hasattr(pending, "sent") else "sqs_confirmed_total")
+            self._counters.add("sqs_published_total" if hasattr(message.pending, "sent") else "sqs_confirmed_total")
             self._pause = FIRST_PAUSE
             if self._full and self._wanted < POLLS:
                 self._wanted, self._full = self._wanted + 1, False
             self._undeleted[message.message_id] = message.receipt
             self._to_delete.append(message.message_id)
-            self._flush_later()
         elif stays_in_queue(error.status, error.reason):
             self._counters.add(f"sqs:{error.reason}")
             if len(self._refused) >= MAX_KNOWN:
@@ -200,6 +196,14 @@ class Receiver:
         else:
             self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
             self._slow_down()
+        if not self._settle_soon:  # once for all that are confirmed in a turn
+            self._settle_soon = True
+            self._loop.letters.append(self._settle)
+
+    def _settle(self) -> None:
+        """Delete what was published, and receive more, or rest."""
+        self._settle_soon = False
+        self._flush_later()
         if self.posted and not self._in_flight:
             now = monotonic()
             rest = min(REST * (now - self._began), MAX_REST)

@@ -38,19 +38,18 @@ def _signing_key(secret_key: str, scope: str) -> bytes:
     return key
 
 
-def sign(
-    credentials: Credentials, method: str, url: str, headers: Mapping[str, str], body: bytes, region: str, service: str, now: float
-) -> dict[str, str]:
-    """Return the headers to send: those given, X-Amz-Date, Authorization and, of temporary credentials, X-Amz-Security-Token.
-
-    url is as it is sent: ASCII, percent-encoded, its path without empty and dot segments. All headers and the host are signed.
-    now is in Unix seconds. A header's value is signed without leading, trailing and repeated spaces.
+@lru_cache(maxsize=4)  # in one second, the requests to a queue differ in their bodies alone
+def _of_second(
+    credentials: Credentials, method: str, url: str, headers: tuple[tuple[str, str], ...], region: str, service: str, now: int
+) -> tuple[dict[str, str], str, str, bytes, str]:
+    """Return the headers to send without Authorization, the canonical request and the string to sign up to a hash, the key to sign with,
+    and Authorization up to the signature. The arguments are those of `sign`.
     """
     scheme, _, rest = url.partition("://")
     place, _, query = rest.partition("?")
     host, slash, path = place.partition("/")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    sent = {**headers, "X-Amz-Date": stamp}
+    sent = {**dict(headers), "X-Amz-Date": stamp}
     if credentials.token:
         sent["X-Amz-Security-Token"] = credentials.token
     signed = {name.lower(): " ".join(value.split()) for name, value in sent.items()}
@@ -64,11 +63,23 @@ def sign(
             *(f"{name}:{signed[name]}" for name in sorted(signed)),
             "",
             names,
-            sha256(body).hex(),
+            "",
         )
     )
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
-    key = _signing_key(credentials.secret_key, scope)
-    signature = hmac_sha256(key, f"{ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hex()}".encode()).hex()
-    sent["Authorization"] = f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    return sent
+    authorization = f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature="
+    return sent, canonical, f"{ALGORITHM}\n{stamp}\n{scope}\n", _signing_key(credentials.secret_key, scope), authorization
+
+
+def sign(
+    credentials: Credentials, method: str, url: str, headers: Mapping[str, str], body: bytes, region: str, service: str, now: float
+) -> dict[str, str]:
+    """Return the headers to send: those given, X-Amz-Date, Authorization and, of temporary credentials, X-Amz-Security-Token.
+
+    url is as it is sent: ASCII, percent-encoded, its path without empty and dot segments. All headers and the host are signed.
+    now is in Unix seconds. A header's value is signed without leading, trailing and repeated spaces.
+    """
+    sent, canonical, head, key, authorization = _of_second(credentials, method, url, tuple(headers.items()), region, service, int(now))
+    canonical += sha256(body).hex()
+    signature = hmac_sha256(key, f"{head}{sha256(canonical.encode()).hex()}".encode()).hex()
+    return {**sent, "Authorization": authorization + signature}

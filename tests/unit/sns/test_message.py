@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 
 import pytest
 
@@ -205,6 +206,38 @@ def test_many_days_are_not_kept_for_ever():
 def test_what_is_no_uuid(text):
     assert not is_uuid(text)
     assert is_uuid("c0e5a280-53c9-5a98-93bb-c0a560b3d192")
+
+
+SUBSCRIPTION_ARN = f"{ARN}:00000000-0000-0000-0000-000000000007"
+UNSUBSCRIBE = "https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn="
+
+
+@pytest.mark.parametrize("url", [f"{UNSUBSCRIBE}{SUBSCRIPTION_ARN}", f"https://x/?SubscriptionArn={SUBSCRIPTION_ARN}&Action=Unsubscribe"])
+def test_the_subscription_is_that_of_the_unsubscribe_url(url):
+    """A queue's message has no header that tells it. Members of other names, and what publishers write, tell nothing."""
+    decoy = {"UnsubscribeURL": {"Type": "String", "Value": "https://x/?SubscriptionArn=arn:x"}}
+    received = parse(changed(PLAIN, UnsubscribeURL=url, Message='"UnsubscribeURL": "x?SubscriptionArn=arn:x"', MessageAttributes=decoy))
+    assert isinstance(received, Notification) and received.headers() == {"x-amz-sns-subscription-arn": SUBSCRIPTION_ARN}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(None, 5, ["?SubscriptionArn=arn:x"], "", "SubscriptionArn=arn:x", "https://x/?NoSubscriptionArn=arn:x", f"{UNSUBSCRIBE}x"),
+        *(f"{UNSUBSCRIBE}arn:{'x' * 401}", f"{UNSUBSCRIBE}arn:x\n", f"{UNSUBSCRIBE}arn:\u00fc", f"{UNSUBSCRIBE}arn:x#"),
+        *("https://x?" + part * (500_000 // len(part)) for part in ("&", "a&", "SubscriptionArn=arn:a", "SubscriptionArn=&", "?", " ")),
+    ],
+)
+def test_an_unsubscribe_url_that_is_none_tells_no_subscription(url):
+    """It is not signed, so anything may be in it; looking through it takes no memory."""
+    received = parse(changed(PLAIN, UnsubscribeURL=url))
+    assert isinstance(received, Notification)
+    tracemalloc.start()
+    try:
+        assert received.headers() == {}
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_message_of_two_mebibytes():

@@ -124,12 +124,6 @@ class TestLeft:
         world.turn()
         assert world.queue.hidden == [("receipt-1", 0)] and not world.taken
 
-    def test_the_subscription_is_that_of_the_unsubscribe_url(self, world):
-        arn = "arn:aws:sns:eu-central-1:123456789012:orders:00000000-0000-0000-0000-000000000007"
-        url = f"https://sns.eu-central-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={arn}"
-        world.receives(message(1, body=f'{{"Message": "\\"UnsubscribeURL\\": \\"x?SubscriptionArn=arn:x\\"", "UnsubscribeURL" : "{url}"}}'))
-        assert world.taken[0][0]["x-amz-sns-subscription-arn"] == arn
-
 
 class TestAsking:
     def test_one_poll_waits_at_an_empty_queue(self, world):
@@ -156,7 +150,7 @@ class TestAsking:
             number += 10
             world.queue.answers["receive"] = [message(number + one) for one in range(10)]
             world.turn()
-            for _, pending in world.taken:
+            for pending in world.taken:
                 if not pending.over:
                     world.confirm(pending)
         assert 2 < most <= 2 * module.POLLS
