@@ -21,7 +21,7 @@ LINGER_FOR = 2.0  # seconds to read on after the last answer, because closing ov
 HANDSHAKE_BYTES, TLS_BYTES = 61440, 16384  # what TLS itself holds for a client during the handshake and after it, as measured
 SEND_BUFFER = 1 << 18  # bytes that the kernel should take of a long answer at once
 # One buffer for all connections, because nothing stays in it between two events. A page of it takes memory once bytes have reached it.
-_received = memoryview(mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+_received = mmap.mmap(-1, 262144, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 # The states of a connection. ANSWERING leads back to READING until the last answer.
 HANDSHAKING = "handshaking"  # of TLS
@@ -121,11 +121,10 @@ class Connection(BaseHTTPRequestHandler):
             if self.state is HANDSHAKING:
                 self._handshake()
                 return
-            if not self._unread:
-                self._receive()
+            item = None if self._unread else self._receive()
             self._unread = False
             if self.state is READING:
-                self._advance()
+                self._advance(item)
             if (self.reader.buffer or self.buffered != self._tls_bytes) and self.state is not CLOSED:
                 self._count(self.reader.held + self._tls_bytes)
         except BridgeError as error:
@@ -149,27 +148,27 @@ class Connection(BaseHTTPRequestHandler):
             self._tls_bytes = TLS_BYTES
             self._queue()  # the first request may have come with the handshake's last message
 
-    def _receive(self) -> None:
-        """Take what has arrived."""
+    def _receive(self) -> tuple[Request, bytes] | None:
+        """Take what has arrived; return it when it is one request."""
         try:
             size = self.connection.recv_into(_received)
         except OSError as error:
             if not awaited(error, READ):
                 self.close()
-            return
+            return None
         self.visited = True
         if not size:
             self._end_of_input()
-            return
-        if self.state is LINGERING:
-            return
+        if not size or self.state is LINGERING:
+            return None
         if self.state is READING and self.reader.empty:
             self.since = monotonic()
-        self.reader.buffer += _received[:size]
+        item = self.reader.take(_received, size, self.state is READING)
         if self.state is ANSWERING and len(self.reader.buffer) > MAX_AHEAD:
             self._unwatch()
         elif self._tls and self.connection.pending():  # what waits inside the TLS layer, the loop can't see
             self._queue()
+        return item
 
     def _end_of_input(self) -> None:
         """The client sends no more; it may still wait for an answer."""
@@ -192,9 +191,9 @@ class Connection(BaseHTTPRequestHandler):
 
     # ---- one request after the other
 
-    def _advance(self) -> None:
-        """Start one request, if it is whole. The next one starts in another visit."""
-        item = self.reader.next()
+    def _advance(self, item: tuple[Request, bytes] | None) -> None:
+        """Start one request, item or the next that is whole. The one after it starts in another visit."""
+        item = item or self.reader.next()
         if item is not None:
             self._begin(*item)
         elif self.reader.unfinished:

@@ -1,11 +1,18 @@
 """Whole requests out of whatever pieces the network delivers. No sockets here: any split of the same bytes gives the same requests."""
 
+from typing import TYPE_CHECKING
+
 from bridge.errors import BodyTooLarge
-from bridge.http.framing import ChunkedBody, Request, head_end, parse_head, skip_empty_lines
+from bridge.http.framing import MAX_HEAD, ChunkedBody, Request, head_end, parse_head, skip_empty_lines
+
+if TYPE_CHECKING:
+    from mmap import mmap
+
+CR = ord("\r")
 
 
 class RequestReader:
-    """Feed `buffer`, then call `next` until it returns None while `unfinished` is False.
+    """Give it what arrives (`take`, or `buffer`), then call `next` until it returns None while `unfinished` is False.
 
     `wants_continue` tells that the client waits for "100 Continue" before it sends the body.
     """
@@ -39,6 +46,24 @@ class RequestReader:
         held = self.buffer.__alloc__() * 9 // 8 if self.buffer else 0
         return held if self._chunks is None else held + self._chunks.held
 
+    def take(self, received: "mmap", size: int, whole: bool) -> tuple[Request, bytes] | None:
+        """Take received[:size], size in bytes; `next` tells what is here then.
+
+        whole: if this is one request, and nothing else is here, return the request and its body, because most messages arrive so, and a
+        copy costs. Raises BridgeError as `next` does.
+        """
+        start = 0
+        if whole and self.empty and received[0] != CR:
+            end = received.find(b"\r\n\r\n", 0, min(size, MAX_HEAD + 4))
+            if end > 0:
+                head = self._begin(received[:end])
+                start = end + 4
+                if head.length == size - start:
+                    self._head, self.wants_continue = None, False
+                    return head, received[start:size]
+        self.buffer += memoryview(received)[start:size]
+        return None
+
     def next(self) -> tuple[Request, bytes] | None:
         """Return the next request and its body, or None when more bytes are needed. Raises BridgeError; then nothing more can be read."""
         head = self._head or self._next_head()
@@ -58,13 +83,18 @@ class RequestReader:
         end = head_end(buffer)
         if end < 0:
             return None
-        head = parse_head(buffer[:end])
+        head = self._begin(buffer[:end])
+        del buffer[: end + 4]
+        return head
+
+    def _begin(self, lines: bytes | bytearray) -> Request:
+        """Begin the request that has these lines. Raises MalformedRequest, BodyTooLarge."""
+        head = parse_head(lines)
         self._empty_lines = 0
         if head.length is None:
             self._chunks = ChunkedBody(self._max_body)
         elif head.length > self._max_body:
             raise BodyTooLarge(f"the body has {head.length} bytes, more than BRIDGE_MAX_BODY={self._max_body}")
-        del buffer[: end + 4]
         self.wants_continue = head.expects_continue
         self._head = head
         return head
