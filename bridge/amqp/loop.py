@@ -8,6 +8,7 @@ import signal
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 from time import monotonic
 
 from pika.adapters.select_connection import IOLoop, PollEvents
@@ -17,6 +18,7 @@ from bridge.sockets import READ
 
 TURN = 128  # visits of a lane in one turn at least
 FLUSH = 32  # visits after which their writes leave, so that the broker has work while the others wait
+CROWD = 64  # visits of one network
 Visit = Callable[[], None]
 
 
@@ -29,21 +31,18 @@ class Lane(deque[Visit]):
         self.budget, self.chained = budget, chained
 
 
-class _Line(OrderedDict[Visit, None]):
-    """The visits of one network, in the order in which they were asked for."""
-
-    newest_next = False
-
-
 class FairLane:
     """Visits that wait for their turn, one of each network after the other: however many a network has, it holds up only itself."""
 
     chained = False
 
-    def __init__(self, budget: float, newest_too: bool = False) -> None:
-        """budget is Lane's. newest_too: of one network the newest and the oldest go by turns; else the oldest goes."""
-        self.budget, self._newest_too = budget, newest_too
-        self._lines: OrderedDict[str, _Line] = OrderedDict()  # by network; the next one first
+    def __init__(self, budget: float, patience: float = 0) -> None:
+        """budget is Lane's. Of one network the oldest goes first; while a CROWD of it has waited for longer than patience, in seconds
+        (0: no matter how long), the newest.
+        """
+        self.budget, self._patience = budget, patience
+        # By network, the next one first. Of each the oldest visit first, and when it was asked for, in monotonic seconds.
+        self._lines: OrderedDict[str, OrderedDict[Visit, float]] = OrderedDict()
         self._length = 0
 
     def __len__(self) -> int:
@@ -53,16 +52,16 @@ class FairLane:
         """Put a visit at the end of its network's line, unless it stands there already."""
         line = self._lines.get(network)
         if line is None:
-            line = self._lines[network] = _Line()
+            line = self._lines[network] = OrderedDict()
         if visit not in line:
-            line[visit] = None
+            line[visit] = monotonic() if self._patience else 0.0
             self._length += 1
 
     def popleft(self) -> Visit:
         """Take the next visit out."""
         network, line = self._lines.popitem(last=False)
-        visit, _ = line.popitem(last=line.newest_next)
-        line.newest_next = self._newest_too and not line.newest_next
+        crowd = self._patience and len(line) > CROWD and monotonic() - next(islice(line.values(), CROWD, None)) > self._patience
+        visit, _ = line.popitem(last=bool(crowd))
         if line:
             self._lines[network] = line
         self._length -= 1
@@ -148,19 +147,22 @@ class Loop:
         self.update: Callable[[int, int], None] = self._clients.modify
         self._ioloop.add_handler(self._clients.fileno(), self._queue_ready, READ)
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
-        # turn. The start of a TLS handshake costs as much as fifty messages. Of one network the newest and the oldest are served by turns:
-        # the newest, so that some clients are served in a flood of others, and the oldest, so that none is left behind in a steady stream.
-        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, newest_too=True)
+        # turn. The start of a TLS handshake costs as much as fifty messages. When a crowd has waited for it, its clients come again as soon
+        # as they were served: the oldest waits for all of them, and the newest for a few.
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.25)
         # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
         self.letters = Lane(0.02, chained=True)
         self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
 
-    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
-        """Call ready() in each turn in which a client's socket can be read, or the event of `update` has come. It must not raise."""
+    def watch(self, descriptor: int, ready: Callable[[], None], event: int = READ) -> None:
+        """Call ready() in each turn in which a client's socket can be read, or another event has come (this one, or that of `update`).
+
+        It must not raise.
+        """
         self._ready[descriptor] = ready
-        self._clients.register(descriptor, READ)
+        self._clients.register(descriptor, event)
 
     def unwatch(self, descriptor: int) -> None:
         """Do not watch it any more."""

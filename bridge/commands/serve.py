@@ -17,6 +17,7 @@ from bridge.config import Config, routes_of
 from bridge.counters import Counters
 from bridge.errors import BridgeError, NotFound, SettingError
 from bridge.files import FollowedFiles
+from bridge.http.arrivals import FEWEST, MOST
 from bridge.http.basic_auth import Credentials
 from bridge.http.connection import Service
 from bridge.http.listener import SWEEP, Listener, bind, describe
@@ -71,7 +72,8 @@ class Process:
         self._listener: Listener | None = None
         self._tls: ListenerTLS | None = None
         if config.listens:
-            self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, max_connections(config, log), log)
+            connections, waiting = descriptors(config, log)
+            self._listener = Listener(bind(config.listen, "BRIDGE_LISTEN", shared), service, connections, log, waiting)
             self._requests.make_room = self._listener.make_room
             self._tls = ListenerTLS(config, log, self._listener.use_tls) if config.tls_cert else None
         self._follow = [self._credentials.follow, self._publisher.follow, follow_routes(config, pipeline.use_routes, log)]
@@ -189,13 +191,16 @@ class Process:
             self._loop.call_later(0.01, self._gone)
 
 
-def max_connections(config: Config, log: Log) -> int:
-    """Raise this process's limit on open files to what BRIDGE_MAX_CONNECTIONS needs; return how many connections the limit allows."""
-    reserve = RESERVE + 20 * len(config.sqs_queues)
+def descriptors(config: Config, log: Log) -> tuple[int, int]:
+    """Raise this process's limit on open files to what it needs; return how many connections the limit allows, and how many sockets that
+    wait for a TLS handshake.
+    """
+    reserve = RESERVE + 20 * len(config.sqs_queues) + (FEWEST if config.tls_cert else 0)
     wanted = config.max_connections + reserve
+    best = wanted + (MOST - FEWEST if config.tls_cert else 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < best:
+        soft = best if hard == resource.RLIM_INFINITY else min(best, hard)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         except (OSError, ValueError):
@@ -204,8 +209,9 @@ def max_connections(config: Config, log: Log) -> int:
             most = max(soft - reserve, 1)
             advice = f"BRIDGE_MAX_CONNECTIONS={config.max_connections} needs {wanted}"
             log.warning("few_descriptors", explanation=f"the limit on open files is {soft}: {most} connections at most; {advice}")
-            return most
-    return config.max_connections
+            return most, FEWEST
+        best = min(soft, best)
+    return config.max_connections, best - wanted + FEWEST
 
 
 def failures() -> list[type[BridgeError]]:

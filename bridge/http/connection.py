@@ -78,10 +78,10 @@ class Connection(BaseHTTPRequestHandler):
         self.answered = False  # for nothing genuine
         self.queued = False  # whether a visit is to come
         self._unread = False  # whether that visit is for what is here already
-        self._watched = False
-        self._input_ended = False
+        self._watched = self._input_ended = False
+        service.connections.add(self)
         self._watch()
-        self._queue()  # at once, because the first request has often arrived; and who stands in line for a first visit stays
+        (self._visit if self._tls else self._queue)()  # the first bytes have often arrived; for TLS it has stood in line (arrivals.py)
 
     # ---- visits: one step each, when the loop has time for it
 
@@ -135,6 +135,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _handshake(self) -> None:
         """One step of TLS's handshake."""
+        self.visited = True
         try:
             event = shake_hands(self.connection)
         except (OSError, ValueError):
@@ -142,7 +143,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         self.service.loop.update(self.descriptor, event or READ)
         if event == READ:
-            self._greeted = self.visited = self.connection.cipher() is not None
+            self._greeted = self.connection.cipher() is not None
         elif not event:
             self.state = READING
             self._tls_bytes = TLS_BYTES

@@ -7,7 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bridge.errors import Overloaded, SettingError
-from bridge.http.connection import CLOSED, Connection, Service
+from bridge.http.arrivals import Arrivals
+from bridge.http.connection import CLOSED, HANDSHAKE_BYTES, Connection, Service
 from bridge.http.crowds import network_of
 from bridge.log import Log
 from bridge.sockets import READ
@@ -29,11 +30,12 @@ NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Listener(HTTPServer):
     """http.server's HTTPServer, driven by the loop instead of by serve_forever()."""
 
-    def __init__(self, bound: socket.socket, service: Service, max_connections: int, log: Log) -> None:
-        """bound is what `bind` returned; service is what its connections share."""
+    def __init__(self, bound: socket.socket, service: Service, max_connections: int, log: Log, waiting: int = 0) -> None:
+        """bound is what `bind` returned; service is what its connections share; at most `waiting` wait for a TLS handshake."""
         self._service, self._max_connections, self._log = service, max_connections, log
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None
+        self._arrivals = Arrivals(service, waiting, self._connect)
         self._complained = float("-inf")
         self._next: list[tuple[tuple[bool, int, bool, bool, float], Connection]] = []  # to be closed, by order_of, the very next at the end
         super().__init__(bound.getsockname(), Connection, bind_and_activate=False)  # type: ignore[arg-type]
@@ -46,6 +48,8 @@ class Listener(HTTPServer):
     def use_tls(self, context: "ssl.SSLContext") -> None:
         """Speak TLS with every connection from now on."""
         self._tls = context
+        # A client that has sent nothing stays with the kernel for a second (tcp(7)).
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
 
     @property
     def connections(self) -> int:
@@ -56,7 +60,6 @@ class Listener(HTTPServer):
 
     def _acceptable(self, _descriptor: int, _events: int) -> None:
         until = monotonic() + ACCEPT_FOR
-        self._next.clear()
         for _ in range(ACCEPTS):
             if self._enough_wait():
                 return
@@ -73,10 +76,20 @@ class Listener(HTTPServer):
                 return
 
     def process_request(self, sock: socket.socket, address: tuple[str, int]) -> None:  # type: ignore[override]
-        """Take a new connection. Above the limit another one is closed for it, or it is refused."""
+        """Take a new connection. With TLS it waits for its handshake."""
+        if self._tls is None:
+            self._connect(sock, address)
+        else:
+            self._arrivals.add(sock, address)
+
+    def _connect(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        """Make the connection. Above a limit another one is closed for it, or it is refused."""
         service = self._service
         connections, requests = service.connections, service.requests
-        if len(connections) >= self._max_connections and not self._evict(service.strangers.level(network_of(address[0]))):
+        if self._tls is not None and requests.buffered + HANDSHAKE_BYTES > requests.max_buffered:
+            requests.make_room(HANDSHAKE_BYTES)
+        full = self._tls is not None and requests.buffered + HANDSHAKE_BYTES > requests.max_buffered
+        if full or (len(connections) >= self._max_connections and not self._evict(service.strangers.level(network_of(address[0])))):
             sock.close()
             requests.verdicts.counters.add(Overloaded.reason)
             return
@@ -88,9 +101,7 @@ class Listener(HTTPServer):
         except OSError:
             sock.close()
             return
-        connections.add(Connection(sock, address, service))
-        if requests.buffered > requests.max_buffered:  # TLS's own bytes
-            requests.make_room(0)
+        Connection(sock, address, service)
         self._loop.turn = max(self._loop.turn, len(connections) // 4)
 
     def _evict(self, level: int) -> bool:
@@ -123,14 +134,14 @@ class Listener(HTTPServer):
             self._next = found[-EVICTIONS:]
 
     def _enough_wait(self) -> bool:
-        """Whether newcomers should stay in the kernel's queue for a turn: many handshakes stand in line, or all connections that could make
-        room wait for a visit. A connection whose handshake has begun is then not closed for one that would wait.
+        """Whether newcomers should stay in the kernel's queue for a turn, because all that could make room for them wait for a visit.
 
-        They do not when a genuine message came from another network than these connections: the next newcomer may be from there too.
+        They do not when a genuine message came from another network than these: the next newcomer may be from there too. Without that none
+        that waits for a handshake is closed: it would come again, in front of all others.
         """
         service = self._service
-        if self._tls is not None and len(self._loop.handshakes) >= BEGUN:
-            return not service.known.elsewhere(service.strangers.largest())
+        if self._tls is not None:
+            return self._arrivals.full and not service.known.elsewhere(self._arrivals.largest())
         if len(service.connections) < self._max_connections:
             return False
         victim = self._victim()
@@ -151,6 +162,8 @@ class Listener(HTTPServer):
         receiving.sort(key=lambda one: ((held[one.network] // requests.max_buffered).bit_length(), one.buffered * (now - one.since)))
         while receiving and requests.buffered + size > requests.max_buffered * 15 // 16:
             receiving.pop().evict(Overloaded("too many bytes are held (BRIDGE_MAX_BUFFERED), and this client's were the most"))
+        while requests.buffered + size > requests.max_buffered and self._arrivals.drop_one():
+            pass
 
     def _cannot_accept(self, error: OSError) -> bool:
         """No descriptor is free: make room, and tell whether that helped. Else accept nothing for a moment: the socket stays readable."""
@@ -178,6 +191,8 @@ class Listener(HTTPServer):
     def _sweep(self) -> None:
         self._loop.call_later(SWEEP, self._sweep)
         now = monotonic()
+        self._next.clear()
+        self._arrivals.expire(now)
         for connection in list(self._service.connections):
             connection.expire(now)
 
@@ -187,6 +202,7 @@ class Listener(HTTPServer):
         """Take no more connections, and close those without a request under way."""
         self._stop_accepting()
         self.socket.close()
+        self._arrivals.close()
         for connection in list(self._service.connections):
             if connection.idle:
                 connection.close()

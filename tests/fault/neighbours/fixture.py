@@ -29,12 +29,10 @@ class Neighbours(NamedTuple):
     def bridge(self, **settings: str) -> Bridge:
         return self.start_bridge(**{"BRIDGE_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"} | settings)
 
-    def play(
-        self, name: str, attack: Attack | None, *, go: bool = False, bridge: Bridge | None = None, within: float = siege.SOON, **words: Any
-    ) -> siege.Seen:
+    def play(self, name: str, attack: Attack | None, *, go: bool = False, bridge: Bridge | None = None, **words: Any) -> siege.Seen:
         """go: besiege the Go bridge too, and be no worse than it; not with GO_BRIDGE=no, nor in a test that is not `shown`.
 
-        within: of siege.faults(). words: of siege.besiege().
+        words: of siege.besiege().
         """
         bridge = bridge or self.bridge()
         seen = siege.besiege(bridge, attack, self.sns, self.broker, self.queue, **words)
@@ -44,7 +42,7 @@ class Neighbours(NamedTuple):
             with siege.Go(self.sns, self.broker, self.queue, self.folder) as other:
                 peer = siege.besiege(other, attack, self.sns, self.broker, self.queue)
             self.say(f"    Go: {peer}")
-        found = siege.faults(bridge, seen, within) + (siege.worse(seen, peer) if peer else [])
+        found = siege.faults(bridge, seen) + (siege.worse(seen, peer) if peer else [])
         if self.shown:
             table.keep(table.row(name, seen, peer, found))
         assert not found, f"{name}: {'; '.join(found)}\n{seen}"

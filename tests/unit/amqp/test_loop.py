@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import FLUSH, TURN, FairLane, Loop
+from bridge.amqp.loop import CROWD, FLUSH, TURN, FairLane, Loop
 from bridge.sockets import READ, WRITE
 
 
@@ -52,10 +52,10 @@ def test_slow_visits_end_a_turn_early(loop):
     assert seen == list(range(20)) and max(after - before for before, after in zip([0, *turns.by_turn], turns.by_turn, strict=False)) <= 2
 
 
-@pytest.mark.parametrize("newest_too", [True, False])
-def test_a_client_that_has_gone_leaves_nothing_in_a_lane(newest_too):
+@pytest.mark.parametrize("patience", [0, 1e-9])
+def test_a_client_that_has_gone_leaves_nothing_in_a_lane(patience):
     """In a flood more clients come and go in a turn than it has visits; each that stayed in line would take memory."""
-    lane = FairLane(0.01, newest_too)
+    lane = FairLane(0.01, patience)
     visits = [(lambda: None, f"network {at % 7}") for at in range(100)]
     for visit, network in visits:
         lane.append(visit, network)
@@ -96,14 +96,26 @@ def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
     assert seen[:3] == ["trusted", "greedy", "other"]
 
 
-def test_of_handshakes_the_newest_and_the_oldest_go_by_turns(loop):
-    """The newest is served in a burst of others, and the oldest in a steady stream of them."""
-    seen = []
-    for number in range(10):
-        loop.handshakes.append(lambda number=number: seen.append(number))
-    Turns(loop, seen, 10)
-    loop.run()
-    assert seen == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+@pytest.mark.parametrize("old", [0, CROWD, CROWD + 1])
+def test_the_oldest_goes_first_and_while_a_crowd_has_waited_long_the_newest(old, monkeypatch):
+    """The newest is served in a crowd of others that come again and again, and the oldest before newer ones that come and go."""
+    now = 1000.0
+    monkeypatch.setattr("bridge.amqp.loop.monotonic", lambda: now)
+    lane, seen = FairLane(0.01, patience=0.25), []
+
+    def come(count):
+        for number in range(count):
+            lane.append(lambda number=now * 1000 + number: seen.append(number))
+
+    come(old)
+    now += 0.2
+    come(200)
+    now += 0.2
+    while lane:
+        lane.popleft()()
+    oldest_first = sorted(seen)
+    overtaking = 201 if old > CROWD else 0  # until those that have waited long are no crowd any more
+    assert seen == oldest_first[::-1][:overtaking] + oldest_first[: len(seen) - overtaking]
 
 
 @pytest.mark.parametrize("lane", ["newcomers", "handshakes"])
