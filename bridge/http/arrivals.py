@@ -14,9 +14,10 @@ from bridge.http.connection import Service
 from bridge.http.crowds import network_of
 
 FEWEST, MOST = 64, 8192  # sockets that may wait, where descriptors are few and where they are not
-WAITING_BYTES = 4096  # what one takes in the kernel and here, as measured
+WAITING_BYTES = 4096  # what one takes in the kernel and here, as measured; a ClientHello takes a page more there
 SHARE = 2  # one part in so many of BRIDGE_MAX_BUFFERED is for them
 UNREAD = 16384  # bytes that the kernel may keep for one, as it counts them: a ClientHello takes 1,300 to 5,000
+PARTS = 4  # a sweep looks at one part of all that wait, because thousands of looks would hold up the loop for 10 ms
 WAIT_FOR = 75.0  # seconds; SNS waits for 15, but clients that are closed come again, all before those that wait
 SO_MEMINFO = 55  # of which the first number says what the kernel keeps (Linux 4.12, net/core/sock.c, sk_get_meminfo)
 ESTABLISHED = b"\1"  # the first byte of TCP_INFO (tcp(7), TCP_ESTABLISHED)
@@ -62,6 +63,7 @@ class Arrivals:
         self._most = max(1, min(most, MOST, service.requests.max_buffered // SHARE // WAITING_BYTES))
         self._waiting: dict[str, dict[Arrival, None]] = {}  # by network, and there the oldest first
         self._length = 0
+        self._part = 0  # that the last sweep looked at
 
     def __len__(self) -> int:
         return self._length
@@ -80,10 +82,10 @@ class Arrivals:
         if self.full:
             self.drop_one()
         one = Arrival(sock, address, self)
+        self._loop.watch(sock.fileno(), one.leave, select.EPOLLRDHUP)
         self._waiting.setdefault(one.network, {})[one] = None
         self._length += 1
         self._requests.buffered += WAITING_BYTES
-        self._loop.watch(sock.fileno(), one.leave, select.EPOLLRDHUP)
         self._loop.handshakes.append(one, one.network)
 
     def begin(self, one: Arrival) -> None:
@@ -102,9 +104,10 @@ class Arrivals:
         return True
 
     def expire(self, now: float) -> None:
-        """Close those that have waited too long or sent too much; now is monotonic seconds."""
+        """Close those that have waited too long or sent too much, in one part of all; now is monotonic seconds."""
+        self._part = (self._part + 1) % PARTS
         for one in self._all():
-            if now - one.since >= WAIT_FOR or one.unread > UNREAD:
+            if one.sock.fileno() % PARTS == self._part and (now - one.since >= WAIT_FOR or one.unread > UNREAD):
                 self.drop(one)
 
     def close(self) -> None:
