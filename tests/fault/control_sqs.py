@@ -5,12 +5,13 @@ python -m tests.fault.control_sqs in-a-finally          # deletes it whatever th
 """
 
 import sys
-from typing import Any
 
 from bridge import cli
 from bridge.amqp import publisher
 from bridge.amqp.channel import Publish
+from bridge.errors import BridgeError
 from bridge.sqs import receiver
+from bridge.sqs.queue import ReceivedMessage
 
 published, answered = publisher.Publisher.publish, receiver.Receiver._answered
 
@@ -20,8 +21,8 @@ def publish(self: publisher.Publisher, publish: Publish) -> None:
     publish.request.done("published")
 
 
-def always(self: receiver.Receiver, message: Any, pending: Any, _error: Any) -> None:
-    answered(self, message, pending, None)
+def always(self: receiver.Receiver, message: ReceivedMessage, _error: BridgeError | None) -> None:
+    answered(self, message, None)
 
 
 if __name__ == "__main__":
