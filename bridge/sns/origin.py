@@ -269,7 +269,7 @@ def _take_body(found: bytearray, length: int | None, chunks: ChunkedBody | None,
         length = len(found) + more
     if len(found) < length:
         return None
-    body = bytes(found[:length])
+    body = bytes(found if len(found) == length else found[:length])  # a slice would be one more copy
     del found[:length]
     return body
 
