@@ -2,7 +2,7 @@
 
 The queue is tests/bench/peers/sqs.go, which is faster than any bridge. CPU a message is measured by turns, HTTP and SQS; an idle bridge
 with one queue beside one without, over TLS as at AWS; and what a message that comes by HTTP waits while 100,000 dead letters drain,
-beside the same without.
+beside the same without, and beside one whose neighbour drains them.
 """
 
 import json
@@ -11,10 +11,11 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ Row = dict[str, Any]
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/letters"
 LETTERS = 100_000
 A_SECOND = 100  # messages by HTTP while the letters drain
+AMAZON = ("Amazon Root CA ", "Starfield Services Root Certificate Authority")  # the image's roots
 
 
 class Queue:
@@ -135,17 +137,22 @@ def costs(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) 
     return rows
 
 
-@contextmanager
-def aws(bench: Bench) -> Iterator[tuple[Files, dict[str, dict[str, str]]]]:
-    """AWS over TLS: the files for the queue's endpoint; and by what a bridge has done, its settings.
+def roots(candidate: servers.Candidate) -> bytes:
+    """The roots (PEM) that a bridge has: from source certifi's, in the image Amazon's of these."""
+    bundle = Path(certifi.where()).read_text()
+    if candidate is not servers.SOURCE:
+        bundle = "\n".join(one for one in bundle.split("\n\n") if any(f'# Label: "{name}' in one for name in AMAZON))
+    return bundle.encode()
 
-    The roots are certifi's and one more, because a bridge has those of the public authorities.
-    """
+
+@contextmanager
+def aws(bench: Bench, candidate: servers.Candidate) -> Iterator[tuple[Files, dict[str, dict[str, str]]]]:
+    """AWS over TLS: the files for the queue's endpoint; and by what a bridge has done, its settings. To its own roots comes the test's."""
     with tempfile.TemporaryDirectory() as folder, SNS(Path(folder)) as sns:
         sns.certificate_path, sns.certificate = f"/{messages.CERTIFICATE_NAME}", bench.load.certificate.read_bytes()
-        roots = Path(folder) / "roots.pem"
-        roots.write_bytes(Path(certifi.where()).read_bytes() + sns.ca_file.read_bytes())
-        trusts = {"BRIDGE_CA_FILE": str(roots)}
+        trusted = Path(folder) / "roots.pem"
+        trusted.write_bytes(roots(candidate) + sns.ca_file.read_bytes())
+        trusts = {"BRIDGE_CA_FILE": str(trusted)}
         fetches = {"BRIDGE_CERTIFICATES": "", "BRIDGE_SNS_ENDPOINT": sns.endpoint}
         yield (
             sns.authority.issue(Path(folder) / "sqs", "localhost"),
@@ -156,7 +163,7 @@ def aws(bench: Bench) -> Iterator[tuple[Files, dict[str, dict[str, str]]]]:
 def idle(bench: Bench, candidate: servers.Candidate, rounds: int, seconds: float) -> list[Row]:
     """CPU and memory of a bridge that has nothing to do after its first message, with a queue and without."""
     rows: list[Row] = []
-    with aws(bench) as (tls, settings), queue(bench, 512, tls) as letters:
+    with aws(bench, candidate) as (tls, settings), queue(bench, 512, tls) as letters:
         for round_ in range(rounds):
             for done, own in settings.items():
                 plain = candidate.with_(candidate.name, **own)
@@ -176,27 +183,29 @@ def idle(bench: Bench, candidate: servers.Candidate, rounds: int, seconds: float
     return rows
 
 
+WAYS = ("alone", "draining", "neighbour")
+
+
 def patience(bench: Bench, candidate: servers.Candidate, rounds: int, number: int) -> list[Row]:
-    """What a message that is posted waits: alone, and while letters drain; in turns."""
+    """What a message that is posted waits, in turns: alone; while the same bridge drains letters; and, as the control, while a neighbour
+    does: another process, which drains another queue as fast into the same broker on the same cores.
+    """
     rows: list[Row] = []
     requests = [request for _, request in bench.load.posts(512, 2000)]
-    with queue(bench, 512) as letters:
-        server = Server(with_queue(candidate, letters), bench.broker.url, bench.load)
+    with queue(bench, 512) as own, queue(bench, 512) as others:
+        server = Server(with_queue(candidate, own), bench.broker.url, bench.load)
+        neighbour = Server(with_queue(candidate.with_(f"{candidate.name} neighbour"), others), bench.broker.url, bench.load)
         try:
-            drained(bench, server, letters, 2000)
+            for one, letters in ((server, own), (neighbour, others)):
+                drained(bench, one, letters, 2000)
             for round_ in range(rounds):
-                for way in random.Random(round_).sample(["alone", "draining"], 2):
+                for way in random.Random(round_).sample(WAYS, len(WAYS)):
                     bench.broker.purge(QUEUE)
                     time.sleep(2)  # the broker tidies up after so many
-                    begun = time.perf_counter()
-                    if way == "draining":
-                        had = letters.stats()["deleted"] + number
-                        letters.fill(number)
-                        waits = paced(server, requests, A_SECOND, lambda _passed, had=had: letters.stats()["deleted"] >= had)
-                    else:
-                        waits = paced(server, requests, A_SECOND, lambda passed: passed > 10)
+                    letters, many = others if way == "neighbour" else own, 0 if way == "alone" else number
+                    with posted_to(neighbour, requests[0]) if way == "neighbour" else nullcontext():
+                        waits, rate = waited(server, requests, letters, many)
                     cut = statistics.quantiles(waits, n=100)
-                    rate = number / (time.perf_counter() - begun) if way == "draining" else 0
                     rows.append(
                         {
                             "part": "sqs patience",
@@ -212,8 +221,42 @@ def patience(bench: Bench, candidate: servers.Candidate, rounds: int, number: in
                     say(f"sqs {server.name} {way}: p50 {cut[49]:.1f} ms  p99 {cut[98]:.1f} ms  {len(waits)} by HTTP  {rate:.0f} letters/s")
         finally:
             server.stop()
+            neighbour.stop()
             bench.broker.purge(QUEUE)
     return rows
+
+
+def waited(server: Server, requests: list[bytes], letters: Queue, number: int) -> tuple[list[float], float]:
+    """Post while `number` letters drain, or for ten seconds when it is 0; return for how long each waited, in ms, and letters a second."""
+    end, begun = letters.stats()["deleted"] + number, time.perf_counter()
+    if number:
+        letters.fill(number)
+
+    def over(passed: float) -> bool:
+        deleted = letters.stats()["deleted"]  # in both cases, because that takes time of the cores
+        return deleted >= end if number else passed > 10
+
+    waits = paced(server, requests, A_SECOND, over)
+    return waits, number / (time.perf_counter() - begun)
+
+
+@contextmanager
+def posted_to(server: Server, request: bytes) -> Iterator[None]:
+    """Post to a server twice a second meanwhile: a bridge that nobody posts to drains as fast as it can."""
+    over = threading.Event()
+
+    def post() -> None:
+        while not over.wait(0.5):
+            server.post(request)
+
+    server.post(request)
+    thread = threading.Thread(target=post)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def measured(bench: Bench, candidates: Iterable[servers.Candidate], rounds: int, turns: int, number: int) -> list[Row]:
