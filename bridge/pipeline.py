@@ -21,6 +21,7 @@ from bridge.pending import PendingRequest
 from bridge.sns import message, subscription
 from bridge.sns.certificates import Certificates
 from bridge.sns.fetch import Egress
+from bridge.sns.grammar import is_uuid
 from bridge.sns.message import Notification, SubscriptionConfirmation
 from bridge.sns.signature import Certificate
 from bridge.sns.topic import TopicArn
@@ -155,7 +156,7 @@ class Pipeline:
         if not self._config.raw:
             raise RawDeliveryRefused("raw message delivery is not enabled (BRIDGE_RAW)")
         message_id, arn = headers.get("x-amz-sns-message-id", ""), headers.get("x-amz-sns-topic-arn", "")
-        if not message.is_uuid(message_id):
+        if not is_uuid(message_id):
             raise MalformedMessage("x-amz-sns-message-id is not a UUID")
         if headers.get("x-amz-sns-message-type", "Notification") != "Notification":
             raise HeadersDisagree("only Notifications are delivered raw")

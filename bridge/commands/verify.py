@@ -10,9 +10,10 @@ from bridge.config import Config, given, load
 from bridge.errors import BridgeError, MalformedMessage, SettingError
 from bridge.sns.certificates import Certificates
 from bridge.sns.fetch import Egress
+from bridge.sns.grammar import is_timestamp
 from bridge.sns.message import Message, parse
 from bridge.sns.signature import Certificate
-from bridge.sns.timestamp import is_timestamp, unix_seconds
+from bridge.sns.timestamp import unix_seconds
 
 ANY_TOPIC = "arn:*:sns:*:*:*"
 

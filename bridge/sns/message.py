@@ -9,7 +9,7 @@ import re
 from operator import itemgetter
 
 from bridge.errors import HeadersDisagree, MalformedMessage
-from bridge.sns.grammar import UUID, UUID_AND_TIMESTAMP
+from bridge.sns.grammar import is_timestamp, is_uuid
 from bridge.sns.timestamp import unix_seconds
 
 # The string to sign is "Name\nValue\n" for each field, so a newline inside a field could pretend to be another field.
@@ -41,11 +41,12 @@ class Message:
             values = _common(members)
         except KeyError as error:
             raise MalformedMessage(f"{error.args[0]} is missing or not a string") from None
-        if set(map(type, values)) != {str}:
+        message_id, timestamp, text, arn, version, url, signature = values
+        if not (type(message_id) is type(timestamp) is type(text) is type(arn) is type(version) is type(url) is type(signature) is str):
             raise MalformedMessage("a member that must be a string is not one")
-        message_id, timestamp, self.message, self.topic_arn, self.signature_version, self.signing_cert_url, signature = values
-        self.message_id, self.timestamp_text = message_id, timestamp
-        if not UUID_AND_TIMESTAMP.fullmatch(f"{message_id}\n{timestamp}"):
+        self.message_id, self.timestamp_text, self.message, self.topic_arn = message_id, timestamp, text, arn
+        self.signature_version, self.signing_cert_url = version, url
+        if not (is_uuid(message_id) and is_timestamp(timestamp)):
             raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
         self.timestamp = unix_seconds(timestamp)
         try:
@@ -179,11 +180,6 @@ def check_headers(headers: dict[str, str], message: Message) -> None:
         or get("x-amz-sns-topic-arn", message.topic_arn) != message.topic_arn
     ):
         raise HeadersDisagree("x-amz-sns-message-type, -message-id or -topic-arn differs from the body")
-
-
-def is_uuid(text: str) -> bool:
-    """Tell whether a text is a UUID, as every MessageId is."""
-    return UUID.fullmatch(text) is not None
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

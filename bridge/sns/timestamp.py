@@ -1,21 +1,18 @@
-"""Timestamp: its form, and its Unix seconds. No sockets here. Source: SNS developer guide, "Parsing Amazon SNS message formats"."""
+"""A Timestamp's Unix seconds. No sockets here. Source: SNS developer guide, "Parsing Amazon SNS message formats"."""
 
 from bridge.errors import MalformedMessage
 from bridge.sns.calendar import days_since_epoch
-from bridge.sns.grammar import TIMESTAMP
 
 MAX_KNOWN = 1000
 
 _known_minutes: dict[str, int] = {}
 
 
-def is_timestamp(text: str) -> bool:
-    """Tell whether a text has a Timestamp's form."""
-    return TIMESTAMP.fullmatch(text) is not None
-
-
 def unix_seconds(timestamp: str) -> int:
-    """Return a Timestamp (YYYY-MM-DDThh:mm:ss.sssZ) as whole Unix seconds. Raises MalformedMessage for a day or time that is none."""
+    """Return a Timestamp, of the form that `is_timestamp` asks for, as whole Unix seconds.
+
+    Raises MalformedMessage for a day or time that is none.
+    """
     minute = timestamp[:16]
     start = _known_minutes.get(minute)
     if start is None:

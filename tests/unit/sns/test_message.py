@@ -14,8 +14,9 @@ from bridge.errors import (
     SigningCertURLRefused,
     TopicNotAllowed,
 )
-from bridge.sns.message import Notification, is_uuid, parse
-from bridge.sns.timestamp import MAX_KNOWN, _known_minutes, is_timestamp, unix_seconds
+from bridge.sns.grammar import is_timestamp, is_uuid
+from bridge.sns.message import Notification, parse
+from bridge.sns.timestamp import MAX_KNOWN, _known_minutes, unix_seconds
 from tests.unit.sns.messages import (
     ARN,
     BODIES,
