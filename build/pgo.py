@@ -112,7 +112,7 @@ def flags() -> list[str]:
     """Return the compiler's flags for the profiled files; none, after a warning, when this compiler can't read the profile."""
     if COLLECT:
         return [*BRANCHES, *COLLECTING]
-    using = [*BRANCHES, "-Xclang", f"-fprofile-instrument-use-path={build()}/profile", *USING]
+    using = [*BRANCHES, f"-fprofile-use={build()}/profile", *USING]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "trial.c").write_text("int trial;\n")
         trial = [str(toolchain.tools() / "cc"), "-O2", *using, "-c", "trial.c"]

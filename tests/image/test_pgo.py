@@ -55,7 +55,7 @@ def test_the_compiler_takes_the_counts(counted: list[Function], source: Path):
     told = [function._replace(counts=[7 * count for count in function.counts]) for function in counted]
     profile = source.with_name("profile")
     profile.write_bytes(pgo.indexed(told))
-    flags = ["-O2", *pgo.BRANCHES, "-Xclang", f"-fprofile-instrument-use-path={profile}", *pgo.USING]
+    flags = ["-O2", *pgo.BRANCHES, f"-fprofile-use={profile}", *pgo.USING]
     done = subprocess.run(
         [toolchain.tools() / "cc", *flags, "-S", "-emit-llvm", source.name, "-o", "program.ll"], cwd=source.parent, capture_output=True
     )
@@ -96,14 +96,14 @@ def test_a_function_that_has_changed_is_compiled_without_counts(counted: list[Fu
     told = [function._replace(flow=function.flow + (function.name == "sum")) for function in counted]
     profile = source.with_name("profile")
     profile.write_bytes(pgo.indexed(told))
-    flags = ["-O2", *pgo.BRANCHES, "-Xclang", f"-fprofile-instrument-use-path={profile}", *pgo.USING]
+    flags = ["-O2", *pgo.BRANCHES, f"-fprofile-use={profile}", *pgo.USING]
     done = subprocess.run([toolchain.tools() / "cc", *flags, "-c", source.name], cwd=source.parent, capture_output=True, text=True)
     assert done.returncode == 0
     assert "hash mismatch) sum" in done.stderr
 
 
 def test_a_profile_that_the_compiler_cannot_read_is_told_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    assert f"-fprofile-instrument-use-path={pgo.build()}/profile" in pgo.flags()
+    assert f"-fprofile-use={pgo.build()}/profile" in pgo.flags()
     (tmp_path / "profile").write_bytes(b"\xfflprofi\x81" + bytes([99]) * 64)
     monkeypatch.setattr(pgo, "build", lambda: tmp_path)
     monkeypatch.setattr(recipe, "said", set())
