@@ -141,7 +141,7 @@ def roots(candidate: servers.Candidate) -> bytes:
     """The roots (PEM) that a bridge has: from source certifi's, in the image Amazon's of these."""
     bundle = Path(certifi.where()).read_text()
     if candidate is not servers.SOURCE:
-        bundle = "\n".join(one for one in bundle.split("\n\n") if any(f'# Label: "{name}' in one for name in AMAZON))
+        bundle = "".join(f"{one}\n" for one in bundle.split("\n\n") if any(f'# Label: "{name}' in one for name in AMAZON))
     return bundle.encode()
 
 
