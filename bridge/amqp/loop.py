@@ -149,7 +149,7 @@ class Loop:
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
         # turn. The start of a TLS handshake costs as much as fifty messages. When a crowd has waited for it, its clients come again as soon
         # as they were served: the oldest waits for all of them, and the newest for a few.
-        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.25)
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.75)
         # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
         self.letters = Lane(0.02, chained=True)
         self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
