@@ -13,6 +13,7 @@ from recipe import ARCH, HERE, ROOT, SECTIONS, cached, digest, main, run
 WORDS = """
 -w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none
 --gc-sections -O2 -static
+--call-graph-profile-sort=none -z keep-text-section-prefix
 """.split()
 IMAGE_BASE = 16777216  # the program's first address
 
