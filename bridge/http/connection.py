@@ -78,7 +78,8 @@ class Connection(BaseHTTPRequestHandler):
         self.answered = False  # for nothing genuine
         self.queued = False  # whether a visit is to come
         self._unread = False  # whether that visit is for what is here already
-        self._watched = self._input_ended = False
+        self._watched = False
+        self._input_ended = False
         service.connections.add(self)
         self._watch()
         (self._visit if self._tls else self._queue)()  # the first bytes have often arrived; for TLS it has stood in line (arrivals.py)

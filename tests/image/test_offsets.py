@@ -90,7 +90,7 @@ def test_each_function_that_a_frame_can_mean_is_named():
 def test_the_bytecode_that_is_asked_here_is_in_the_program(frozen: tuple[str, list[bytes]]) -> None:
     program = (DIST / "bridge.unpacked").read_bytes()
     _, codes = frozen
-    assert len(codes) >= 4
+    assert len(codes) >= 3  # the module, and its functions
     assert all(code in program for code in codes)
 
 
