@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 BACKLOG = 4096  # net.core.somaxconn limits it; when the backlog overflows, clients try again after 1, 3, 7 seconds
 ACCEPTS = 512  # at most in one turn
 ACCEPT_FOR = 0.02  # seconds of a turn
-BEGUN = 64  # TLS handshakes in line; the others stay in the kernel's queue
 EVICTIONS = 64  # connections that one search finds
 MOST = 99  # the highest level of a crowd
 SWEEP = 0.25  # seconds between two looks at the clock

@@ -1,7 +1,7 @@
 /* The compiler's and musl's functions for memory are built for size. Their memcpy and memcmp take one byte at a time, their memchr eight.
- * A third of a large message's time was spent in memcpy, and a twentieth of a small one's in memcmp and memchr. Here up to 128 bytes are moved by overlapping vectors,
- * which is right for overlapping blocks too, since all is loaded before anything is stored; more goes in a loop or, from
- * 2 KiB on, by `rep movsb` where the processor has it. It is used only where a vector may lie at any address. */
+ * A third of a large message's time was spent in memcpy, and a twentieth of a small one's in memcmp and memchr. Here up to 128 bytes are
+ * moved by overlapping vectors, which is right for overlapping blocks too, since all is loaded before anything is stored; more goes in a
+ * loop or, from 2 KiB on, by `rep movsb` where the processor has it. It is used only where a vector may lie at any address. */
 #if defined(__x86_64__) || defined(__aarch64__)
 #include <stddef.h>
 #include <stdint.h>

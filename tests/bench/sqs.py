@@ -11,7 +11,6 @@ import socket
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -28,6 +27,7 @@ from tests.bench.measure import Bench, cpu, pss
 from tests.bench.prepare import say
 from tests.bench.servers import QUEUE, Server
 from tests.tools.ports import free_port, wait_for
+from tests.tools.repeat import repeated
 
 Row = dict[str, Any]
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/letters"
@@ -243,20 +243,9 @@ def waited(server: Server, requests: list[bytes], letters: Queue, number: int) -
 @contextmanager
 def posted_to(server: Server, request: bytes) -> Iterator[None]:
     """Post to a server meanwhile, often enough for it to notice: a bridge that nobody posts to drains as fast as it can."""
-    over = threading.Event()
-
-    def post() -> None:
-        while not over.wait(0.05):
-            server.post(request)
-
     server.post(request)
-    thread = threading.Thread(target=post)
-    thread.start()
-    try:
+    with repeated(0.05, lambda: server.post(request)):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def measured(bench: Bench, candidates: Iterable[servers.Candidate], rounds: int, turns: int, number: int) -> list[Row]:

@@ -3,8 +3,6 @@
 SQS's limit is 1 MiB, and whoever may send to the queue may send that: it is no Notification and stays there. Of SNS a message has 256 KiB.
 """
 
-import contextlib
-import threading
 import time
 
 import pytest
@@ -17,6 +15,7 @@ from tests.fault.wrapped import Wrapped
 from tests.tools.bridge import UNDER_TEST
 from tests.tools.cgroup import MemoryGroup
 from tests.tools.ports import wait_for
+from tests.tools.repeat import repeated
 from tests.tools.sqs import SQS
 
 QUEUE = "letters"
@@ -31,22 +30,9 @@ FOREIGN = {
 }
 
 
-@contextlib.contextmanager
 def impatient(sqs):
     """Each second all visibility timeouts run out, those of an hour too: what is foreign comes again and again."""
-    over = threading.Event()
-
-    def hurry():
-        while not over.wait(1):
-            sqs.show(QUEUE)
-
-    thread = threading.Thread(target=hurry)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return repeated(1, lambda: sqs.show(QUEUE))
 
 
 @pytest.mark.skipif(UNDER_TEST == "image", reason="podman's own memory limit is the image tests' matter")

@@ -15,7 +15,6 @@ names the resource server, its `scope` is a list of RESOURCE_SERVER.PERMISSION:V
 import base64
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.tools.broker import Broker
+from tests.tools.repeat import repeated
 
 RESOURCE_SERVER = "rabbitmq"
 EVERYTHING = ("configure:*/*", "write:*/*", "read:*/*")
@@ -77,20 +77,9 @@ class Issuer:
     @contextmanager
     def renewing(self, path: Path, seconds: float, every: float) -> Iterator[None]:
         """Keep the file fresh: a token of `seconds` at once, and another one every `every` seconds."""
-        over = threading.Event()
-
-        def renew() -> None:
-            while not over.wait(every):
-                self.write(path, seconds)
-
         self.write(path, seconds)
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
+        with repeated(every, lambda: self.write(path, seconds)):
             yield
-        finally:
-            over.set()
-            thread.join(5)
 
     @staticmethod
     def look_each_second(broker: Broker) -> None:
