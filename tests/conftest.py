@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from bridge.simulate.sns import SNS
@@ -31,6 +32,10 @@ from tests.tools.ports import free_port, listening, wait_for
 
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the run still stops what it started
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # the tools wait for brokers that are not there yet
+# A commit is judged by the same examples each time; `make property` draws new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("new", print_blob=True)
+hypothesis.settings.load_profile("same")
 StartBridge = Callable[..., Bridge]
 BROKERS_OF_WORKERS: set[str] = set()
 
