@@ -71,16 +71,22 @@ class Pipeline:
             self.take(body, headers, pending)
 
     def take(
-        self, body: bytes, headers: dict[str, str], pending: PendingRequest, certificate: Certificate | None = None, stored: bool = False
+        self,
+        body: bytes,
+        headers: dict[str, str],
+        pending: PendingRequest,
+        certificate: Certificate | None = None,
+        stored: bool = False,
+        encoding: str = "utf-8",
     ) -> None:
         """Take a message that SNS has signed; `pending` is answered now or later. Raises BridgeError.
 
         body is UTF-8 JSON, headers are the request's (lower-case names); a message from a queue has none. certificate: the one that was
-        fetched for it. stored: see `MessageVerifier.check`.
+        fetched for it. stored: see `MessageVerifier.check`. encoding: see `parse`.
         """
         if stored and len(body) > self._config.max_body:  # the listener refuses it long before
             raise BodyTooLarge(f"the message is longer than {self._config.max_body} bytes (BRIDGE_MAX_BODY)")
-        received = message.parse(body)
+        received = message.parse(body, encoding)
         pending.message_id, pending.topic_arn = received.message_id, received.topic_arn
         pending.trace = tracing.find(headers, received, self._config.trace_attribute)
         message.check_headers(headers, received)

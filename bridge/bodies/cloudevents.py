@@ -23,7 +23,7 @@ def of_notification(message: Notification, trace: Trace | None) -> bytes:
     member. A Subject that is empty or no CloudEvents string is left out.
     """
     subject = {"subject": message.subject} if message.subject and all(map(_allowed, message.subject)) else {}
-    return _event(message.message_id, message.topic_arn, trace, **subject, time=message.timestamp_text, **_text(message.message))
+    return _event(message.message_id, message.topic_arn, trace, **subject, time=message.timestamp_text, **_text(message.message.decode()))
 
 
 def of_raw(message_id: str, topic_arn: str, body: bytes, trace: Trace | None) -> bytes:

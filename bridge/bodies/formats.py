@@ -32,7 +32,7 @@ class Format:
 
 _ALL = (
     Format("envelope", "the bytes exactly as SNS sent them", lambda _received, body, _trace: body, has_attributes=True),
-    Format("message", "the Message alone", lambda received, _body, _trace: received.message.encode()),
+    Format("message", "the Message alone", lambda received, _body, _trace: received.message),
     Format(
         "cloudevents",
         "a CloudEvent with the Message as its data",

@@ -30,13 +30,15 @@ _common = itemgetter("MessageId", "Timestamp", "Message", "TopicArn", "Signature
 
 
 class Message:
-    """The members that all three types have. Every value is as in the JSON; `timestamp` is Unix seconds, `signature` is decoded."""
+    """The members that all three types have. Every value is as in the JSON; `message` is bytes (UTF-8), `timestamp` Unix seconds, and
+    `signature` is decoded.
+    """
 
     __slots__ = ("message", "message_id", "signature", "signature_version", "signing_cert_url", "timestamp", "timestamp_text", "topic_arn")
     type = ""
 
-    def __init__(self, members: dict[str, object]) -> None:
-        """members is the JSON object of the body. Raises MalformedMessage."""
+    def __init__(self, members: dict[str, object], encoding: str = "utf-8") -> None:
+        """members is the JSON object of the body, which was read in this encoding (see `parse`). Raises MalformedMessage."""
         try:
             values = _common(members)
         except KeyError as error:
@@ -44,7 +46,7 @@ class Message:
         message_id, timestamp, text, arn, version, url, signature = values
         if not (type(message_id) is type(timestamp) is type(text) is type(arn) is type(version) is type(url) is type(signature) is str):
             raise MalformedMessage("a member that must be a string is not one")
-        self.message_id, self.timestamp_text, self.message, self.topic_arn = message_id, timestamp, text, arn
+        self.message_id, self.timestamp_text, self.topic_arn = message_id, timestamp, arn if arn.isascii() else text_of(arn, encoding)
         self.signature_version, self.signing_cert_url = version, url
         if not (is_uuid(message_id) and is_timestamp(timestamp)):
             raise MalformedMessage("MessageId is not a UUID, or Timestamp is not YYYY-MM-DDThh:mm:ss.sssZ")
@@ -53,6 +55,10 @@ class Message:
             self.signature = binascii.a2b_base64(signature, strict_mode=True)
         except ValueError:
             raise MalformedMessage("Signature is not base64") from None
+        try:
+            self.message = text.encode() if encoding == "utf-8" else text.encode(encoding)
+        except UnicodeEncodeError:
+            raise MalformedMessage("a lone surrogate is not text") from None
 
     def string_to_sign(self) -> bytes:
         """Return the bytes that the signature covers. Raises MalformedMessage when a field holds a lone surrogate."""
@@ -69,18 +75,18 @@ class Notification(Message):
     __slots__ = ("attributes", "left_out", "subject", "unsubscribe_url")
     type = "Notification"
 
-    def __init__(self, members: dict[str, object]) -> None:
+    def __init__(self, members: dict[str, object], encoding: str = "utf-8") -> None:
         """Raises MalformedMessage."""
-        super().__init__(members)
+        super().__init__(members, encoding)
         self.subject: str | None = None
         if "Subject" in members:
-            self.subject = _text(members, "Subject")
+            self.subject = _text(members, "Subject", encoding)
             if len(self.subject) > MAX_SUBJECT or _CONTROL.search(self.subject):
                 raise MalformedMessage("Subject is too long or holds a control character")
         self.attributes: dict[str, tuple[str, str]] = {}
         self.left_out = 0
         if "MessageAttributes" in members:
-            self.attributes, self.left_out = _attributes(members["MessageAttributes"])
+            self.attributes, self.left_out = _attributes(members["MessageAttributes"], encoding)
         self.unsubscribe_url = members.get("UnsubscribeURL")
 
     def headers(self) -> dict[str, str]:
@@ -103,13 +109,13 @@ class _Confirmation(Message):
 
     __slots__ = ("subscribe_url", "token")
 
-    def __init__(self, members: dict[str, object]) -> None:
+    def __init__(self, members: dict[str, object], encoding: str = "utf-8") -> None:
         """Raises MalformedMessage."""
-        super().__init__(members)
-        self.token = _text(members, "Token")
+        super().__init__(members, encoding)
+        self.token = _text(members, "Token", encoding)
         if not _TOKEN.fullmatch(self.token):
             raise MalformedMessage("Token is not hexadecimal")
-        self.subscribe_url = _text(members, "SubscribeURL")
+        self.subscribe_url = _text(members, "SubscribeURL", encoding)
         if _CONTROL.search(self.subscribe_url):
             raise MalformedMessage("SubscribeURL holds a control character")
 
@@ -143,20 +149,26 @@ _TYPES: dict[str, type[Notification] | type[_Confirmation]] = {
 }
 
 
-def parse(body: bytes) -> Message:
+def parse(body: bytes, encoding: str = "utf-8") -> Message:
     """Return the Notification, SubscriptionConfirmation or UnsubscribeConfirmation of a body (UTF-8 JSON).
 
+    encoding: "latin-1" when no escape in the body is known to stand for a character that is not ASCII. Then strings are read as the bytes
+    that they are, because making text of those takes longer.
     Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
     """
     large = len(body) > MAX_UNCOUNTED
     marks = _count(body) if large else _brackets(body)  # its opening brackets are not more
     if marks > (MAX_PARTS if large else MAX_BRACKETS) and _too_many_parts(body):
         raise MalformedMessage(f"the body has more than {MAX_PARTS} strings, brackets and commas")
+    text = ""
     try:
         text = body.decode()
+        if encoding != "utf-8":  # it was looked at, because it has to be UTF-8
+            del text
+            text = body.decode(encoding)
         members, end = _scan(text, 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE)))
     except (ValueError, RecursionError, StopIteration) as error:
-        raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error)})") from None
+        raise MalformedMessage(f"the body is not JSON in UTF-8 ({_why(error, text, encoding)})") from None
     if end != len(text) and text[end:].strip(_SPACE):
         raise MalformedMessage("the body holds more than one JSON value")
     del text  # one of 2 MiB with an emoji in it takes 8
@@ -168,7 +180,7 @@ def parse(body: bytes) -> Message:
     cls = _TYPES.get(kind) if type(kind) is str else None
     if cls is None:
         raise MalformedMessage("Type is not one that SNS sends")
-    return cls(members)
+    return cls(members, encoding)
 
 
 def check_headers(headers: dict[str, str], message: Message) -> None:
@@ -236,31 +248,36 @@ _scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 _SPACE = " \t\n\r"
 
 
-def _why(error: Exception) -> str:
-    """Return the decoder's own words, without a piece of the body."""
+def _why(error: Exception, text: str, encoding: str) -> str:
+    """Return the decoder's own words, without a piece of the body, which it has as this text."""
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {error.pos}"
+        return f"{error.msg} at character {len(text_of(text[: error.pos], encoding))}"
     if isinstance(error, StopIteration):
-        return f"no value at character {error.value}"
+        return f"no value at character {len(text_of(text[: error.value], encoding))}"
     return "nested too deeply" if isinstance(error, RecursionError) else "not UTF-8, or a number too long"
 
 
-def _text(members: dict[str, object], name: str) -> str:
+def text_of(value: str, encoding: str) -> str:
+    """Return the text of a string of JSON that was read in this encoding. Bytes that are not UTF-8 become U+FFFD."""
+    return value if value.isascii() or encoding == "utf-8" else value.encode(encoding).decode("utf-8", "replace")
+
+
+def _text(members: dict[str, object], name: str, encoding: str) -> str:
     value = members.get(name)
     if type(value) is not str:
         raise MalformedMessage(f"{name} is missing or not a string")
-    return value
+    return text_of(value, encoding)
 
 
-def _signed(message: str, rest: str) -> bytes:
-    """Return the string to sign. The Message is encoded by itself: a str with an emoji in it takes 4 bytes a character."""
+def _signed(message: bytes, rest: str) -> bytes:
+    """Return the string to sign; rest follows the Message."""
     try:
-        return b"".join((b"Message\n", message.encode(), rest.encode()))
+        return b"".join((b"Message\n", message, rest.encode()))
     except UnicodeEncodeError:
         raise MalformedMessage("a lone surrogate is not text") from None
 
 
-def _attributes(value: object) -> tuple[dict[str, tuple[str, str]], int]:
+def _attributes(value: object, encoding: str) -> tuple[dict[str, tuple[str, str]], int]:
     """Return the attributes of a JSON value, and how many are malformed."""
     if type(value) is not dict:
         return {}, 1
@@ -269,5 +286,7 @@ def _attributes(value: object) -> tuple[dict[str, tuple[str, str]], int]:
         if type(attribute) is dict:
             kind, text = attribute.get("Type"), attribute.get("Value")
             if type(kind) is str and type(text) is str:
+                if encoding != "utf-8":
+                    name, kind, text = text_of(name, encoding), text_of(kind, encoding), text_of(text, encoding)
                 attributes[name] = kind, text
     return attributes, len(value) - len(attributes)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bridge.sns.egress import EgressError
+from bridge.sns.message import text_of
 from bridge.sns.origin import AnswerTooLong, Origin
 from bridge.sns.steps import Steps
 from bridge.sqs.credentials import CredentialChain
@@ -47,7 +48,8 @@ _KINDS = {
     "OverLimit": ("throttled", "was refused, because too many messages of the queue are in flight"),
 }
 
-_ESCAPED = re.compile(rb"\\u(?!00[0-7])")  # a character that is not ASCII, as JSON may have it
+# An escape of JSON that is not a control character's: it may stand for a character that is not ASCII, or for a part of an escape in a body.
+_ESCAPED = re.compile(rb"\\u(?!00[01])")
 
 
 class SQSError(Exception):
@@ -82,15 +84,18 @@ class Room:
 
 
 class ReceivedMessage:
-    """A message as SQS hands it out: `body` in bytes, `receipt` to delete it by, `count` of receives up to this one."""
+    """A message as SQS hands it out: `body` in bytes and the `encoding` to read it in (see `parse` of bridge/sns/message.py), `receipt`
+    to delete it by, `count` of receives up to this one.
+    """
 
-    __slots__ = ("body", "count", "message_id", "pending", "receipt")
+    __slots__ = ("body", "count", "encoding", "message_id", "pending", "receipt")
 
     def __init__(self, members: dict[str, Any], encoding: str = "utf-8") -> None:
         """members is the JSON object, encoding that in which its bytes were read. Raises KeyError, TypeError, AttributeError or ValueError
         when it is not SQS's.
         """
-        self.message_id, self.receipt = _text(members["MessageId"], encoding), _text(members["ReceiptHandle"], encoding)
+        self.message_id, self.receipt = text_of(members["MessageId"], encoding), text_of(members["ReceiptHandle"], encoding)
+        self.encoding = encoding  # the body's escapes are escapes of the answer too
         # latin-1 gives back the bytes as they came; of others, a lone surrogate is refused later: it is not UTF-8
         self.body: bytes = members["Body"].encode(encoding, "surrogatepass")
         self.count = max(1, int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1")))
@@ -210,10 +215,9 @@ class Queue:
         except EgressError as error:
             problem = f"no answer from {self._endpoint[:-1]}: {error} (BRIDGE_SQS_ENDPOINT, BRIDGE_CA_FILE, HTTPS_PROXY?)"
             raise SQSError("unavailable", f"{operation} on queue {self.name}: {problem}") from None
-        # Where no escape tells a character that is not ASCII, its bytes are kept as they came: with an emoji in it, text takes 4 times as
-        # much memory, and longer.
-        # The pattern alone takes twice as long.
-        as_text = status != 200 or answer.isascii() or (b"\\u" in answer and _ESCAPED.search(answer))
+        # Where no escape stands for a character that is not ASCII, in the answer and in the bodies, the bytes are kept as they came: with
+        # an emoji in it, text takes 4 times as much memory, and longer.
+        as_text = status != 200 or answer.isascii() or _ESCAPED.search(answer)
         encoding = "utf-8" if as_text else "latin-1"
         text = answer.decode(encoding, "replace")
         del answer  # as early as possible, as all that may have many MiB here
@@ -256,11 +260,6 @@ def whole_number(attributes: dict[str, str], name: str) -> int | None:
     """Return an attribute of GetQueueAttributes as a number, None when it is missing or none of SQS's."""
     text = attributes.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 16 else None
-
-
-def _text(value: str, encoding: str) -> str:
-    """Return a member's text, of which the bytes were read in this encoding."""
-    return value if value.isascii() else value.encode(encoding, "surrogatepass").decode("utf-8", "replace")
 
 
 def _batch(answer: dict[str, Any], encoding: str) -> Batch:

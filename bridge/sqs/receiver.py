@@ -172,7 +172,7 @@ class Receiver:
     def _visit(self, message: ReceivedMessage) -> None:
         pending = message.pending
         if not pending.over:
-            pending.attempt(lambda: self._pipeline.take(message.body, {}, pending, stored=True))
+            pending.attempt(lambda: self._pipeline.take(message.body, {}, pending, stored=True, encoding=message.encoding))
 
     def _answered(self, message: ReceivedMessage, error: BridgeError | None) -> None:
         message.pending.answer = None  # else the two hold each other and the body, until the collector comes

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import contract, messages, prepare
+from tests.bench import contract, messages, prepare, sqs
 from tests.bench.measure import Bench
 from tests.bench.parts import started
 from tests.bench.prepare import CACHE, ROOT, say
@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "build"))
 import pgo
 
 DELIVERIES = [(512, 64, 8000), (512, 8, 2000), (512, 1, 500), (4096, 8, 2000), (65536, 8, 100)]  # size, connections, count
+LETTER, LETTERS = 4096, 5000  # bytes of a message from a queue, and how many of them
 ENTRY = struct.Struct("<3Q24xI12x")  # name's MD5, hash of the control flow, where the counters lie from here, how many
 
 
@@ -74,13 +75,17 @@ def main() -> None:
     load, program = messages.make(), build()
     with Broker() as broker:
         bench = Bench(broker, load)
-        with started(bench, [Candidate("counting", [str(program)], OURS)]) as (server,):
-            if wrong := contract.check(server, broker, load):
-                raise SystemExit("; ".join(wrong))
-            for size, connections, count in DELIVERIES:
-                row = bench.measure(server, size, connections, count, 60, warm=0)
-                say(f"{row['ok']:,} messages of {size:,} B over {connections} connections, {row['bad']} bad answers")
-            counted = functions(program, server.process.pid)
+        with sqs.queue(bench, LETTER) as letters:
+            counting = sqs.with_queue(Candidate("counting", [str(program)], OURS), letters)
+            with started(bench, [counting]) as (server,):
+                if wrong := contract.check(server, broker, load):
+                    raise SystemExit("; ".join(wrong))
+                for size, connections, count in DELIVERIES:
+                    row = bench.measure(server, size, connections, count, 60, warm=0)
+                    say(f"{row['ok']:,} messages of {size:,} B over {connections} connections, {row['bad']} bad answers")
+                row = sqs.drained(bench, server, letters, LETTERS)
+                say(f"{LETTERS:,} messages of {LETTER:,} B from a queue, {row['bad']} put out of sight")
+                counted = functions(program, server.process.pid)
     pgo.PROFILE.write_text(pgo.written(counted))
     ran = sum(any(function.counts) for function in counted)
     say(f"{pgo.PROFILE.relative_to(ROOT)}: {len(counted):,} functions, {ran:,} of them have run")

@@ -48,7 +48,7 @@ def message(data: bytes) -> None:
     if members["Type"] == "Notification":
         names = ["Message", "MessageId", *(["Subject"] if "Subject" in members else []), "Timestamp", "TopicArn", "Type"]
     assert signed == "".join(f"{name}\n{members[name]}\n" for name in names)
-    assert signed.removeprefix(f"Message\n{found.message}\n").count("\n") == 2 * len(names) - 2
+    assert signed.removeprefix(f"Message\n{found.message.decode()}\n").count("\n") == 2 * len(names) - 2
     check_headers({}, found)
     if isinstance(found, Notification):
         header_fields(found.message_id, found.subject, None)

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.sns.message import Notification, parse
 from bridge.sns.steps import drive
 from bridge.sqs.queue import Queue
 from bridge.sqs.queue_url import QueueURL
 from bridge.sqs.signing import Credentials
+from tests.unit.sns.messages import PLAIN
 
 EDGES = '\\"/\b\n\x00\x7f\x80\xa0\xad\xe9\xff\u0100\u2028\u2713\ud7ff\uffff\U0001f600'
 texts = st.text(st.sampled_from(EDGES) | st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -63,6 +65,34 @@ def test_body_receipt_and_message_id(members, escaped):
     )
     batch = received(f'{{"Messages":[{",".join(each)}]}}'.encode())
     assert [(message.message_id, message.receipt, message.body.decode()) for message in batch] == members
+
+
+ESCAPABLE = st.sets(st.sampled_from(EDGES + "&<>u0c5e9"))
+
+
+@settings(max_examples=500, deadline=None)
+@given(message=texts | st.sampled_from(["\\u00e9 ✓", "Ã© ✓", "é ✓"]), attribute=texts, inner=ESCAPABLE, outer=ESCAPABLE)
+@example(message="é ✓", attribute="é", inner=set(), outer=set())
+@example(message="Ã© ✓", attribute="Ã©", inner={"Ã", "©"}, outer=set())  # whose escapes, as bytes, would be another character in UTF-8
+@example(message="Ã© ✓", attribute="Ã©", inner={"Ã", "©"}, outer={"\\"})  # the body's escapes are not to be seen in the answer
+@example(message="Ã© ✓", attribute="Ã©", inner={"Ã", "©"}, outer={"u"})
+@example(message="Ã© ✓", attribute="Ã©", inner={"Ã", "©"}, outer={"0"})
+@example(message="✓ \x00", attribute="\x1f", inner=set(), outer=set())
+def test_a_notification_is_the_same_in_whatever_encoding_its_body_is_read(message, attribute, inner, outer):
+    members = ['"MessageAttributes": {"a": {"Type": "String", "Value": ' + written(attribute, inner) + "}}"]
+    members += [f'"{name}": {written(message if name == "Message" else value, inner)}' for name, value in json.loads(PLAIN).items()]
+    body = "{" + ", ".join(members) + "}"
+    [one] = received(f'{{"Messages":[{{"MessageId":"i","ReceiptHandle":"r","Body":{written(body, outer)}}}]}}'.encode())
+    assert one.body == body.encode()
+    found, expected = parse(one.body, one.encoding), parse(one.body)
+    assert isinstance(found, Notification) and isinstance(expected, Notification)
+    assert (found.message.decode(), found.attributes) == (message, {"a": ("String", attribute)})
+    assert found.string_to_sign() == expected.string_to_sign()
+
+
+def test_a_body_with_an_emoji_is_not_made_text():
+    [message] = received('{"Messages":[{"MessageId":"i","ReceiptHandle":"r","Body":"\\"✓ 😀\\n\\u0007\\""}]}'.encode())
+    assert (message.body.decode(), message.encoding) == ('"✓ 😀\n\x07"', "latin-1")
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])

@@ -39,8 +39,13 @@ func load(path string) {
 		request := data[4 : 4+length]
 		data = data[4+length:]
 		_, body, _ := bytes.Cut(request, []byte("\r\n\r\n"))
-		text, _ := json.Marshal(string(body))
-		bodies = append(bodies, text)
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false) // of the encoders of JSON, Go's alone escapes the & of a URL
+		if err := encoder.Encode(string(body)); err != nil {
+			panic(err)
+		}
+		bodies = append(bodies, bytes.TrimSpace(text.Bytes()))
 	}
 }
 

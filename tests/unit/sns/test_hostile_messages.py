@@ -209,6 +209,7 @@ JSON = {
     "an unknown member twice": spliced(b'"a": 1, "a": 1'),
     "a member twice, deeper": spliced(b'"MessageAttributes": {"a": {"Type": "String", "Value": "x", "Value": "y"}}'),
     "an attribute twice": spliced(b'"MessageAttributes": {"a": {"Type": "String", "Value": "x"}, "a": {"Type": "String", "Value": "x"}}'),
+    "a member that is not ASCII twice, once escaped": spliced(b'"\xc3\xa9": 1, "\\u00e9": 1'),
     "a second value": PLAIN + PLAIN,
     "something behind it": PLAIN + b"x",
     "a NUL behind it": PLAIN + b"\x00",

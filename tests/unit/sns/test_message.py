@@ -35,7 +35,7 @@ from tests.unit.sns.messages import (
 def test_genuine(name):
     received = judge(BODIES[name])
     members = json.loads(BODIES[name])
-    assert (received.type, received.message_id, received.message) == (members["Type"], members["MessageId"], members["Message"])
+    assert (received.type, received.message_id, received.message.decode()) == (members["Type"], members["MessageId"], members["Message"])
     assert received.signature == base64.b64decode(members["Signature"])
 
 
@@ -121,7 +121,7 @@ def test_what_is_inside_a_string_does_not_count(levels):
     text = json.dumps([{"key": f"a,b[{number}]", "list": [[], {}, "\\"]} for number in range(12_000 // levels)])
     for _ in range(levels - 1):
         text = json.dumps(text)
-    assert parse(changed(PLAIN, Message=text)).message == text
+    assert parse(changed(PLAIN, Message=text)).message == text.encode()
 
 
 def test_a_foreign_topic_with_a_valid_signature():
@@ -245,6 +245,14 @@ def test_a_message_of_two_mebibytes():
     body = changed(PLAIN, Message='\\"\u0000' * 300_000)
     assert len(body) > 2_000_000
     received = parse(body)
-    assert isinstance(received, Notification) and received.message == '\\"\u0000' * 300_000
+    assert isinstance(received, Notification) and received.message == b'\\"\x00' * 300_000
     with pytest.raises(BadSignature):
         judge(body)
+
+
+@pytest.mark.parametrize("text", ['{"a": }', '{"é": "✓", }', '{"é✓😀" 1}', '{"\\u00e9": "✓", "b"', '{"é": "\n"}'])
+def test_where_json_is_wrong_is_told_in_characters(text):
+    with pytest.raises(json.JSONDecodeError) as expected:
+        json.loads(text)
+    with pytest.raises(MalformedMessage, match=f"at character {expected.value.pos}\\)"):
+        parse(text.encode())

@@ -78,7 +78,7 @@ class World:
     def call_later(self, delay, call):
         self.timers.append((delay, call))
 
-    def take(self, body, headers, pending, stored):
+    def take(self, body, headers, pending, stored, encoding):
         assert stored and not headers
         self.taken.append(pending)
 
