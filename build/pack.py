@@ -1,10 +1,13 @@
 """Step 10: UPX. Its filter for calls (0x49) needs a byte value that is not the first of any call's offset. Bytes of addresses look like
-calls too, and in some programs no value is free: the result is 150 KB bigger. So the link is made again for another place in memory,
-which changes all addresses, until the filter applies.
+calls too, and in some programs no value is free: the result is 150 KB bigger. So the link is made for several places in memory, each of
+which has other addresses, and the smallest result is taken. Where the filter applies, results differ by 1,300 bytes.
 """
 
+import os
 import re
+import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fetch
@@ -12,7 +15,7 @@ import freeze
 import link
 from recipe import ARCH, HERE, BuildError, cached, digest, environment, main, run
 
-ATTEMPTS = 16  # of which each takes 4 seconds
+PLACES = 12  # of which each takes 5 seconds of one core
 STEP = 65536  # bytes between two places in memory, a page of arm64
 
 
@@ -35,14 +38,27 @@ def build() -> Path:
     linked, frozen = link.build(), freeze.objects()
 
     def make(work: Path) -> None:
-        log = work / "log"
-        objects, rest, program = sorted((frozen / "objects").glob("*.o")), link.others(linked), work / "bridge.unpacked"
-        for attempt in range(ATTEMPTS):
-            command = link.command(objects, rest, program, link.IMAGE_BASE + attempt * STEP)
-            run([*command, "-s", f"--Map={work}/bridge.map"], log)
-            if pack(program, work / "bridge", log):
-                return
-        raise BuildError(f"no place in memory in {ATTEMPTS} lets UPX's filter apply: raise ATTEMPTS in build/pack.py")
+        objects, rest = sorted((frozen / "objects").glob("*.o")), link.others(linked)
+
+        def attempt(place: int) -> tuple[int, Path] | None:
+            """Return what a place in memory gives: the packed size and the folder; None when the filter does not apply."""
+            folder = work / str(place)
+            folder.mkdir()
+            program, log = folder / "bridge.unpacked", folder / "log"
+            command = link.command(objects, rest, program, link.IMAGE_BASE + place * STEP)
+            run([*command, "-s", f"--Map={folder}/bridge.map"], log)
+            packed = folder / "bridge"
+            return (packed.stat().st_size, folder) if pack(program, packed, log) else None
+
+        with ThreadPoolExecutor(os.cpu_count()) as cores:
+            found = [one for one in cores.map(attempt, range(PLACES)) if one]
+        if not found:
+            raise BuildError(f"no place in memory of {PLACES} lets UPX's filter apply: raise PLACES in build/pack.py")
+        _, best = min(found, key=lambda one: one[0])
+        for file in best.iterdir():
+            file.rename(work / file.name)
+        for place in range(PLACES):
+            shutil.rmtree(work / str(place))
 
     return cached(f"packed-{ARCH}", digest(linked.name, HERE / "pack.py"), make)
 
