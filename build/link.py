@@ -13,8 +13,10 @@ from recipe import ARCH, HERE, ROOT, SECTIONS, cached, digest, main, run
 WORDS = """
 -w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none
 --gc-sections -O2 -static
---call-graph-profile-sort=none -z keep-text-section-prefix
+--call-graph-profile-sort=none
 """.split()
+# Hot functions lie together. On arm64 UPX's stub restores calls wrongly then, and the packed program crashes at its start.
+HOT_TOGETHER = ["-z", "keep-text-section-prefix"] if ARCH == "amd64" else []
 IMAGE_BASE = 16777216  # the program's first address
 
 
@@ -45,7 +47,7 @@ def command(objects: list[Path], rest: list[Path], output: Path, image_base: int
     archives: list[str | Path] = ["--start-group", *inside, "--end-group"]
     emulation = (parts / "link").read_text().split()
     libc: list[str | Path] = ["--as-needed", *(parts / name for name in ("libc.a", "libzigc.a", "libcompiler_rt.a"))]
-    words = [*WORDS, f"--image-base={image_base}"]
+    words = [*WORDS, *HOT_TOGETHER, f"--image-base={image_base}"]
     return [toolchain.zig(), "ld.lld", *words, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
 
 
