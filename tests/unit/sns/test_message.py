@@ -250,9 +250,10 @@ def test_a_message_of_two_mebibytes():
         judge(body)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 @pytest.mark.parametrize("text", ['{"a": }', '{"é": "✓", }', '{"é✓😀" 1}', '{"\\u00e9": "✓", "b"', '{"é": "\n"}'])
-def test_where_json_is_wrong_is_told_in_characters(text):
+def test_where_json_is_wrong_is_told_in_characters(text, encoding):
     with pytest.raises(json.JSONDecodeError) as expected:
         json.loads(text)
     with pytest.raises(MalformedMessage, match=f"at character {expected.value.pos}\\)"):
-        parse(text.encode())
+        parse(text.encode(), encoding)
