@@ -93,12 +93,12 @@ class Pipeline:
         topic = self._verifier.topic(received.topic_arn)
         found = certificate or self._verifier.certificate(topic, received)
         if isinstance(found, str):
-            self._wait(found, body, headers, pending, stored)
+            self._wait(found, body, headers, pending, stored, encoding)
             return
         try:
             self._verifier.check(topic, received, found, stored)
         except StaleCertificate as stale:
-            self._wait(stale.url, body, headers, pending, stored)
+            self._wait(stale.url, body, headers, pending, stored, encoding)
             return
         pending.genuine = True
         if isinstance(received, Notification):
@@ -109,7 +109,7 @@ class Pipeline:
             self._log.warning("unsubscribed", topic_arn=received.topic_arn, message_id=received.message_id)
             pending.done("unsubscribed")
 
-    def _wait(self, url: str, body: bytes, headers: dict[str, str], pending: PendingRequest, stored: bool) -> None:
+    def _wait(self, url: str, body: bytes, headers: dict[str, str], pending: PendingRequest, stored: bool, encoding: str) -> None:
         """Wait for the certificate. Only the body's bytes are kept meanwhile, because nothing proves yet that it is genuine."""
 
         def fetched(result: Certificate | BridgeError) -> None:
@@ -117,7 +117,7 @@ class Pipeline:
             if isinstance(result, BridgeError):
                 pending.failed(result)
             elif not pending.over:
-                pending.attempt(lambda: self.take(body, headers, pending, result, stored))
+                pending.attempt(lambda: self.take(body, headers, pending, result, stored, encoding))
 
         leave = self._certificates.wait(url, fetched, len(body))
         pending.wait(leave)

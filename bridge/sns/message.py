@@ -55,10 +55,7 @@ class Message:
             self.signature = binascii.a2b_base64(signature, strict_mode=True)
         except ValueError:
             raise MalformedMessage("Signature is not base64") from None
-        try:
-            self.message = text.encode() if encoding == "utf-8" else text.encode(encoding)
-        except UnicodeEncodeError:
-            raise MalformedMessage("a lone surrogate is not text") from None
+        self.message = _encoded(text, encoding)
 
     def string_to_sign(self) -> bytes:
         """Return the bytes that the signature covers. Raises MalformedMessage when a field holds a lone surrogate."""
@@ -271,8 +268,12 @@ def _text(members: dict[str, object], name: str, encoding: str) -> str:
 
 def _signed(message: bytes, rest: str) -> bytes:
     """Return the string to sign; rest follows the Message."""
+    return b"".join((b"Message\n", message, _encoded(rest, "utf-8")))
+
+
+def _encoded(text: str, encoding: str) -> bytes:
     try:
-        return b"".join((b"Message\n", message, rest.encode()))
+        return text.encode(encoding)
     except UnicodeEncodeError:
         raise MalformedMessage("a lone surrogate is not text") from None
 
