@@ -85,7 +85,7 @@ def simulate(arguments: list[str]) -> int:
 
 
 def is_unread() -> bool:
-    """Tell whether the reader of stdout has closed the pipe (`bridge policy | head`)."""
+    """Tell whether the reader of stdout has closed the pipe (`bridge policy | head`). If so, stdout is /dev/null from then on."""
     waiting = select.poll()
     waiting.register(sys.stdout, 0)  # poll(2) reports errors and hang-ups unasked
     if not waiting.poll(0):

@@ -1,7 +1,7 @@
 """Every way in which a delivery can end without a 200: one class each, with its status and its reason.
 
-SNS retries a 5xx and takes every 4xx as final. So an error is a 4xx only when any healthy machine would always refuse the same
-bytes; all that depends on our clock, network, broker, load or settings is 503.
+SNS retries a 5xx (and a 429) and takes every other 4xx as final. So an error is a 4xx only when any healthy machine would always refuse
+the same bytes; all that depends on our clock, network, broker, load or settings is 503.
 Source: SNS developer guide, "Amazon SNS message delivery retries" and "HTTP/S delivery policy".
 """
 
@@ -205,7 +205,7 @@ class DeadlineExceeded(Retryable):
 
 
 class Overloaded(Retryable):
-    """A limit on connections, deliveries in flight or buffered bytes is reached."""
+    """A limit on connections, deliveries in flight, deliveries that wait for a certificate, or buffered bytes is reached."""
 
     reason = "overloaded"
     close = True

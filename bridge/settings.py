@@ -235,13 +235,13 @@ SETTINGS = (
         "MAX_BUFFERED",
         "64MiB",
         SIZE,
-        "Total size of all bodies held at once, a queue's messages among them: those that are being received, and those that have no answer yet. Above it, the client that holds most for the longest time gets 503.",
+        "Total size of what is held at once: requests that are being received, bodies that have no answer yet, a queue's messages, TLS's buffers. Above it, the client that holds most for the longest time gets 503.",
     ),
     Setting(
         "MAX_CONNECTIONS",
         "1000",
         COUNT,
-        "Number of open connections. Above it, the connection that has waited longest is closed, first among those that delivered no genuine message.",
+        "Number of open connections. Above it, one of the client address that has most is closed; those that delivered a genuine message are the last.",
     ),
     Setting("MAX_IN_FLIGHT", "1000", COUNT, "Number of deliveries that wait for their confirm. Above it, deliveries get 503."),
     Setting(
@@ -275,7 +275,12 @@ SETTINGS = (
         ("HOST:PORT|off", address_or_off),
         "Address of a second listener with a status page, `/livez`, `/readyz` and `/metrics`. If the default port is in use, the bridge runs without it.",
     ),
-    Setting("PROCESSES", "1", COUNT, "Number of processes that share the port. Each uses one core at most."),
+    Setting(
+        "PROCESSES",
+        "1",
+        COUNT,
+        "Number of processes that share the port. Each uses one core at most, and has the limits `BRIDGE_MAX_…` for itself alone.",
+    ),
     Setting(
         "LOG_LEVEL",
         "info",

@@ -25,4 +25,4 @@ def explanation(number: int) -> str:
     """Return a sentence on why a signal of IGNORED does nothing."""
     if number == signal.SIGHUP:
         return "files that changed are read again without a signal; other settings need a restart"
-    return "it means nothing to the bridge; SIGTERM stops it"
+    return "this signal has no meaning for the bridge; SIGTERM stops it"

@@ -27,9 +27,9 @@ def bare(code: CodeType) -> CodeType:
     return code.replace(co_linetable=b"", co_firstlineno=1, co_consts=consts, co_varnames=names, co_qualname=code.co_name)
 
 
-def array(name: str, data: bytes) -> str:
+def array(name: str, content: bytes) -> str:
     """Return the bytes as a C array."""
-    lines = [",".join(map(str, data[at : at + 24])) for at in range(0, len(data), 24)]
+    lines = [",".join(map(str, content[at : at + 24])) for at in range(0, len(content), 24)]
     return f"static const unsigned char {name}[] = {{\n" + ",\n".join(lines) + "\n};\n"
 
 
@@ -49,10 +49,10 @@ def startup(sources: Path, header: Path) -> None:
         source = "".join(ast.literal_eval(literal) for literal in re.findall(r'"(?:[^"\\]|\\.)*"', part))
         code = compile(source, "<exec>", "exec", dont_inherit=True)
         # Every compiled function uses the line table of the "empty" function, so that one stays whole.
-        data = dumps(code if "def empty" in source else bare(code))
-        text += array(f"code{number}", data)
+        content = dumps(code if "def empty" in source else bare(code))
+        text += array(f"code{number}", content)
         escaped = "".join(f"\\{byte:03o}" for byte in source.encode())
-        rows.append(f'    {{"{escaped}", code{number}, {len(data)}}},\n')
+        rows.append(f'    {{"{escaped}", code{number}, {len(content)}}},\n')
     text += f"#define STARTUP {len(rows)}\n"
     text += "static const struct { const char *source; const unsigned char *code; int size; } startup[STARTUP] = {\n"
     header.write_text(text + "".join(rows) + "};\n")

@@ -51,7 +51,7 @@ def roots() -> bytes:
 
 
 def contents() -> dict[str, tuple[int, bytes]]:
-    """Return the image's files: path -> (mode, data)."""
+    """Return the image's files: path -> (mode, content)."""
     programs, packed = init.build(), pack.build()
     docker = ROOT / "docker"
     found = {
@@ -76,18 +76,18 @@ def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, EPOCH
             tar.addfile(entry)
-        for name, (mode, data) in files.items():
+        for name, (mode, content) in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size, entry.mode, entry.mtime = len(data), mode, EPOCH
-            tar.addfile(entry, io.BytesIO(data))
+            entry.size, entry.mode, entry.mtime = len(content), mode, EPOCH
+            tar.addfile(entry, io.BytesIO(content))
     return out.getvalue()
 
 
-def gzipped(data: bytes) -> bytes:
-    """Return the data in gzip's format, by the pinned zlib of the interpreter that was built, so that its bytes are fixed too."""
+def gzipped(content: bytes) -> bytes:
+    """Return the content in gzip's format, by the pinned zlib of the interpreter that was built, so that its bytes are fixed too."""
     program = "import sys,zlib;c=zlib.compressobj(9,8,31);sys.stdout.buffer.write(c.compress(sys.stdin.buffer.read())+c.flush())"
     command = [cpython.interpreter() / "bin/python3.13", "-I", "-c", program]
-    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    return subprocess.run(command, input=content, capture_output=True, check=True).stdout
 
 
 def labels(version: str, revision: str) -> dict[str, str]:
@@ -129,10 +129,10 @@ def config(layer: bytes, version: str, revision: str) -> bytes:
     return json.dumps(whole, sort_keys=True).encode()
 
 
-def descriptor(kind: str, data: bytes, **more: object) -> dict[str, object]:
+def descriptor(kind: str, content: bytes, **more: object) -> dict[str, object]:
     """Return an OCI descriptor of a blob."""
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": len(data)} | more
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": len(content)} | more
 
 
 def layout(layer: bytes, packed: bytes, version: str, revision: str) -> dict[str, tuple[int, bytes]]:
@@ -179,7 +179,7 @@ def report(files: dict[str, bytes], layer: int) -> None:
     """Write the bill of materials, the sizes and their picture beside the image, and the digests of all."""
     (DIST / "sbom.spdx.json").write_text(document(components(), version(), frozen_modules(freeze.objects() / "report.xml"), files))
     inside = groups(pack.build() / "bridge.map")
-    sizes = {f"/{name}": len(data) for name, data in files.items()}
+    sizes = {f"/{name}": len(content) for name, content in files.items()}
     told = {"arch": ARCH, "files": sizes, "sum": sum(sizes.values()), "layer": layer}
     told["unpacked"] = {"/bin/bridge": (pack.build() / "bridge.unpacked").stat().st_size, "inside": inside}
     onefile = DIST / "bridge.onefile"
@@ -200,8 +200,8 @@ def build() -> Path:
     packed = gzipped(layer)
     DIST.mkdir(parents=True, exist_ok=True)
     (DIST / "image.tar").write_bytes(archive(layout(layer, packed, version(), freeze.revision())))
-    report({name: data for name, (_, data) in files.items()}, len(packed))
-    say("image", f"{sum(len(data) for _, data in files.values())} bytes in {len(files)} files, {len(packed)} compressed")
+    report({name: content for name, (_, content) in files.items()}, len(packed))
+    say("image", f"{sum(len(content) for _, content in files.values())} bytes in {len(files)} files, {len(packed)} compressed")
     return DIST / "image.tar"
 
 

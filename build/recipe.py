@@ -109,8 +109,8 @@ def digest(*parts: object) -> str:
     whole = hashlib.sha256()
     for part in parts:
         for item in files(part) if isinstance(part, Path) else [part]:
-            data = item.name.encode() + b"\0" + item.read_bytes() if isinstance(item, Path) else str(item).encode()
-            whole.update(hashlib.sha256(data).digest())
+            content = item.name.encode() + b"\0" + item.read_bytes() if isinstance(item, Path) else str(item).encode()
+            whole.update(hashlib.sha256(content).digest())
     return whole.hexdigest()[:16]
 
 

@@ -3,7 +3,7 @@
 const STATES = {
   "broker-unavailable": "no connection to the broker",
   "broker-blocked": "the broker takes no messages (a memory or disk alarm)",
-  draining: "stopping, what is in flight gets its answer",
+  draining: "stopping; what is in flight is still answered",
   stuck: "a process does not answer",
   "not-running": "a process is being restarted",
 };
@@ -106,8 +106,8 @@ function showNumbers(s) {
     ["Refused", count(answered(400, 500)), "for good"],
     ["Put off", count(answered(500, 600)), "SNS tries again"],
     ["In flight", count(s.in_flight), count(s.connections) + " connection" + (s.connections === 1 ? "" : "s")],
-    ["Answered within", ms(s.answer[1]), "99 % within " + ms(s.answer[2])],
-    ["Broker came back", count(again) + "\u00d7", "blocked for " + span(s.blocked_milliseconds / 1e3)],
+    ["Answered within (median)", ms(s.answer[1]), "99 % within " + ms(s.answer[2])],
+    ["Reconnected to the broker", count(again) + "\u00d7", "blocked for " + span(s.blocked_milliseconds / 1e3)],
   ];
   if (s.sqs) {
     const [taken, refused, waiting, errors] = s.sqs;

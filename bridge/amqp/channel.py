@@ -56,7 +56,7 @@ class Publish:
         """
         self.request, self.exchange, self.routing_key, self.body = request, exchange, routing_key, body
         self.content_type, self.timestamp, self.fields, self.envelope = content_type, timestamp, fields, envelope
-        self.sends = 0  # those that a channel's end made vain
+        self.sends = 0  # those whose channel ended before the confirm
         self.suspect = self.accepted = False
         self.table: dict[int, Publish]  # it waits here, under `key`
         self.key: int

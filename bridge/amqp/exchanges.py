@@ -44,13 +44,13 @@ class Exchanges:
             self.proven.add(exchange)
 
     def refuse(self, exchange: str, explanation: str, now: float) -> None:
-        """The broker takes no message for this exchange; explanation is the text of later RoutingFailed errors."""
+        """The broker takes no message for this exchange; explanation is the text of later RoutingFailed errors, now monotonic seconds."""
         self.proven.discard(exchange)
         self._bound(self._refused)
         self._refused[exchange] = now + REFUSED, explanation
 
     def check(self, exchange: str, now: float) -> None:
-        """The broker has refused one message for this exchange, because of something in the message itself."""
+        """The broker has refused one message for this exchange, because of something in the message itself. now is monotonic seconds."""
         self.proven.discard(exchange)
         self._bound(self._checked)
         self._checked[exchange] = now + CAREFUL

@@ -80,7 +80,7 @@ def refused_publish(channel: int, exchange: str, routing_key: str) -> bytes:
 
 
 def long_string(name: bytes, value: bytes) -> bytes:
-    """Return a table field: a name of at most 255 bytes and a string."""
+    """Return a table field: a name and a string, both in bytes. Raises ValueError when the name is longer than 255."""
     return bytes((len(name),)) + name + b"S" + _U32.pack(len(value)) + value
 
 

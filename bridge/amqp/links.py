@@ -184,7 +184,7 @@ class KeptLink(LinkOwner):
         self._file.follow()
         link = self._link
         if link is not None and link.expires and time() > link.expires:
-            ended = f"the token in BRIDGE_AMQP_PASSWORD_FILE ended at {link.expires:.0f} (Unix time), and no newer one is there"
+            ended = f"the token in BRIDGE_AMQP_PASSWORD_FILE ended at {link.expires:.0f} (Unix time), and the file holds no newer one"
             if self._new(ended):
                 self._log.error("credential_expired", broker=self.address, explanation=ended)
 

@@ -1,6 +1,6 @@
 """The one loop that everything runs on: pika's own, turned here, so that a turn is bounded and its writes leave in few sends.
 
-Sources: pika's `AbstractSelectorIOLoop` (the interface that the AMQP connection and the clients' connections share).
+Sources: pika's `AbstractSelectorIOLoop` (the interface that pika's connection uses).
 """
 
 import select

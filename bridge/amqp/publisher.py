@@ -67,7 +67,7 @@ class Publisher(KeptLink):
         main = link.main if link is not None and link.ready and not link.blocked else None
         if main is not None and exchange in self._exchanges.proven:
             if main.congested:
-                raise BrokerUnavailable("the broker does not read what it is sent")
+                raise BrokerUnavailable("the broker has stopped reading from the connection")
             main.send(publish)
         else:
             self._check()
@@ -81,7 +81,7 @@ class Publisher(KeptLink):
             request.held = publish.leave
 
     def left_out(self, number: int) -> None:
-        """Count headers that stay in the envelope alone."""
+        """Count message attributes that got no header."""
         self._counters.add("attributes_left_out_total", number)
 
     def _try(self) -> None:

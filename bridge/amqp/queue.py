@@ -126,9 +126,9 @@ def _warnings(name: str, error: Exception) -> list[str]:
     if not isinstance(error, ChannelClosedByBroker) or error.reply_code != 406:
         return []
     found = _DIFFERENT.search(describe(error))
-    used = f"queue {name!r} is there already and is used as it is (BRIDGE_QUEUE)"
+    used = f"queue {name!r} exists already and is used as it is (BRIDGE_QUEUE)"
     if found is None:
-        return [f"{used}; in what it differs from a durable quorum queue can't be seen: {describe(error)}"]
+        return [f"{used}; the broker does not say how it differs from a durable quorum queue: {describe(error)}"]
     argument, current = found[1], found[2]
     if argument == "durable":
         return [f"{used}; it is not durable: messages that were answered 200 are lost when the broker restarts"]

@@ -119,7 +119,7 @@ def _route(number: int, table: object, default: Route) -> Route:
 
 
 def find_route(topic: TopicArn, routes: list[Route]) -> Route:
-    """Return the first route whose pattern matches. The last one of routes is the default and matches all."""
+    """Return the first route whose pattern matches; the default is the last and matches all. Raises RoutingFailed when none does."""
     for route in routes:
         if route.pattern is None or route.pattern.matches(topic):
             return route

@@ -143,7 +143,7 @@ class _BrokerCheck(LinkOwner):
         if queue is not None and declared is not None:
             exchange = declared[1]
             bound = f", bound to exchange {exchange!r}" if exchange else ""
-            self._say(True, f"queue {name!r}: is there{bound}")
+            self._say(True, f"queue {name!r}: exists{bound}")
             for warning in queue.warnings:
                 self._say(True, f"warning: {warning}")
             if queue.quorum and self._version(link) >= (4,) and not {"x-delivery-limit", "x-dead-letter-exchange"} & set(queue.arguments):
@@ -192,9 +192,9 @@ class _BrokerCheck(LinkOwner):
 
         def then(reply: Any, error: Exception) -> None:
             if reply is not None:
-                self._say(True, f"{shown}: is there; whether it may be written to can't be seen on this broker")
+                self._say(True, f"{shown}: exists; this broker does not show whether the bridge may write to it")
             elif getattr(error, "reply_code", 0) == 406 and "expiration" in describe(error):
-                self._say(True, f"{shown}: is there and may be written to")
+                self._say(True, f"{shown}: exists, and the bridge may write to it")
             else:
                 self._say(False, f"{shown}: {describe(error)} (BRIDGE_EXCHANGE or BRIDGE_ROUTES)")
             if exchange or key is None or key == self._config.queue:
@@ -214,7 +214,7 @@ class _BrokerCheck(LinkOwner):
                 self._say(False, f"queue {name!r}: {describe(error)} (BRIDGE_ROUTING_KEY, BRIDGE_ROUTES or BRIDGE_QUEUE)")
             else:
                 found = reply.method
-                self._say(True, f"queue {name!r}: is there, {found.message_count} messages, {found.consumer_count} consumers")
+                self._say(True, f"queue {name!r}: exists, {found.message_count} messages, {found.consumer_count} consumers")
             self._next()
 
         ask(connection, lambda channel, answered: channel.queue_declare(name, passive=True, callback=answered), then)

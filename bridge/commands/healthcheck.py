@@ -38,7 +38,7 @@ def _healthy(config: Config) -> int:
         status, _ = _ask(where, "/healthy", config)
     except OSError as error:
         if config.tls_client_ca_file and isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-            print("healthy: it requires a client certificate, and this check has none")
+            print("healthy: the listener requires a client certificate, and this check has none")
             return 0
         print(f"unhealthy: no answer from {host}:{port} (BRIDGE_LISTEN): {error.strerror or error}")
         return 1

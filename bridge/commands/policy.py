@@ -45,7 +45,8 @@ def policy(topics: str, queues: str) -> int:
         raise SettingError("BRIDGE_SQS_QUEUES", str(error)) from None
     retry = DELIVERY_POLICY["healthyRetryPolicy"]
     redrive = {"deadLetterTargetArn": urls[0].arn} if urls else REDRIVE_POLICY
-    print(f"# SNS then retries for {seconds(retry) / 60:.0f} minutes, and sends the message to the dead-letter queue after that.")  # type: ignore[arg-type]
+    minutes = seconds(retry) / 60  # type: ignore[arg-type]
+    print(f"# By the DeliveryPolicy below SNS retries for {minutes:.0f} minutes, then sends the message to the dead-letter queue.")
     print("# RabbitMQ 4: its quorum queues drop a message at the 21st delivery; by this policy they keep it.")
     print('# (Or name a "dead-letter-exchange" in it. A queue has one policy: put what you want together.)')
     print("rabbitmqctl set_policy --apply-to queues bridge-delivery-limit '^orders$' \\")
@@ -58,7 +59,7 @@ def policy(topics: str, queues: str) -> int:
         print(f"aws sns set-subscription-attributes --subscription-arn SUBSCRIPTION_ARN --attribute-name {name} \\")
         print(f"  --attribute-value '{json.dumps(value)}'")
     if not urls:
-        print("# BRIDGE_SQS_QUEUES names the queue: then this prints its policy and the IAM policy that the bridge needs, too.")
+        print("# When BRIDGE_SQS_QUEUES names the queue, this command also prints its policy and the IAM policy that the bridge needs.")
         return 0
     sources = [topic.strip() for topic in topics.split(",") if topic.strip()] or ["arn:aws:sns:REGION:ACCOUNT:TOPIC"]
     for url in urls:

@@ -103,11 +103,11 @@ class Process:
         self._log.info("listening", address=address, version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None)
         if self._config.sns_endpoint.startswith("http://"):
             self._log.warning(
-                "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: whoever reaches its network can forge messages"
+                "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: anybody on its network can forge messages"
             )
         if self._config.sqs_endpoint.startswith("http://"):
             self._log.warning(
-                "insecure_endpoint", explanation="BRIDGE_SQS_ENDPOINT is not https: whoever reads its network can delete messages"
+                "insecure_endpoint", explanation="BRIDGE_SQS_ENDPOINT is not https: anybody on its network can delete messages"
             )
         self._systemd.ready()
         self._loop.run()
@@ -193,7 +193,7 @@ class Process:
 
 def descriptors(config: Config, log: Log) -> tuple[int, int]:
     """Raise this process's limit on open files to what it needs; return how many connections the limit allows, and how many sockets that
-    wait for a TLS handshake.
+    wait for a TLS handshake. Logs `few_descriptors` when it is too low.
     """
     reserve = RESERVE + 20 * len(config.sqs_queues) + (FEWEST if config.tls_cert else 0)
     wanted = config.max_connections + reserve

@@ -75,7 +75,7 @@ class Connection(BaseHTTPRequestHandler):
         self._head_only = False  # whether that answer is to HEAD
         self._greeted = False  # whether its ClientHello was answered
         self.visited = False
-        self.answered = False  # for nothing genuine
+        self.answered = False  # it had an answer, but never one for a genuine message
         self.queued = False  # whether a visit is to come
         self._unread = False  # whether that visit is for what is here already
         self._watched = False

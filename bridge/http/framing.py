@@ -142,7 +142,7 @@ def _lists(fields: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in fields:
         if name in headers:
             if name in _ONCE or name.startswith("x-amz-sns-"):
-                raise MalformedRequest(f"{name} is there twice")
+                raise MalformedRequest(f"{name} occurs twice")
             value = f"{headers[name]}, {value}"
         headers[name] = value
     return headers

@@ -30,7 +30,9 @@ class Listener(HTTPServer):
     """http.server's HTTPServer, driven by the loop instead of by serve_forever()."""
 
     def __init__(self, bound: socket.socket, service: Service, max_connections: int, log: Log, waiting: int = 0) -> None:
-        """bound is what `bind` returned; service is what its connections share; at most `waiting` wait for a TLS handshake."""
+        """bound is what `bind` returned; service is what its connections share. Above max_connections one is closed; at most `waiting` more
+        wait for a TLS handshake.
+        """
         self._service, self._max_connections, self._log = service, max_connections, log
         self._loop = service.loop
         self._tls: ssl.SSLContext | None = None

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--policy", metavar="FILE", help="file with a DeliveryPolicy (JSON); else the one that `bridge policy` prints")
     add("--speed", metavar="N", type=float, default=1, help="make the policy's delays N times shorter (%(default)s)")
     add("--ca-file", metavar="FILE", type=Path, help="root certificates (PEM) that an https bridge is verified by")
-    add("--folder", metavar="DIR", type=Path, default=Path(FOLDER), help="folder for key and certificate (%(default)s)")
+    add("--folder", metavar="FOLDER", type=Path, default=Path(FOLDER), help="folder for key and certificate (%(default)s)")
     add("--listen", metavar="HOST:PORT", type=address, help="serve SNS's own endpoint there (http), which confirms subscriptions too")
     return parser
 

@@ -47,7 +47,10 @@ def basic(credentials: str) -> dict[str, str]:
 
 
 class Connection:
-    """One connection, plain or TLS (when `tls` or `ca_file` is given; `client`: certificate and key; `name`: of the server's)."""
+    """One connection, plain or TLS (when `tls` or `ca_file` is given; `client`: certificate and key; `name`: of the server's).
+
+    timeout is in seconds, for each operation of the socket. Raises OSError.
+    """
 
     def __init__(
         self,
@@ -70,9 +73,9 @@ class Connection:
             self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self._read = b""
 
-    def send(self, data: bytes) -> None:
+    def send(self, sent: bytes) -> None:
         """Send bytes."""
-        self.socket.sendall(data)
+        self.socket.sendall(sent)
 
     def receive(self) -> Answer:
         """Read one answer. Raises Closed when the connection ends first, TimeoutError when nothing comes in time."""
@@ -88,14 +91,14 @@ class Connection:
         return Answer(int(first.split()[1]), headers, body)
 
     def _more(self) -> None:
-        data = self.socket.recv(65536)
-        if not data:
+        received = self.socket.recv(65536)
+        if not received:
             raise Closed(f"the connection ended after {self._read!r}")
-        self._read += data
+        self._read += received
 
-    def exchange(self, data: bytes) -> Answer:
+    def exchange(self, sent: bytes) -> Answer:
         """Send a request's bytes and read the answer."""
-        self.send(data)
+        self.send(sent)
         return self.receive()
 
     def deliver(self, post: Post, path: str = "/", extra: dict[str, str] | None = None) -> Answer:

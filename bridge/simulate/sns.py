@@ -35,10 +35,10 @@ REFUSED = b"""<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">
   <Error><Type>Sender</Type><Code>InvalidParameter</Code><Message>Invalid parameter: Token</Message></Error>
 </ErrorResponse>
 """
-Behaviour = tuple[int, bytes] | Callable[["Handler"], None] | None
+Behaviour = tuple[int, bytes] | Callable[["SNSRequest"], None] | None
 
 
-class Handler(BaseHTTPRequestHandler):
+class SNSRequest(BaseHTTPRequestHandler):
     """SNS's two GETs."""
 
     protocol_version = "HTTP/1.1"
@@ -142,7 +142,7 @@ class SNS(Messages):
         self.certificate_answer: Behaviour = None
         self.confirm_answer: Behaviour = None
         self.unknown_answer: Behaviour = None
-        self._server = _Server(listen, type("BoundHandler", (Handler,), {"sns": self}))
+        self._server = _Server(listen, type("BoundRequest", (SNSRequest,), {"sns": self}))
         if tls:
             server_files = self.authority.issue(folder / "sns-tls", host, "127.0.0.1", "::1")
             self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

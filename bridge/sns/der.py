@@ -49,7 +49,7 @@ class Reader:
         if length >= 0x80:
             octets = length - 0x80
             if not 1 <= octets <= 3 or len(encoded) < start + octets:
-                raise BadCertificate("length")
+                raise BadCertificate("a length is not valid DER")
             length = int.from_bytes(encoded[start : start + octets], "big")
             if length < 0x80 or length >> 8 * (octets - 1) == 0:
                 raise BadCertificate("length is not the shortest")
@@ -87,14 +87,14 @@ class Reader:
         content = self.take(OID)
         starts = [0, *(i + 1 for i, octet in enumerate(content) if octet < 0x80)]
         if not 0 < len(content) < 40 or starts.pop() != len(content) or any(content[i] == 0x80 for i in starts):
-            raise BadCertificate("object identifier")
+            raise BadCertificate("an object identifier is not valid")
         return content
 
     def bits(self) -> bytes:
         """Return the content of a BIT STRING of whole bytes."""
         content = self.take(BIT_STRING)
         if len(content) < 2 or content[0] != 0:
-            raise BadCertificate("bit string")
+            raise BadCertificate("a bit string is not whole bytes")
         return content[1:]
 
     def time(self) -> int:
@@ -103,14 +103,14 @@ class Reader:
         content = self.take(UTC_TIME if short else GENERALIZED_TIME)
         digits = content[:-1]
         if len(content) != (13 if short else 15) or content[-1:] != b"Z" or not digits.isdigit():
-            raise BadCertificate("time")
+            raise BadCertificate("a date is not valid")
         if short:
             digits = (b"19" if digits >= b"5" else b"20") + digits
         month, day, hour, minute, second = (int(digits[i : i + 2]) for i in (4, 6, 8, 10, 12))
         if hour > 23 or minute > 59 or second > 59:
-            raise BadCertificate("time")
+            raise BadCertificate("a date is not valid")
         try:
             days = days_since_epoch(int(digits[:4]), month, day)
         except ValueError:
-            raise BadCertificate("time") from None
+            raise BadCertificate("a date is not valid") from None
         return ((days * 24 + hour) * 60 + minute) * 60 + second

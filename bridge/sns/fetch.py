@@ -135,7 +135,7 @@ class Egress:
             self._threads += 1
             job.timer = self._call_later(job.total + 0.5, lambda job=job: self._end(job, None, f"no answer within {job.total:g} s"))  # type: ignore[misc]
             try:
-                start_new_thread(self._run, (job,))  # a threading.Thread costs twice as much; nobody joins these
+                start_new_thread(self._run, (job,))  # a threading.Thread costs twice as much, because it can be joined
             except RuntimeError as error:  # the machine has no thread left now; the next fetch may get one
                 self._call_soon(lambda job=job, why=str(error): self._back(job, None, why))  # type: ignore[misc]
 

@@ -195,7 +195,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Refuse duplicate members: parsers differ in which of the two they take, so a consumer could read what was not verified."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedMessage("a JSON member is there twice")
+        raise MalformedMessage("a JSON member occurs twice")
     return members
 
 

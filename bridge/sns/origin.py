@@ -1,6 +1,6 @@
 """Kept HTTP/1.1 connections to one origin; each exchange is taken by steps. http.client judges the heads that are not plain.
 
-SQS's calls go this way, because a bridge that polls would keep what `requests` loads: 6 MiB of memory from source, 1.4 in the binary.
+SQS's calls go this way, because a bridge that polls would keep in memory all that `requests` loads.
 Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
 """
 
@@ -69,7 +69,7 @@ class Origin:
         self._kept: deque[Waiting] = deque(maxlen=KEPT)
 
     def exchange(self, *request: Any, **seconds: float) -> tuple[int, bytes]:
-        """Take all of `steps`, whose arguments these are. Blocks."""
+        """Take all steps of `steps`, which has the same arguments; return (status, body). Blocks. Raises EgressError."""
         return drive(self.steps(*request, **seconds))  # type: ignore[arg-type]
 
     def steps(
@@ -87,7 +87,7 @@ class Origin:
     ) -> Steps[tuple[int, bytes]]:
         """Send a request for one of the origin's URLs; return the answer's status and at most limit bytes of body.
 
-        It takes total seconds, and as long as a name is looked up; connect and read are the seconds that one step may take.
+        It ends within total seconds, and the time that a name's look-up takes; connect and read are the seconds that one step may take.
         expect(size) is called before the body is read: with its bytes, or with limit when the answer does not say how many; as long as it
         returns False, the body waits. Raises EgressError, of which AnswerTooLong is one.
         Redirects are not followed. When a kept connection ends before an answer begins, the other side had closed it: then the

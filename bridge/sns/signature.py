@@ -60,7 +60,7 @@ def load_certificate(encoded: bytes, key: Callable[[bytes, bytes], Verifier] = K
     if not MIN_BITS <= certificate.bits <= MAX_BITS or modulus % 2 == 0:
         raise BadCertificate(f"RSA key of {certificate.bits} bits")
     if not 65537 <= exponent < 1 << 32 or exponent % 2 == 0:
-        raise BadCertificate("public exponent")  # a huge one would cost as much as signing does
+        raise BadCertificate("the public exponent is not accepted")  # a huge one would cost as much as signing does
     certificate.verify = key(unsigned(modulus), unsigned(exponent)).verify
     return certificate
 

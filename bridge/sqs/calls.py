@@ -22,6 +22,7 @@ class Calls:
     """Takes the steps of a number of calls. The others wait for their turn."""
 
     def __init__(self, loop: Loop, egress: Egress, at_once: int) -> None:
+        """at_once is how many calls may be under way."""
         self.loop, self.egress, self._at_once = loop, egress, at_once
         self._waiting: deque[_Call] = deque()
         self.under_way: set[_Call] = set()

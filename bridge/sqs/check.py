@@ -9,7 +9,7 @@ from bridge.sqs.credentials import CredentialChain, ask
 from bridge.sqs.queue import Queue, SQSError, whole_number
 from bridge.sqs.queue_url import QueueURL
 
-_NUMBERS = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"  # of seconds
+_NUMBERS = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"  # the last one in seconds
 NO_RECEIPT = "bridge-check"  # no message has it: SQS answers so if the caller may delete, else AccessDenied
 
 
@@ -31,7 +31,7 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
         return False
     waiting, hidden, kept = (whole_number(attributes, name) for name in _NUMBERS)
     said = ["?" if one is None else one for one in (waiting, hidden)]
-    print(f"queue {url.url}: {said[0]} messages wait, {said[1]} are out of sight; messages are kept for {(kept or 0) / 86400:g} days")
+    print(f"queue {url.url}: {said[0]} messages wait, {said[1]} are hidden; messages are kept for {(kept or 0) / 86400:g} days")
     try:
         drive(queue.delete([NO_RECEIPT]))
         drive(queue.change_visibility([(NO_RECEIPT, 0)]))

@@ -78,7 +78,7 @@ class CredentialChain:
         if not self._lock.acquire(timeout=0 if left > 0 else TOTAL):
             if kept is not None and left > 0:
                 return kept  # another thread renews them
-            raise NoCredentials("no credentials yet: another request still asks for them")
+            raise NoCredentials("no credentials yet: another request is still fetching them")
         try:
             found = self._kept
             if found is None or found is kept:  # else another thread has just found newer ones

@@ -250,7 +250,9 @@ class Receiver:
         )
 
     def _deleted(self, asked: dict[str, str], failed: dict[int, str], error: SQSError | None) -> None:
-        """A delete of messages, given with their receipts, has ended. Of one that was shown again meanwhile, SQS only said so."""
+        """A delete of messages, given with their receipts, has ended. One that was shown again meanwhile is still in the queue,
+        though SQS says that it was deleted.
+        """
         again = []
         for number, (one, receipt) in enumerate(asked.items()):
             code = error.kind if error else failed.get(number, "") if self._undeleted.get(one) == receipt else "newer receipt"

@@ -2,7 +2,7 @@
 
 The queue is tests/bench/peers/sqs.go, which is faster than any bridge. CPU a message is measured by turns, HTTP and SQS; an idle bridge
 with one queue beside one without, over TLS as at AWS; and what a message that comes by HTTP waits while 100,000 dead letters drain,
-beside the same without, and beside one whose neighbour drains them.
+beside the same without letters, and beside a second bridge that drains another queue.
 """
 
 import json

@@ -98,7 +98,7 @@ def part(path: Path, before: str, about: str) -> str:
     return "\n".join([*text, ""])
 
 
-ABOUT = """Dead letters lie in a simulated SQS, one in fifty of them forged: half of them from the start, half from the fault on.
-A row is only there if every genuine one is in RabbitMQ in the end, byte for byte; if none was deleted that is not there; and if all
-that is forged is left in SQS. A minute of a visibility timeout takes a second here. Two control builds, which delete before the confirm
+ABOUT = """Dead letters lie in a simulated SQS: half of them from the start, half from the fault on. The table tells how many are forged.
+A row appears only if every genuine letter is in RabbitMQ in the end, byte for byte; if none was deleted that is not there; and if all
+forged ones are left in SQS. A minute of a visibility timeout takes a second here. Two control builds, which delete before the confirm
 and in a `finally`, fail the same check. Duplicates are letters that were published, but not yet deleted, when they came again."""

@@ -102,7 +102,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], None], dict[str, int]]] = {
     "broker: disk alarm": (disk, {}),
     "queue unbound, bound again": (unbound, {}),
     "exchange deleted, declared again": (exchange_deleted, {}),
-    "permission to write taken away, given back": (permission_taken, {}),
+    "permission to write revoked, granted again": (permission_taken, {}),
 }
 WITHIN = {"broker: kill -9 and restart": 5.0}
 QUICK = {"broker: kill -9 and restart", "exchange deleted, declared again"}
@@ -154,7 +154,7 @@ def test_a_full_queue_that_rejects(mortal_broker, start_bridge, sns, record):
             taken += mortal_broker.take("full")
         mortal_broker.ctl("clear_policy", "full")
         load.over()
-    record("queue full with reject-publish, emptied by and by", load, taken + mortal_broker.take("full"))
+    record("queue full with reject-publish, emptied by steps", load, taken + mortal_broker.take("full"))
     mortal_broker.delete("full")
     assert load.statuses() <= {200, 403, 503}
 

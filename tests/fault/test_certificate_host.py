@@ -11,7 +11,7 @@ import pytest
 
 from bridge.simulate.certificates import Authority, Files
 from bridge.simulate.delivery import Attempt
-from bridge.simulate.sns import SNS, Handler
+from bridge.simulate.sns import SNS, SNSRequest
 from bridge.sns.certificates import MAX_WAITING_FOR_ONE
 from tests.conftest import settings_for
 from tests.fault.load import Load
@@ -44,11 +44,11 @@ class Scene(NamedTuple):
 # ---- what the host does
 
 
-def hangs(handler: Handler) -> None:
+def hangs(handler: SNSRequest) -> None:
     time.sleep(20)
 
 
-def drips(handler: Handler) -> None:
+def drips(handler: SNSRequest) -> None:
     """A byte every half second: no single read ever takes long."""
     handler.send_response(200)
     handler.send_header("Content-Length", "2000")
@@ -59,7 +59,7 @@ def drips(handler: Handler) -> None:
             time.sleep(0.5)
 
 
-def drips_head(handler: Handler) -> None:
+def drips_head(handler: SNSRequest) -> None:
     with contextlib.suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for number in range(60):
@@ -67,12 +67,12 @@ def drips_head(handler: Handler) -> None:
             time.sleep(0.5)
 
 
-def ten_megabytes(handler: Handler) -> None:
+def ten_megabytes(handler: SNSRequest) -> None:
     with contextlib.suppress(OSError):
         handler.answer(200, b"x" * 10_000_000)
 
 
-def endless(handler: Handler) -> None:
+def endless(handler: SNSRequest) -> None:
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
     handler.end_headers()
@@ -81,7 +81,7 @@ def endless(handler: Handler) -> None:
             handler.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
 
-def redirect(handler: Handler) -> None:
+def redirect(handler: SNSRequest) -> None:
     handler.answer(302, b"", Location=f"{handler.sns.endpoint}/elsewhere")
 
 

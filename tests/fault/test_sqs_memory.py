@@ -1,6 +1,7 @@
 """The memory limits that are shipped hold while a queue is full of the largest messages that SQS has: the kernel kills nothing.
 
-SQS's limit is 1 MiB, and whoever may send to the queue may send that: it is no Notification and stays there. Of SNS a message has 256 KiB.
+SQS's limit is 1 MiB, and anybody who may send to the queue may send that: it is no Notification and stays there. A message of SNS has
+256 KiB.
 """
 
 import time

@@ -103,7 +103,7 @@ def test_check_looks_only_at_the_queues_that_messages_reach(broker, queue, folde
     routes.write_text(f'[[route]]\ntopic = "arn:aws:sns:*:*:orders"\nrouting_key = "{queue}"\n')
     done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_ROUTES=str(routes))
     assert done.returncode == 0, done.stdout
-    assert f"queue '{queue}': is there" in done.stdout
+    assert f"queue '{queue}': exists" in done.stdout
 
 
 def test_check_tells_that_the_broker_is_not_there():

@@ -87,7 +87,7 @@ def test_a_queue_that_is_there_is_bound(start_bridge, broker, name, sns):
     assert bridge.deliver(sns.notification()).status == 200
     assert broker.count(name) == 1
     done = check(broker, BRIDGE_QUEUE=name, BRIDGE_EXCHANGE=exchange, BRIDGE_ROUTING_KEY="orders.new")
-    assert done.returncode == 0 and f"exchange '{exchange}': is there and may be written to" in done.stdout
+    assert done.returncode == 0 and f"exchange '{exchange}': exists, and the bridge may write to it" in done.stdout
     assert broker.count(name) == 1, "check has published nothing"
 
 

@@ -67,7 +67,7 @@ CALLS = {
     "BridgeRefuses": {'bridge_verdicts_total{status="403",reason="bad-signature"}': "0x30 1x30"},
     "BridgeBug": {'bridge_verdicts_total{status="500",reason="bug"}': "0x30 1x30"},
     "BridgeConfirmSlow": {'bridge_confirm_duration_seconds_bucket{le="0.5"}': "0x60"},
-    "BridgeFull": {"bridge_in_flight": "900x60"},
+    "BridgeFull": {"bridge_in_flight": "1700x60"},
     "BridgeCertificateUnavailable": {"bridge_certificate_fetch_failures_total": "0+1x60"},
     "BridgeSubscriptionNotConfirmed": {"bridge_subscription_confirmation_failures_total": "0x30 1x30"},
     "BridgeSQSErrors": {'bridge_sqs_errors_total{kind="access-denied"}': "0+1x60"},
@@ -88,7 +88,7 @@ WELL = {
     'bridge_confirm_duration_seconds_bucket{le="0.5"}': "0+600x60",
     'bridge_confirm_duration_seconds_bucket{le="5.0"}': "0+600x60",
     'bridge_confirm_duration_seconds_bucket{le="+Inf"}': "0+600x60",
-    "bridge_in_flight": "64x60",
+    "bridge_in_flight": "900x60",  # of two processes
     'bridge_sqs_errors_total{kind="throttled"}': "0x30 1x30",
     "bridge_sqs_messages_waiting": "100x60",
     "bridge_sqs_published_total": "0+600x60",

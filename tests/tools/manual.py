@@ -27,11 +27,11 @@ Amazon SNS posts notifications over HTTP(S).
 .B bridge
 verifies each one, publishes it to RabbitMQ, and answers 200 only when RabbitMQ has confirmed it into a queue.
 Anything else is answered so that SNS keeps the message and sends it again (503),
-or drops it, because the same bytes would always be refused (4xx).
+or gives it up, because the same bytes would always be refused (4xx).
 The answer's body and the log tell the reason.
 .PP
 It has no queue, no disk and no state of its own.
-SIGTERM and SIGINT end it: no new requests, those in flight get their answer.
+SIGTERM, SIGINT and SIGQUIT end it: it takes no new requests, and answers those in flight.
 .SH COMMANDS
 """
 TAIL = """\

@@ -41,7 +41,7 @@ class Refused(Exception):
         self.answer: Answer = status, {"__type": f"com.amazonaws.sqs#{code}", "message": message}
 
 
-class Handler(BaseHTTPRequestHandler):
+class SQSRequest(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
@@ -107,7 +107,7 @@ class SQS:
         self._authenticated = authenticated
         self.access = {"AKIDEXAMPLE": ("secret/key+example", "")}
         self.environment = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/key+example"}
-        self.fault: Callable[[str, dict[str, Any]], Answer | Callable[[Handler], None] | None] | None = None
+        self.fault: Callable[[str, dict[str, Any]], Answer | Callable[[SQSRequest], None] | None] | None = None
         self.entry_fault: Callable[[str, dict[str, Any]], str | None] | None = None
         self.minute = 60.0  # seconds that a minute of a visibility timeout takes
         self.longest_poll = 20.0  # seconds; an outage that is played fast needs polls that end as fast
@@ -116,7 +116,7 @@ class SQS:
         self.stopped = False
         self._queues: dict[str, dict[str, Message]] = {}
         self._changed = threading.Condition()
-        self._server = _Server(("127.0.0.1", port), type("BoundHandler", (Handler,), {"sqs": self}))
+        self._server = _Server(("127.0.0.1", port), type("BoundRequest", (SQSRequest,), {"sqs": self}))
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -163,7 +163,7 @@ class SQS:
 
     # ---- what a client may
 
-    def authenticate(self, request: Handler, body: bytes) -> None:
+    def authenticate(self, request: SQSRequest, body: bytes) -> None:
         """Compare the signature with botocore's. Raises Refused."""
         import botocore.auth
         import botocore.awsrequest

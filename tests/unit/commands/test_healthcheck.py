@@ -64,7 +64,7 @@ def test_a_bridge_that_wants_client_certificates_of_another_authority_is_healthy
     tls = {"TLS_CERT": str(files.certificate), "TLS_KEY": str(files.key), "TLS_CLIENT_CA_FILE": str(clients.ca_file)}
     with bridge(port, **tls):
         assert check(LISTEN=f"127.0.0.1:{port}", **tls) == 0
-    assert capsys.readouterr().out.startswith("healthy: it requires a client certificate")
+    assert capsys.readouterr().out.startswith("healthy: the listener requires a client certificate")
 
 
 def answering(server, answer, clients):

@@ -1,4 +1,4 @@
-"""Newcomers that wait for a TLS handshake: each is counted, none waits for ever, and one that has gone costs no signature."""
+"""Newcomers that wait for a TLS handshake: each is counted, none waits without end, and one that has gone costs no signature."""
 
 import socket
 import struct

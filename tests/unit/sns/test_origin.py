@@ -210,7 +210,7 @@ class TestAnswers:
 
 
 def test_a_bridge_that_polls_does_not_load_requests():
-    """It and its parts took 5 MiB from source, half of it in the binary."""
+    """What an import loads stays in memory."""
 
     class Empty(http.server.BaseHTTPRequestHandler):
         def do_POST(self):

@@ -146,7 +146,7 @@ class TestTimes:
         ],
     )
     def test_bad_dates(self, key, tag, text):
-        assert refusal(certificate(not_after=tlv(tag, text)), key) == "time"
+        assert refusal(certificate(not_after=tlv(tag, text)), key) == "a date is not valid"
 
     def test_another_type(self, key):
         assert "tag" in refusal(certificate(not_after=tlv(0x0C, b"250102030405Z")), key)
@@ -166,7 +166,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("exponent", [1, 3, 17, 65535, 65536, 65538, (1 << 32) + 1, (1 << 64) + 1])
     def test_public_exponents(self, key, exponent):
-        assert refusal(certificate(key=forge.key_info(signer().n, exponent)), key) == "public exponent"
+        assert refusal(certificate(key=forge.key_info(signer().n, exponent)), key) == "the public exponent is not accepted"
 
     def test_an_even_modulus(self, key):
         assert refusal(certificate(key=forge.key_info(modulus(2048) + 1)), key) == "RSA key of 2048 bits"
@@ -205,4 +205,4 @@ class TestKeys:
 
     def test_bits_that_are_no_bytes(self, key):
         inner = tlv(0x30, forge.integer(signer().n), forge.integer(65537))
-        assert refusal(certificate(key=tlv(0x30, forge.RSA_ENCRYPTION, tlv(3, b"\x01", inner))), key) == "bit string"
+        assert refusal(certificate(key=tlv(0x30, forge.RSA_ENCRYPTION, tlv(3, b"\x01", inner))), key) == "a bit string is not whole bytes"

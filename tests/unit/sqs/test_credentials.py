@@ -29,14 +29,14 @@ class AWS(http.server.ThreadingHTTPServer):
     """STS, a container's agent and an instance's metadata, on one loopback port."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), Agent)
         self.origin = f"http://127.0.0.1:{self.server_port}"
         self.requests = []
         self.answers = {}  # (status, text) by path, in place of the usual one
         self.members = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": EXPIRES}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Agent(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         path = self.path.partition("?")[0]
