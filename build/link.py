@@ -11,13 +11,13 @@ import toolchain
 from recipe import ARCH, HERE, ROOT, SECTIONS, cached, digest, main, run
 
 WORDS = """
--w --error-limit=20 --entry _start -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none
+-w --error-limit=20 --entry _start --image-base=16777216 -z stack-size=16777216 -z norelro -z noseparate-code --build-id=none
 --gc-sections -O2 -static
 --call-graph-profile-sort=none
 """.split()
 # Hot functions lie together. On arm64 UPX's stub restores calls wrongly then, and the packed program crashes at its start.
 HOT_TOGETHER = ["-z", "keep-text-section-prefix"] if ARCH == "amd64" else []
-IMAGE_BASE = 16777216  # the program's first address
+ORDER = 0, 1, 2, 3  # of the libraries, whose order in the program does not matter
 
 
 def others(folder: Path) -> list[Path]:
@@ -39,16 +39,15 @@ def memory(work: Path, log: Path) -> None:
     run([toolchain.tools() / "cc", "-c", *flags, source, "-o", work / "memory.o"], log)
 
 
-def command(objects: list[Path], rest: list[Path], output: Path, image_base: int = IMAGE_BASE) -> list[str | Path]:
-    """Return lld's command. image_base, a multiple of 64 KiB, is where the program lies in memory."""
+def command(objects: list[Path], rest: list[Path], output: Path, order: tuple[int, ...] = ORDER) -> list[str | Path]:
+    """Return lld's command, with the libraries in this order."""
     parts = runtime.build()
     python, crypto, zlib = library.build(), openssl.build() / "lib", compression.build() / "lib"
     inside = [python / "libpython3.13.a", crypto / "libssl.a", crypto / "libcrypto.a", zlib / "libz.a"]
-    archives: list[str | Path] = ["--start-group", *inside, "--end-group"]
+    archives: list[str | Path] = ["--start-group", *(inside[number] for number in order), "--end-group"]
     emulation = (parts / "link").read_text().split()
     libc: list[str | Path] = ["--as-needed", *(parts / name for name in ("libc.a", "libzigc.a", "libcompiler_rt.a"))]
-    words = [*WORDS, *HOT_TOGETHER, f"--image-base={image_base}"]
-    return [toolchain.zig(), "ld.lld", *words, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
+    return [toolchain.zig(), "ld.lld", *WORDS, *HOT_TOGETHER, *emulation, "-o", output, parts / "crt1.o", *objects, *rest, *archives, *libc]
 
 
 def build() -> Path:

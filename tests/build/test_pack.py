@@ -1,4 +1,4 @@
-"""UPX's filter for calls applies, and the smallest result of several places in memory is taken."""
+"""UPX's filter for calls applies, and the smallest result of all orders of the libraries is taken."""
 
 import pack
 import pytest
@@ -6,13 +6,13 @@ from recipe import BuildError
 
 
 @pytest.fixture
-def places(monkeypatch, tmp_path):
-    """The places in memory that a link was made for. `places.sizes` has the packed size for each, None where the filter does not apply."""
+def orders(monkeypatch, tmp_path):
+    """The orders that a link was made for. `orders.sizes` has the packed size for each, None where the filter does not apply."""
 
-    class Places(list):
+    class Orders(list):
         sizes: list[int | None]
 
-    seen = Places()
+    seen = Orders()
     (tmp_path / "objects").mkdir()
 
     def cached(_name, _key, make):
@@ -21,9 +21,9 @@ def places(monkeypatch, tmp_path):
         make(work)
         return work
 
-    def command(_objects, _rest, output, image_base):
-        seen.append(image_base)
-        output.write_text(str(image_base))
+    def command(_objects, _rest, output, order):
+        seen.append(order)
+        output.write_text(str(order))
         return []
 
     def packed(program, result, _log):
@@ -41,33 +41,29 @@ def places(monkeypatch, tmp_path):
     return seen
 
 
-def base(place):
-    return str(pack.link.IMAGE_BASE + place * pack.STEP)
-
-
-def test_the_smallest_is_taken(places):
-    places.sizes = [100 + place for place in range(pack.PLACES)]
-    places.sizes[3] = 50
+def test_the_smallest_is_taken(orders):
+    orders.sizes = [100 + number for number in range(len(pack.ORDERS))]
+    orders.sizes[3] = 50
     built = pack.build()
-    assert (built / "bridge.unpacked").read_text() == base(3)
-    assert sorted(file.name for file in built.iterdir()) == ["bridge", "bridge.unpacked"], "nothing of the other places is left"
-    assert len(places) == len(set(places)) == pack.PLACES
-    assert not any(place % 65536 for place in places)
+    assert (built / "bridge.unpacked").read_text() == str(pack.ORDERS[3])
+    assert sorted(file.name for file in built.iterdir()) == ["bridge", "bridge.unpacked"], "nothing of the other orders is left"
+    assert len(orders) == len(set(orders)) == 24
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders), "each has all libraries"
 
 
-def test_of_two_equal_ones_the_first_is_taken(places):
-    places.sizes = [100] * pack.PLACES
-    assert (pack.build() / "bridge.unpacked").read_text() == base(0)
+def test_of_two_equal_ones_the_first_is_taken(orders):
+    orders.sizes = [100] * len(pack.ORDERS)
+    assert (pack.build() / "bridge.unpacked").read_text() == str(pack.ORDERS[0])
 
 
-def test_where_the_filter_does_not_apply_the_result_is_not_taken(places):
-    places.sizes = [None] * pack.PLACES
-    places.sizes[7] = 100
-    assert (pack.build() / "bridge.unpacked").read_text() == base(7)
+def test_where_the_filter_does_not_apply_the_result_is_not_taken(orders):
+    orders.sizes = [None] * len(pack.ORDERS)
+    orders.sizes[7] = 100
+    assert (pack.build() / "bridge.unpacked").read_text() == str(pack.ORDERS[7])
 
 
-def test_the_build_stops_when_the_filter_never_applies(places):
-    places.sizes = [None] * pack.PLACES
-    with pytest.raises(BuildError, match="raise PLACES"):
+def test_the_build_stops_when_the_filter_never_applies(orders):
+    orders.sizes = [None] * len(pack.ORDERS)
+    with pytest.raises(BuildError, match="change ORDERS"):
         pack.build()
-    assert len(places) == pack.PLACES
+    assert len(orders) == len(pack.ORDERS)
