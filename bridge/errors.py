@@ -223,6 +223,11 @@ def stays_in_queue(status: int, reason: str) -> bool:
     return status < 500 or reason == CertificateNotValid.reason
 
 
+def concerns_others(reason: str) -> bool:
+    """Tell whether a message of a queue with this 503 is a sign that the next one can't be published either."""
+    return reason not in (RoutingFailed.reason, Unroutable.reason, CertificateUnavailable.reason, ConfirmationFailed.reason)
+
+
 # ---- what stops the bridge from starting
 
 

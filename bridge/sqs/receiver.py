@@ -13,7 +13,7 @@ from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
 from bridge.config import Config
 from bridge.counters import Counters
-from bridge.errors import BridgeError, Draining, stays_in_queue
+from bridge.errors import BridgeError, Draining, concerns_others, stays_in_queue
 from bridge.log import Log
 from bridge.pending import PendingRequests
 from bridge.pipeline import Pipeline
@@ -40,6 +40,7 @@ MAX_UNDELETED = 1000  # published messages whose deletes fail; above it nothing 
 REFUSED, MAX_REFUSED = 3600, 39600  # seconds for which a refused message is hidden, for each receive; SQS's limit is 12 h
 MAX_PUT_OFF = 900  # seconds for which a message without a confirm is hidden at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until the next poll or delete after a failure
+ALONE = 100  # messages in a row that fail for a reason of their own; then a pause, because it may be that of all
 LOOK = 60.0  # seconds between two looks at how many messages wait
 FIRST_LOOK = 2.0  # seconds; a connection that is made beside all else of a start takes 0.8 MiB for good
 MAX_KNOWN = 10_000  # refused messages that are remembered
@@ -75,6 +76,7 @@ class Receiver:
         self._refused: dict[str, None] = {}  # MessageIds of messages that were refused for good
         self._flush_soon = self._settle_soon = False
         self._pause = self._delete_pause = FIRST_PAUSE
+        self._alone = 0  # messages in a row that failed for a reason of their own
         self._resume_at = 0.0  # monotonic seconds
         self._look_at = monotonic() + FIRST_LOOK
         self._complaints: dict[str, str] = {}  # by operation: the last explanation that was logged
@@ -179,7 +181,7 @@ class Receiver:
         self._in_flight.pop(message.message_id, None)
         if error is None:
             self._counters.add("sqs_published_total" if hasattr(message.pending, "sent") else "sqs_confirmed_total")
-            self._pause = FIRST_PAUSE
+            self._pause, self._alone = FIRST_PAUSE, 0
             if self._full and self._wanted < POLLS:
                 self._wanted, self._full = self._wanted + 1, False
             self._undeleted[message.message_id] = message.receipt
@@ -192,7 +194,9 @@ class Receiver:
             self._hide(message, REFUSED * message.count, MAX_REFUSED)
         else:
             self._hide(message, VISIBILITY * message.count, MAX_PUT_OFF)
-            self._slow_down()
+            self._alone = 0 if concerns_others(error.reason) else self._alone + 1
+            if self._alone % ALONE == 0:
+                self._slow_down(FIRST_PAUSE if self._alone else LONGEST_PAUSE)
         if not self._settle_soon:  # once for all that are confirmed in a turn
             self._settle_soon = True
             self._loop.letters.append(self._settle)
@@ -305,12 +309,12 @@ class Receiver:
             self._complaints[operation] = str(error)
             self._log.error("sqs_error", queue=self._queue.name, operation=operation, kind=error.kind, explanation=str(error))
 
-    def _slow_down(self) -> None:
+    def _slow_down(self, longest: float = LONGEST_PAUSE) -> None:
         """Poll again after a pause. It doubles until a message is confirmed or the queue is empty; jitter keeps many bridges apart."""
         if monotonic() >= self._resume_at:
             self._wanted = 1
-            self._resume_at = monotonic() + self._pause * (0.5 + os.urandom(1)[0] / 510)
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._resume_at = monotonic() + min(self._pause, longest) * (0.5 + os.urandom(1)[0] / 510)
+            self._pause = min(self._pause * 2, longest)
 
 
 class Receivers:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.errors import BadSignature, BrokerLost, CertificateNotValid, Nacked
+from bridge.errors import BadSignature, BrokerLost, CertificateNotValid, CertificateUnavailable, Nacked, RoutingFailed, Unroutable
 from bridge.sqs import receiver as module
 from bridge.sqs.queue import SQSError
 from tests.unit.sqs.world import World, message
@@ -114,6 +114,29 @@ class TestLeft:
         world.clock += 2
         world.receiver.pull()
         assert world.total("sqs_polls_total") > polls
+
+    @pytest.mark.parametrize("error", [RoutingFailed("no attribute"), Unroutable("no queue"), CertificateUnavailable("404")])
+    def test_one_that_fails_for_a_reason_of_its_own_holds_up_no_other(self, world, error):
+        """Anybody who may publish to the topic can leave out the attribute that a routing key needs."""
+        [pending] = world.receives(message(1))
+        world.turn()
+        polls = world.total("sqs_polls_total")
+        pending.failed(error)
+        world.turn()
+        world.ring()
+        world.turn()
+        assert world.queue.hidden == [("receipt-1", 60)] and world.total("sqs_polls_total") > polls
+
+    def test_when_all_fail_for_such_a_reason_a_hundred_a_second_are_tried(self, world):
+        start, failed = world.clock, 0
+        while world.clock < start + 10:
+            for pending in world.receives(*(message(failed + number) for number in range(10))):
+                if not pending.over:
+                    failed += 1
+                    pending.failed(RoutingFailed("no exchange"))
+            world.turn()
+            world.clock += 0.01
+        assert 500 <= failed <= 2500
 
     def test_what_comes_while_the_bridge_stops_is_given_back_at_once(self, world):
         world.receiver.pull()
