@@ -74,6 +74,12 @@ class PendingRequest:
             error = BridgeError("a bug in the bridge; the log says where")
         self.failed(error)
 
+    def holds(self, size: int) -> None:
+        """Count the bytes that are held for it now, if they are more than before."""
+        if size > self.size:
+            self._requests.buffered += size - self.size
+            self.size = size
+
     def wait(self, leave: Callable[[], None]) -> None:
         """Wait for a certificate, outside the limit on requests in flight; leave() takes it out of the certificates' table."""
         self.waiting = True

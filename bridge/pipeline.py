@@ -142,6 +142,7 @@ class Pipeline:
         form = routed.format
         published = form.of_notification(received, body, pending.trace)
         content_type = form.content_type or frames.content_type(headers.get("content-type"))
+        pending.holds(len(published) + len(fields))  # an unsigned attribute is in both
         publish = Publish(pending, exchange, routing_key, published, content_type, received.timestamp, fields, form.has_attributes)
         self._publisher.publish(publish)
         if left_out:  # not before, because SNS repeats what can't be published now
@@ -176,5 +177,6 @@ class Pipeline:
         fields = routed.fields + frames.header_fields(message_id, None, headers.get("x-amz-sns-subscription-arn"), pending.trace)
         body = routed.format.of_raw(message_id, arn, body, pending.trace)
         content_type = routed.format.content_type or frames.content_type(headers.get("content-type"))
+        pending.holds(len(body))
         publish = Publish(pending, routed.exchange, routed.routing_key, body, content_type, int(time()), fields, False)
         self._publisher.publish(publish)

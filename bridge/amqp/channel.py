@@ -119,7 +119,8 @@ class ConfirmChannel:
             room = frames.room_for_fields(self._frame_max, publish.content_type)
             if len(fields) > room:
                 fields, left_out = frames.fitting(fields, room)
-                self._counters.add("attributes_left_out_total", 0 if publish.sends else left_out)
+                publish.fields = fields
+                self._counters.add("attributes_left_out_total", left_out)
         transport = self._transport
         transport.write(
             frames.publish_frames(

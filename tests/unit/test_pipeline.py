@@ -47,3 +47,18 @@ def test_an_attribute_that_is_left_out_counts_once_however_often_sns_repeats_the
     bridge.broker.away = False
     assert bridge.deliver(body) == ["published"]
     assert bridge.broker.attributes_left_out == 1
+
+
+def test_header_fields_count_as_held_beside_the_body_until_the_message_is_over(bridge, keys):
+    """An attribute is unsigned, so anybody who has a genuine message can add one of 1.9 MB, and it is held twice."""
+    members = json.loads(keys[0].message("hello"))
+    body = json.dumps(members | {"MessageAttributes": {"large": {"Type": "String", "Value": "x" * 1_900_000}}}).encode()
+    bridge.clock.now = float(parse(body).timestamp)
+    bridge.deliver(body)
+    bridge.host.answer(200, keys[0].certificate)
+    taken = []
+    bridge.broker.publish = taken.append
+    bridge.deliver(body)
+    assert len(body) + 1_900_000 < bridge.requests.buffered < len(body) + 1_901_000
+    taken[0].request.done("published")
+    assert bridge.requests.buffered == 0
