@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pika
+from pika.exceptions import InvalidFrameError
 
 from bridge.amqp import broker
 from bridge.amqp.channel import ConfirmChannel, Publish
 from bridge.amqp.loop import Loop
 from bridge.amqp.queue import DeclaredQueue, declare
 from bridge.amqp.transport import Transport
-from bridge.amqp.url import BrokerURL
+from bridge.amqp.url import LARGEST_FRAME, BrokerURL
 from bridge.counters import Counters
 from bridge.errors import BridgeError
 
@@ -53,6 +54,12 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
         transport = self._transport
         assert isinstance(transport, Transport)
         return transport
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        """Raises InvalidFrameError when a frame is longer than any that may come (AMQP 0-9-1 section 4.2.3). pika would keep it all."""
+        super()._on_data_available(data_in)
+        if len(self._frame_buffer) > LARGEST_FRAME:
+            raise InvalidFrameError(f"the broker has sent a frame of more than {LARGEST_FRAME} bytes")
 
 
 class BrokerLink:

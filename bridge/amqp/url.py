@@ -18,11 +18,12 @@ _SETTINGS = {  # RabbitMQ's parameters that are settings here, because a secret 
     "fail_if_no_peer_cert": "leave it out, because it is for servers",
     "depth": "leave it out",
 }
+LARGEST_FRAME = 131072  # bytes: RabbitMQ's limit; no side offers more
 _NUMBERS = {  # parameters that are taken, with the least and the greatest value
     "heartbeat": (0, 65535),  # seconds
     "connection_timeout": (1, 60_000),  # milliseconds
     "channel_max": (4, 65535),  # the bridge has up to three channels at a time
-    "frame_max": (4096, 131072),  # bytes; AMQP 0-9-1 section 4.2.3 and RabbitMQ's own limit
+    "frame_max": (4096, LARGEST_FRAME),  # bytes; AMQP 0-9-1 section 4.2.3
 }
 TAKEN = (*_NUMBERS, "auth_mechanism", "server_name_indication", "verify")
 

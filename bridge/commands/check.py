@@ -19,6 +19,7 @@ from bridge.amqp.queue import ask
 from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Template, find_route
 from bridge.config import Config
+from bridge.console import say
 from bridge.counters import Counters
 from bridge.errors import RoutingFailed
 from bridge.http.basic_auth import Credentials
@@ -107,7 +108,7 @@ class _BrokerCheck(LinkOwner):
     def _say(self, good: bool, line: str) -> None:
         if not self._over:
             self._good = self._good and good
-            print(line)
+            say(line)
 
     def _end(self, problem: str = "") -> None:
         if problem:

@@ -7,6 +7,7 @@ import socket
 import ssl
 
 from bridge.config import Config
+from bridge.console import say
 
 PATIENCE = 2.0  # seconds for one request; two may be needed, and the image's HEALTHCHECK has a timeout of 5 s
 
@@ -24,7 +25,7 @@ def healthcheck(config: Config) -> int:
         else:
             # another program may have the default address; the bridge serves all the same
             if status in ("200", "503") or config.admin_given:
-                print(f"{'ready' if status == '200' else 'not ready'}: {text or status or 'not HTTP'}")
+                say(f"{'ready' if status == '200' else 'not ready'}: {text or status or 'not HTTP'}")
                 return int(status != "200")
     return _healthy(config)
 
@@ -45,7 +46,7 @@ def _healthy(config: Config) -> int:
     if status == "200":
         print("healthy")
         return 0
-    print(f"unhealthy: {host}:{port} (BRIDGE_LISTEN) answers {status or 'nothing'}")
+    say(f"unhealthy: {host}:{port} (BRIDGE_LISTEN) answers {status or 'nothing'}")
     return 1
 
 

@@ -153,10 +153,7 @@ def parse(body: bytes, encoding: str = "utf-8") -> Message:
     that they are, because making text of those takes longer.
     Raises MalformedMessage. The type decides which fields are required and signed, never what happens to be present.
     """
-    large = len(body) > MAX_UNCOUNTED
-    marks = _count(body) if large else _brackets(body)  # its opening brackets are not more
-    if marks > (MAX_PARTS if large else MAX_BRACKETS) and _too_many_parts(body):
-        raise MalformedMessage(f"the body has more than {MAX_PARTS} strings, brackets and commas")
+    marks = check_parts(body)
     text = ""
     try:
         text = body.decode()
@@ -197,6 +194,17 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) != len(pairs):
         raise MalformedMessage("a JSON member occurs twice")
     return members
+
+
+def check_parts(body: bytes) -> int:
+    """Return a number that the opening brackets of JSON (UTF-8) are not more than. Raises MalformedMessage when it would become too many
+    objects: it has more than MAX_PARTS strings, brackets and commas.
+    """
+    large = len(body) > MAX_UNCOUNTED
+    marks = _count(body) if large else _brackets(body)
+    if marks > (MAX_PARTS if large else MAX_BRACKETS) and _too_many_parts(body):
+        raise MalformedMessage(f"the body has more than {MAX_PARTS} strings, brackets and commas")
+    return marks
 
 
 def _brackets(body: bytes) -> int:

@@ -5,6 +5,7 @@ Source: RFC 9112 (HTTP/1.1), RFC 9110 section 9.3.6 (CONNECT).
 """
 
 import os
+import re
 import socket
 from _thread import allocate_lock
 from base64 import b64encode
@@ -48,7 +49,7 @@ class _Head(BytesIO):
 
 # Of a head with nothing that http.client has to judge, as SQS's are: how it begins, and what is not in it. Its email.parser takes ten
 # times as long as such a look.
-_PLAIN = b"http/1.1 200 ", b"http/1.1 4", b"http/1.1 5"
+_PLAIN = re.compile(rb"http/1\.1 (200|[45][0-9][0-9]) ")
 _ODD = b"transfer-encoding", b"close", b"\n ", b"\n\t"
 
 
@@ -236,9 +237,10 @@ def _take_head(found: bytearray) -> tuple[int, int | None, bool, bool]:
     end = found.find(END) + len(END)
     head = bytes(found[:end]).lower()
     named = head.partition(b"\ncontent-length: ")[2].partition(b"\r\n")[0]
-    if named.isdigit() and head.startswith(_PLAIN) and head.count(b"content-length") == 1 and not any(odd in head for odd in _ODD):
+    plain = _PLAIN.match(head)
+    if plain and named.isdigit() and head.count(b"content-length") == 1 and not any(odd in head for odd in _ODD):
         del found[:end]
-        return int(head[9:12]), int(named), False, True
+        return int(plain[1]), int(named), False, True
     response = HTTPResponse(_Head(found))  # type: ignore[arg-type]
     response.begin()
     if END not in found:

@@ -3,6 +3,7 @@
 import os
 
 from bridge.config import Config
+from bridge.console import say
 from bridge.sns.egress import default_ca_file
 from bridge.sns.steps import drive
 from bridge.sqs.credentials import CredentialChain, ask
@@ -27,7 +28,7 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
     try:
         attributes = drive(queue.attributes())
     except SQSError as error:
-        print(f"queue {url.url}: {error}")
+        say(f"queue {url.url}: {error}")
         return False
     waiting, hidden, kept = (whole_number(attributes, name) for name in _NUMBERS)
     said = ["?" if one is None else one for one in (waiting, hidden)]
@@ -37,7 +38,7 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
         drive(queue.change_visibility([(NO_RECEIPT, 0)]))
     except SQSError as error:
         if error.kind == "access-denied":
-            print(f"queue {url.url}: {error}")
+            say(f"queue {url.url}: {error}")
             return False
     print(f"queue {url.url}: deleting is allowed; receiving is not tried, because each receive counts (maxReceiveCount)")
     return True

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bridge.errors import MalformedMessage
 from bridge.sns.egress import EgressError
-from bridge.sns.message import text_of
+from bridge.sns.message import check_parts, text_of
 from bridge.sns.origin import AnswerTooLong, Origin
 from bridge.sns.steps import Steps
 from bridge.sqs.credentials import CredentialChain
@@ -98,7 +99,7 @@ class ReceivedMessage:
         self.encoding = encoding  # the body's escapes are escapes of the answer too
         # latin-1 gives back the bytes as they came; of others, a lone surrogate is refused later: it is not UTF-8
         self.body: bytes = members["Body"].encode(encoding, "surrogatepass")
-        self.count = max(1, int(members.get("Attributes", {}).get("ApproximateReceiveCount", "1")))
+        self.count = max(1, whole_number(members.get("Attributes", {}), "ApproximateReceiveCount") or 1)
         self.pending: Any  # the receiver's
 
 
@@ -155,6 +156,8 @@ class Queue:
                 VisibilityTimeout=visibility,
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
+            if len(batch) > number:
+                raise ValueError("more messages than were asked for")
             batch.size = held
             return batch
         except BaseException as error:
@@ -219,7 +222,11 @@ class Queue:
         # an emoji in it, text takes 4 times as much memory, and longer.
         as_text = status != 200 or answer.isascii() or _ESCAPED.search(answer)
         encoding = "utf-8" if as_text else "latin-1"
-        text = answer.decode(encoding, "replace")
+        try:
+            check_parts(answer)
+        except MalformedMessage:
+            answer = b"null"  # it is not SQS's
+        text = answer.decode(encoding, "surrogateescape" if status == 200 else "replace")  # parse refuses a message that is not UTF-8
         del answer  # as early as possible, as all that may have many MiB here
         try:
             found = json.loads(text or "{}")
@@ -257,8 +264,8 @@ class Queue:
 
 
 def whole_number(attributes: dict[str, str], name: str) -> int | None:
-    """Return an attribute of GetQueueAttributes as a number, None when it is missing or none of SQS's."""
-    text = attributes.get(name, "")
+    """Return an attribute as a number, None when it is missing or none of SQS's."""
+    text = str(attributes.get(name, ""))
     return int(text) if text.isdecimal() and len(text) < 16 else None
 
 

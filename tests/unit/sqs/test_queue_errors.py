@@ -6,9 +6,23 @@ import time
 import pytest
 
 from bridge.counters import SQS_ERRORS
+from bridge.errors import MalformedMessage
+from bridge.sns.message import parse
 from bridge.sqs import queue as module
 from bridge.sqs.queue import SQSError
 from tests.tools.sqs import Refused
+
+
+def answering(body):
+    """What answers a call with 200 and these bytes."""
+
+    def behave(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    return behave
 
 
 class TestErrors:
@@ -133,22 +147,36 @@ class TestErrors:
             {"Messages": [{"MessageId": 5, "ReceiptHandle": "r", "Body": "b"}]},
             {"Messages": [{"MessageId": "i", "ReceiptHandle": {}, "Body": "b"}]},
             {"Messages": {"MessageId": "i"}},
-            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": "many"}}]},
+            {"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b"}] * 11},
+            {"Messages": [], "Odd": [[]] * 60_000},
+            {"Messages": [], "Odd": [[]] * 300_000},
         ],
     )
     def test_an_answer_that_is_not_sqss(self, sqs, open_queue, members):
+        """More messages than were asked for, or JSON that would become very many objects, are not SQS's either."""
         sqs.fault = lambda *_: (200, members)
         assert self.failed(open_queue())[0] == "unavailable"
 
+    @pytest.mark.parametrize("count", ['"many"', '"1_0"', '"\u0661"', "1e999", "Infinity", "-5", "null", "[]", '""'])
+    def test_a_count_of_receives_that_is_no_number_is_one(self, sqs, open_queue, count):
+        text = '{"Messages": [{"MessageId": "i", "ReceiptHandle": "r", "Body": "b", "Attributes": {"ApproximateReceiveCount": %s}}]}'
+        sqs.fault = lambda *_: answering(text.replace("%s", count).encode())
+        [message] = open_queue().receive(10, 0, 30)
+        assert message.count == 1
+
+    @pytest.mark.parametrize("neighbour", [b"none", b"\\u00e9"])
+    def test_a_body_that_is_not_utf8_is_kept_as_it_is_not_mended(self, sqs, open_queue, neighbour):
+        """`parse` refuses it then, whatever else is in the answer."""
+        body = b'{\\"Type\\": \\"\xc3\\"}'
+        answer = b'{"Messages": [{"MessageId": "i", "ReceiptHandle": "%s", "Body": "%s"}]}' % (neighbour, body)
+        sqs.fault = lambda *_: answering(answer)
+        [message] = open_queue().receive(10, 0, 30)
+        with pytest.raises(MalformedMessage, match="not UTF-8"):
+            parse(message.body, message.encoding)
+
     @pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, b'{"Messages":' * 50_000])
     def test_an_answer_that_is_no_json(self, sqs, open_queue, body):
-        def behave(handler):
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        sqs.fault = lambda *_: behave
+        sqs.fault = lambda *_: answering(body)
         assert self.failed(open_queue())[0] == "unavailable"
 
     def test_a_body_with_a_lone_surrogate_is_no_utf8(self, sqs, open_queue):
