@@ -1,9 +1,11 @@
 .PHONY: demo requirements
 
-requirements: venv ## resolve the pinned requirements again
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	for name in tests/requirements tests/contract/localstack tests/tools/demo; do $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
+# UPGRADE="boto3 botocore": take the newest versions of these.
+requirements: venv-module ## resolve the pinned requirements again (UPGRADE="boto3 botocore")
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	for name in tests/requirements tests/contract/localstack tests/tools/demo; do .venv-uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url $(UPGRADE:%=--upgrade-package %) $$name.in -o $$name.txt || exit 1; done
 
 .venv-localstack/.ready: tests/contract/localstack.txt | venv-module
 	$(PYTHON) -m venv .venv-localstack

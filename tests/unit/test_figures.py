@@ -13,6 +13,7 @@ from bridge.commands import policy, serve
 from bridge.settings import SETTINGS
 from bridge.sns import certificates, message
 from bridge.sqs import receiver
+from bridge.version import VERSION
 from tests.tools.launch import ROOT
 from tests.tools.rabbitmq import SUITES
 
@@ -70,6 +71,13 @@ def test_each_broker_of_the_tests_is_named_where_it_should_be():
 def test_an_installation_has_every_package():
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     assert set(packages) == {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "bridge").rglob("__init__.py")}
+
+
+def test_the_version_is_the_same_everywhere():
+    """A release changes it in bridge/version.py, and here."""
+    for document in ("README.md", "docker/compose.yaml", "docker/kubernetes.yaml", "docs/howto.md", "build/publish.mk"):
+        found = re.findall(r"(?:sns-to-rabbitmq-bridge:|sns_to_rabbitmq_bridge-|REPOSITORY:)([0-9][0-9.]*[0-9])", text(document))
+        assert found and set(found) == {VERSION}, f"{document} names version {', '.join(found)}"
 
 
 def test_the_log_knows_the_values_of_its_settings():

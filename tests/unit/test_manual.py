@@ -14,7 +14,7 @@ PAGE, SCRIPT = manual.FILES
 
 @pytest.mark.parametrize("path", manual.FILES, ids=lambda path: path.name)
 def test_the_files_are_made_from_the_tables(path):
-    assert path.read_text(encoding="utf-8") == manual.FILES[path](), "python -m tests.tools.manual"
+    assert path.read_text(encoding="utf-8") == manual.FILES[path](), "run .venv/bin/python -m tests.tools.settings_table README.md"
 
 
 def test_the_page_names_every_command_and_setting():

@@ -9,7 +9,7 @@ from tests.tools import page
 
 
 def test_the_module_is_up_to_date():
-    assert page.MODULE.read_text(encoding="utf-8") == page.made(), "python -m tests.tools.page"
+    assert page.MODULE.read_text(encoding="utf-8") == page.made(), "run .venv/bin/python -m tests.tools.page"
 
 
 @pytest.mark.parametrize("tag", ["style", "script"])
