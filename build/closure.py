@@ -4,6 +4,7 @@ closure.py FOLDER    writes them there as they are frozen, for a trial under the
 """
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import cpython
 import fetch
 from freeze import ENTRY, LIBRARIES
 from library import BUILTINS
-from recipe import ROOT, main
+from recipe import HERE, ROOT, main
 from transform import left_out, transform
 
 START = ("bridge.cli", "encodings.utf_8", "encodings.aliases", "inspect", "importlib")
@@ -67,6 +68,7 @@ def write(folder: Path) -> Path:
         place = folder / module.replace(".", "/") / "__init__.py" if package else folder / (module.replace(".", "/") + ".py")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(source)
+    subprocess.run([cpython.interpreter() / "bin/python3.13", "-I", HERE / "patterns.py", folder], check=True)
     return folder
 
 

@@ -1,13 +1,15 @@
 """Regular expressions are compiled when the binary is built, not at every start: `re.compile("…")` becomes the call of _sre, the
-matcher in C, that it ends in. A pattern that is known only at run time is compiled then, by the compiler that stubs/re.py imports late.
+matcher in C, that it ends in. The compiler is not in the binary, so a pattern that is known only at run time is an error there.
 
-Run by the built CPython only: the matcher's code is that of its version.
+Run by the built CPython only: the matcher's code is that of its version. patterns.py FOLDER does it to the sources in a folder.
 """
 
 import _sre
 import ast
 import re
 import struct
+import sys
+from pathlib import Path
 from re import _compiler
 from types import SimpleNamespace
 
@@ -99,3 +101,10 @@ def precompile(module: str, tree: ast.Module) -> ast.Module:
 def precompiled(module: str, source: str) -> str:
     """Return a module's source with its patterns compiled."""
     return ast.unparse(precompile(module, ast.parse(source)))
+
+
+if __name__ == "__main__":
+    top = Path(sys.argv[1])
+    for path in top.rglob("*.py"):
+        place = path.parent if path.name == "__init__.py" else path.with_suffix("")
+        path.write_text(precompiled(".".join(place.relative_to(top).parts), path.read_text()))

@@ -32,7 +32,7 @@ _LOCAL = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1|169\.254\.170\.2|169\
 _EXPIRATION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z")
 _PRINTABLE = re.compile(r"[!-~]+")
 _ROLE = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
-_MEMBERS = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+_MEMBERS = re.compile(r"<(AccessKeyId|SecretAccessKey|SessionToken|Expiration)>([^<&]+)</\1>")  # keys and times need no escapes
 
 Ask = Callable[[str, str, dict[str, str], bytes | None, bool], tuple[int, bytes]]
 
@@ -177,10 +177,11 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
     if status != 200:
         code = re.search(r"<Code>([A-Za-z.]{1,64})</Code>", text)
         raise NoCredentials(f"STS did not let AWS_ROLE_ARN ({role}) be assumed: it answered {status} {code[1] if code else ''}".rstrip())
-    members = [re.findall(rf"<{name}>([^<&]+)</{name}>", text) for name in _MEMBERS]  # keys and times need no escapes
-    if any(len(found) != 1 for found in members):
+    members = _MEMBERS.findall(text)
+    values = dict(members)
+    if len(members) != 4 or len(values) != 4:
         raise NoCredentials("STS's answer does not hold one set of credentials")
-    return _checked("STS", *(found[0] for found in members))
+    return _checked("STS", values["AccessKeyId"], values["SecretAccessKey"], values["SessionToken"], values["Expiration"])
 
 
 def _of_shared_file(environment: Mapping[str, str]) -> Credentials | None:

@@ -1,7 +1,4 @@
-# Patterns that are known when the binary is built are compiled then (build/patterns.py). The compiler is for others, and is
-# imported at the first of them.
-import _sre
-
+# The build has compiled all patterns (build/patterns.py). The compiler is not in the binary.
 __version__ = "2.2.1"
 NOFLAG = 0
 I = IGNORECASE = 2  # noqa: E741
@@ -12,21 +9,12 @@ U = UNICODE = 32
 X = VERBOSE = 64
 A = ASCII = 256
 _SPECIAL = {ord(character): "\\" + character for character in "()[]{}?*+-|^$\\.&~# \t\n\r\v\f"}
-_compiled = {}
 
 
 def _made(pattern, flags=0):
-    if not isinstance(pattern, (str, bytes)):
-        return pattern
-    key = type(pattern), pattern, flags
-    found = _compiled.get(key)
-    if found is None:
-        from re import _compiler
-
-        if len(_compiled) >= 512:
-            _compiled.clear()
-        found = _compiled[key] = _compiler.compile(pattern, flags)
-    return found
+    if isinstance(pattern, (str, bytes)):
+        raise RuntimeError("no compiler of regular expressions is in the binary")
+    return pattern
 
 
 compile = _made
@@ -67,6 +55,4 @@ def escape(pattern):
 
 
 def _compile_template(pattern, repl):  # the C half calls it
-    from re import _parser
-
-    return _sre.template(pattern, _parser.parse_template(repl, pattern))
+    return _made(repl)

@@ -214,21 +214,38 @@ def test_no_frozen_source_needs_the_compiler(sources: dict[str, str]) -> None:
 COMPARE = """
 import ast, json, re, sys, _sre
 sys.path.insert(0, sys.argv[1])
-from patterns import precompiled
-found = []
+from patterns import METHODS, precompiled
+found, left, methods = [], [], {f"re.{method}" for method in ("compile", "template", "subn", *METHODS)}
 for name, source in json.load(sys.stdin).items():
     for node in ast.walk(ast.parse(precompiled(name, source))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "_sre.compile" and not name.startswith("re."):
             made = eval(ast.unparse(node))
             found.append([name, made.pattern == ast.literal_eval(node.args[0]), made == re.compile(made.pattern, made.flags)])
-print(json.dumps(found))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in methods:
+            left.append(f"{name}: {ast.unparse(node.func)}")
+print(json.dumps([found, left]))
 """
 
 
-def test_a_pattern_that_the_build_compiled_is_the_one_that_re_would_have_made(sources: dict[str, str]) -> None:
+@pytest.fixture(scope="module")
+def patterns(sources: dict[str, str]) -> tuple[list[tuple[str, bool, bool]], list[str]]:
+    """Of each pattern that the build compiled: its module, and whether text and code are those of re; and the calls that it left alone."""
     python = cpython.interpreter() / "bin/python3.13"
     done = subprocess.run([python, "-I", "-c", COMPARE, ROOT / "build"], input=json.dumps(sources), capture_output=True, text=True)
-    found = json.loads(done.stdout)
+    found, left = json.loads(done.stdout)
+    return found, left
+
+
+def test_the_compiler_of_patterns_that_is_not_there_is_never_asked(patterns: tuple[list[tuple[str, bool, bool]], list[str]]) -> None:
+    _, left = patterns
+    assert left, "the look finds none of those that are listed"
+    assert set(left) <= set(transform.MODULES["never_asked"]), sorted(left)
+
+
+def test_a_pattern_that_the_build_compiled_is_the_one_that_re_would_have_made(
+    patterns: tuple[list[tuple[str, bool, bool]], list[str]],
+) -> None:
+    found, _ = patterns
     assert len(found) > 60
     assert all(text and same for _, text, same in found), [name for name, text, same in found if not (text and same)]
     assert {"bridge.http.framing", "bridge.sns.message", "json.decoder", "urllib3.util.url"} <= {name for name, *_ in found}
@@ -243,7 +260,7 @@ class WithoutFunctions(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
 
 
-def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patterns(reached: dict[str, tuple[Path, str]]) -> None:
+def test_a_bridge_without_tls_starts_without_ssl(reached: dict[str, tuple[Path, str]]) -> None:
     started, waiting = set[str](), ["bridge.cli", "bridge.commands.serve"]
     while waiting:
         module = waiting.pop()
@@ -254,7 +271,7 @@ def test_a_bridge_without_tls_starts_without_ssl_and_without_a_compiler_of_patte
         at_import = ast.unparse(WithoutFunctions().visit(ast.parse(source)))
         waiting += [*closure.imports(module, path.name == "__init__.py", at_import), module.rpartition(".")[0]]
     assert {"bridge.pipeline", "pika.spec", "http.server", "re"} <= started
-    late = {"ssl", "enum", "requests", "urllib3", "http.client", "urllib.request", "email", "tomllib", "re._compiler", "re._parser"}
+    late = {"ssl", "enum", "requests", "urllib3", "http.client", "urllib.request", "email", "tomllib"}
     assert late <= reached.keys()
     assert not {module for module in started if any(module == name or module.startswith(name + ".") for name in late)}
 
