@@ -10,12 +10,10 @@ from pathlib import Path
 
 import cpython
 import fetch
-from freeze import ENTRY, LIBRARIES
+from freeze import ENTRY, LIBRARIES, START
 from library import BUILTINS
 from recipe import HERE, ROOT, main
 from transform import left_out, transform
-
-START = ("bridge.cli", "encodings.utf_8", "encodings.aliases", "inspect", "importlib")
 
 
 def find(module: str, roots: list[Path]) -> Path | None:
@@ -46,7 +44,7 @@ def closure() -> dict[str, tuple[Path, str]]:
     library = cpython.interpreter() / "lib/python3.13"
     roots = [ROOT, library, *(fetch.unpacked(name) for name in LIBRARIES)]
     reached: dict[str, tuple[Path, str]] = {}
-    waiting = list(START) + imports("bridge_main", False, ENTRY)
+    waiting = [*START, "bridge.cli", *imports("bridge_main", False, ENTRY)]
     while waiting:
         module = waiting.pop()
         if module in reached or left_out(module) or module in BUILTINS:

@@ -24,6 +24,8 @@ OPTIONS = f"""
 --disable-plugin=multiprocessing --deployment --python-flag={FLAGS} --output-filename=bridge --disable-bytecode-cache
 """.split()
 
+# What the interpreter and Nuitka's own C import.
+START = "encodings.utf_8", "encodings.aliases", "inspect", "importlib.machinery"
 ENTRY = "import sys\nfrom bridge.cli import main\nsys.exit(main())\n"
 
 
@@ -104,6 +106,7 @@ def nuitka(work: Path, mode: str, program: Path | None = None) -> None:
             f"--mode={mode}",
             *OPTIONS,
             f"--user-plugin={HERE}/plugin.py",
+            *(f"--include-module={name}" for name in START),
             *(f"--nofollow-import-to={name}" for name in MODULES["left_out"]),
             f"--output-dir={work}/out",
             f"--report={work}/report.xml",

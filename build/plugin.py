@@ -19,9 +19,9 @@ from offsets import lines, origins, source_of
 from patterns import precompile
 from transform import transformed
 
-# Nuitka would include all of the stdlib and import all encodings early; only the binary's own imports are needed.
-EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,inspect"
-ImportDetection._detectEarlyImports = lambda: ImportDetection._detectImports(command=EARLY)
+# Nuitka would include all of the stdlib, all encodings, and what the interpreter imports at its own start. Needed are only the binary's own
+# imports, and what freeze.py includes.
+ImportDetection._detectEarlyImports = lambda: set()
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()

@@ -157,6 +157,15 @@ def test_what_cpython_starts_with_reads_no_name_that_it_lost(module: str, path: 
     assert set(unbound(transform.transform(module, known))) - set(dir(builtins)) <= GIVEN[module] | {"__name__"}
 
 
+def test_the_binary_has_the_modules_that_its_imports_reach_and_no_others(reached: dict[str, tuple[Path, str]]) -> None:
+    """Nuitka also takes what the interpreter imports at its own start: once that was 120 KB of bytecode that nothing could reach."""
+    loader = (freeze.objects() / "out/bridge_main.build/__loader.c").read_text()
+    frozen = set(re.findall(r'^    "([\w.]+)", NULL', loader, re.MULTILINE))
+    assert len(frozen) > 150
+    made, by_the_interpreter = {"bridge._revision"}, {"importlib._bootstrap", "importlib._bootstrap_external", "encodings.mbcs"}
+    assert frozen - made == reached.keys() - by_the_interpreter
+
+
 def test_every_import_is_frozen_built_in_or_left_out_with_a_reason(sources: dict[str, str]) -> None:
     unknown = set()
     for module, source in sources.items():
