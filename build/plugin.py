@@ -17,11 +17,12 @@ from nuitka.freezer import ImportDetection
 from nuitka.plugins.PluginBase import NuitkaPluginBase
 from offsets import lines, origins, source_of
 from patterns import precompile
-from transform import transformed
+from transform import left_out, transformed
 
-# Nuitka would include all of the stdlib, all encodings, and what the interpreter imports at its own start. Needed are only the binary's own
-# imports, and what freeze.py includes.
-ImportDetection._detectEarlyImports = lambda: set()
+# Nuitka would include all of the stdlib, all encodings, and all that inspect imports; only the binary's own imports are needed, and what the
+# interpreter wants before them. The binary's inspect imports nothing (freeze.py includes it).
+EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,importlib.machinery"
+ImportDetection._detectEarlyImports = lambda: {name for name in ImportDetection._detectImports(command=EARLY) if not left_out(str(name))}
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()
 
 COMPILED = os.environ["BRIDGE_COMPILED"].split()

@@ -11,8 +11,10 @@ def orders(monkeypatch, tmp_path):
 
     class Orders(list):
         sizes: list[int | None]
+        ran: list[list[str]]
 
     seen = Orders()
+    seen.ran = []
     (tmp_path / "objects").mkdir()
 
     def cached(_name, _key, make):
@@ -36,7 +38,7 @@ def orders(monkeypatch, tmp_path):
     monkeypatch.setattr(pack.link, "command", command)
     monkeypatch.setattr(pack.freeze, "objects", lambda: tmp_path)
     monkeypatch.setattr(pack, "cached", cached)
-    monkeypatch.setattr(pack, "run", lambda *_: None)
+    monkeypatch.setattr(pack, "run", lambda command, _log: seen.ran.append([str(word) for word in command]))
     monkeypatch.setattr(pack, "pack", packed)
     return seen
 
@@ -49,6 +51,7 @@ def test_the_smallest_is_taken(orders):
     assert sorted(file.name for file in built.iterdir()) == ["bridge", "bridge.unpacked"], "nothing of the other orders is left"
     assert len(orders) == len(set(orders)) == 24
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders), "each has all libraries"
+    assert orders.ran[-1][-2:] == [str(built / "3/bridge"), "--version"], "it was tried before the build took it"
 
 
 def test_of_two_equal_ones_the_first_is_taken(orders):
