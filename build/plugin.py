@@ -19,8 +19,8 @@ from offsets import lines, origins, source_of
 from patterns import precompile
 from transform import left_out, transformed
 
-# Nuitka would include all of the stdlib, all encodings, and all that inspect imports; only the binary's own imports are needed, and what the
-# interpreter wants before them. The binary's inspect imports nothing (freeze.py includes it).
+# Nuitka would include all of the stdlib, all encodings, and all that inspect imports. Needed are the binary's own imports alone, and what
+# the interpreter wants before them. The binary's inspect imports nothing (freeze.py includes it).
 EARLY = "import encodings.utf_8,encodings.aliases;import importlib._bootstrap,importlib.machinery"
 ImportDetection._detectEarlyImports = lambda: {name for name in ImportDetection._detectImports(command=EARLY) if not left_out(str(name))}
 ImportDetection._detectStdlibAutoInclusionModules = lambda: set()

@@ -287,7 +287,7 @@ class TestCheck:
         sqs.send("orders", "a", "b")
         done = check()
         assert done.returncode == 0 and not done.stderr
-        assert f"queue {sqs.url('orders')}: 2 messages wait, 0 are out of sight; messages are kept for 14 days" in done.stdout
+        assert f"queue {sqs.url('orders')}: 2 messages wait, 0 are hidden; messages are kept for 14 days" in done.stdout
         assert "deleting is allowed" in done.stdout and "ReceiveMessage" not in sqs.calls and len(sqs.bodies("orders")) == 2
 
     @pytest.mark.rule("BRIDGE_SQS_QUEUES")
@@ -306,7 +306,7 @@ class TestCheck:
         sqs.fault = lambda operation, _: (200, {"Attributes": numbers}) if operation == "GetQueueAttributes" else None
         done = check()
         assert done.returncode == 0 and not done.stderr
-        assert "? messages wait, ? are out of sight; messages are kept for 0 days" in done.stdout
+        assert "? messages wait, ? are hidden; messages are kept for 0 days" in done.stdout
 
     def test_no_credentials(self, check):
         done = check(AWS_ACCESS_KEY_ID="", AWS_EC2_METADATA_DISABLED="true")
