@@ -106,8 +106,8 @@ function showNumbers(s) {
     ["Refused", count(answered(400, 500)), "for good"],
     ["Put off", count(answered(500, 600)), "SNS tries again"],
     ["In flight", count(s.in_flight), count(s.connections) + " connection" + (s.connections === 1 ? "" : "s")],
-    ["Answered within (median)", ms(s.answer[1]), "99 % within " + ms(s.answer[2])],
-    ["Reconnected to the broker", count(again) + "\u00d7", "blocked for " + span(s.blocked_milliseconds / 1e3)],
+    ["Median answer", ms(s.answer[1]), "99 % within " + ms(s.answer[2])],
+    ["Reconnected", count(again) + "\u00d7", "blocked for " + span(s.blocked_milliseconds / 1e3)],
   ];
   if (s.sqs) {
     const [taken, refused, waiting, errors] = s.sqs;
