@@ -145,6 +145,10 @@ class PendingRequests:
         self.pending.add(request)
         return request
 
+    def count(self, more: int) -> None:
+        """Count bytes that are held beside requests: copies of messages that wait for a broker which does not read."""
+        self.buffered += more
+
     def expire(self, now: float) -> None:
         """End what has taken longer than the deadline; now is monotonic seconds."""
         late = now - self.deadline

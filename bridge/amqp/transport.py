@@ -30,6 +30,7 @@ class Transport(AbstractStreamTransport):
         self._services = services
         self._written: list[bytes] = []  # in this turn
         self._unsent: bytes | memoryview = b""  # what the socket did not take; it is sent first and unchanged, as TLS requires
+        self._counted = 0  # bytes that wait to be sent, as the services were told last
         self._open = True
         self.turned = True  # whether the loop has turned since a publish last looked at the clock
         self._tls = is_tls(sock)
@@ -48,6 +49,13 @@ class Transport(AbstractStreamTransport):
             self._send()
             if self._unsent and self._open:
                 self._services.set_writer(self._sock.fileno(), self._writable)
+        if self._unsent or self._counted:
+            self._count()
+
+    def _count(self) -> None:
+        waiting = self.get_write_buffer_size()
+        self._services.count(waiting - self._counted)
+        self._counted = waiting
 
     def _send(self) -> None:
         try:
@@ -62,7 +70,7 @@ class Transport(AbstractStreamTransport):
         self._send()
         if self._open and not self._unsent:
             self._services.remove_writer(self._sock.fileno())
-            self.flush()
+        self.flush()
 
     def _readable(self) -> None:
         try:
@@ -98,6 +106,7 @@ class Transport(AbstractStreamTransport):
         self._services.remove_writer(descriptor)
         self._written.clear()
         self._unsent = b""
+        self._count()
 
         def lost() -> None:
             self._sock.close()
@@ -212,6 +221,7 @@ class Services(SelectorIOServicesAdapter):
     def __init__(self, native_loop: Any) -> None:
         super().__init__(native_loop)
         self.transports: list[Transport] = []
+        self.count: Callable[[int], None] = lambda _more: None  # called with how many bytes more wait for a broker that does not read
 
     def getaddrinfo(
         self, host: str, port: int, on_done: Callable[[Any], None], family: int = 0, socktype: int = 0, proto: int = 0, flags: int = 0

@@ -62,6 +62,7 @@ class Process:
             raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
         deadline = config.deadline - SWEEP - 0.1  # the sweep may be so late, and the answer must still be in time
         self._requests = PendingRequests(config.max_in_flight, config.max_buffered, deadline, Verdicts(counters, log), log)
+        loop.services.count = self._requests.count
         pipeline = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
         self._receivers: Receivers | None = None
         if config.sqs_queues:

@@ -119,6 +119,27 @@ def test_a_peer_that_does_not_read_is_congestion_until_it_reads(loop, stream, mo
     assert receive(theirs) == b"more"
 
 
+def test_what_waits_for_a_peer_that_does_not_read_is_counted_until_it_is_sent_or_given_up(loop, stream):
+    transport, _, theirs = stream
+    counted = []
+    loop.services.count = counted.append
+    transport.write(b"small")
+    loop.services.flush()
+    assert not counted, "the socket has taken it"
+    transport.write(bytes(2 << 20))
+    loop.services.flush()
+    transport.write(bytes(1000))
+    loop.services.flush()
+    assert sum(counted) == transport.get_write_buffer_size() > 1 << 20
+    turn(loop, lambda: not receive(theirs) and not transport.get_write_buffer_size())
+    assert sum(counted) == 0
+    transport.write(bytes(2 << 20))
+    loop.services.flush()
+    assert sum(counted) > 1 << 20
+    transport.abort()
+    assert sum(counted) == 0
+
+
 @pytest.mark.parametrize("how", ["closed", "breach", "abort"])
 def test_an_end_is_told_once_in_a_later_turn(loop, stream, how):
     transport, protocol, theirs = stream
