@@ -1,7 +1,9 @@
 """Passwords that end: RabbitMQ's own OAuth 2 backend, tokens of seconds in BRIDGE_AMQP_PASSWORD_FILE, and deliveries all the while."""
 
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +17,11 @@ QUEUE = "tokens"
 
 
 @pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("oauth")
-    for parent in (folder, *folder.parents):
-        if parent.name:
-            parent.chmod(0o755)
-        if parent.name == "tmp":
-            break
-    return Issuer(folder)
+def issuer():
+    with tempfile.TemporaryDirectory(prefix="bridge-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # RabbitMQ reads the key as a user of its own
+        yield Issuer(folder)
 
 
 @pytest.fixture(scope="module")
