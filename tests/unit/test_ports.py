@@ -7,7 +7,7 @@ from tests.tools.bridge import ROOT
 from tests.tools.ports import BLOCK, free_port
 
 ASKS = f"""
-from tests.tools.ports import BLOCK, free_port
+from tests.tools.ports import free_port
 print(*(free_port() for _ in range({2 * BLOCK})), flush=True)
 input()
 """
