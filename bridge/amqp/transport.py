@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
 MAX_UNSENT = 16 << 20  # bytes that may wait for a broker that does not read
+LARGE = 131072  # bytes written at once that are sent at once, so that copies of several large messages do not add up
 RECEIVE = 16384  # bytes a recv: small enough that no allocator maps and unmaps pages for it
 
 
@@ -37,8 +38,10 @@ class Transport(AbstractStreamTransport):
         services.set_reader(sock.fileno(), self._readable)
 
     def write(self, data: bytes) -> None:
-        """Send data (bytes, never empty) at the end of this turn."""
+        """Send data (bytes, never empty) at the end of this turn; at once if it is LARGE."""
         self._written.append(data)
+        if len(data) >= LARGE:
+            self.flush()
 
     def flush(self) -> None:
         """Send what was written, or as much as the socket takes; the rest when it is writable again."""

@@ -107,7 +107,7 @@ class RequestReader:
             return None
         if len(self.buffer) == length:  # nothing was sent ahead
             body = bytes(self.buffer)
-            self.buffer.clear()
+            self.buffer = bytearray()  # clear() leaves its last byte in the middle of the heap
             return body
         with memoryview(self.buffer) as view:
             body = bytes(view[:length])

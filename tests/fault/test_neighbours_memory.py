@@ -1,10 +1,19 @@
 """Memory stays below idle + 1.25 x BRIDGE_MAX_BUFFERED + 16 MiB under any attack."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
 import pytest
 
+from bridge.simulate.envelope import post
+from bridge.simulate.post import request
 from tests.fault.neighbours.crowd import Attack
+from tests.fault.neighbours.siege import forget_highest, metric, resident
 from tests.fault.test_neighbours_certificates import STRENGTHS, slow
 from tests.fault.test_neighbours_turn import shown
+from tests.tools.fault_proxy import FaultProxy
+from tests.tools.ports import wait_for
 
 MIB = 1 << 20
 WIDE = ("lists", "objects", "pairs", "singles", "nested", "numbers", "strings", "objects and astral text")
@@ -50,6 +59,51 @@ def test_bodies(name, times, neighbours, sns):
 def test_bodies_in_short(name, neighbours, sns):
     sns.unknown_answer = slow(6)
     neighbours.play(name + ", for 4 s", BODIES[name][0]._replace(seconds=4))
+
+
+def large(sns, kind):
+    """A genuine message of 1.9 MB, as anybody can make of one that SNS has signed: most of it is not signed."""
+    envelope = json.loads(sns.notification("hello").body)
+    filler = "é" * 950_000 if kind == "not ASCII" else "x" * 1_900_000
+    envelope |= {"MessageAttributes": {"a": {"Type": "String", "Value": filler}}} if kind == "an attribute" else {"Filler": filler}
+    return post(envelope)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kind", ["an attribute", "an unknown member", "not ASCII"])
+def test_large_messages_that_wait_for_their_confirm(kind, neighbours, broker, sns):
+    """The broker confirms nothing: as many genuine messages as BRIDGE_MAX_BUFFERED allows are held in the memory that is promised."""
+    with FaultProxy(broker.port) as proxy:
+        bridge = neighbours.bridge(BRIDGE_AMQP_URL=f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2F")
+        admin, pid = int(bridge.settings["BRIDGE_ADMIN_LISTEN"].rpartition(":")[2]), bridge.pid()
+        for _ in range(10):
+            assert bridge.deliver(sns.notification()).status == 200
+        idle = resident(pid, "VmRSS")
+        forget_highest(pid)
+        proxy.swallow()
+        overloaded = 'bridge_verdicts_total{status="503",reason="overloaded"}'
+        congested = 'bridge_verdicts_total{status="503",reason="broker-unavailable"}'  # the proxy did not keep up
+
+        def judged():
+            return sum(metric(admin, name) for name in ("bridge_in_flight", overloaded, congested))
+
+        with ExitStack() as stack:
+
+            def send(number):
+                expected = judged() + number
+                clients = [stack.enter_context(bridge.connect()) for _ in range(number)]
+                with ThreadPoolExecutor(number) as pool:
+                    list(pool.map(lambda client: client.send(request(large(sns, kind), "a")), clients))
+                wait_for("all to be held or refused", lambda: judged() == expected)
+
+            send(40)  # at once, so that they arrive in pieces
+            full = metric(admin, overloaded)
+            while metric(admin, overloaded) == full:
+                send(1)
+            held, highest = metric(admin, "bridge_in_flight"), resident(pid, "VmHWM")
+        neighbours.say(f"{held:.0f} messages of 1.9 MB held, {kind}: RSS {idle:.0f} -> {highest:.0f} MiB")
+        assert held >= (64 * MIB) // 3_900_000, "BRIDGE_MAX_BUFFERED does not allow as many as it should"
+        assert highest < idle + 1.25 * 64 + 16
 
 
 @pytest.mark.shown

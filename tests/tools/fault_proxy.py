@@ -8,6 +8,7 @@
 
 refuse          connections are reset, new ones refused
 black_hole      nothing passes, either way; connections stay open, new ones are accepted and never answered
+swallow         what the bridge sends is read and thrown away, and nothing comes back
 half_open       the broker's side is closed, the bridge's side is not told
 delay           seconds on every byte, each way
 throttle        bytes a second, each way
@@ -45,6 +46,7 @@ class Link:
     def __init__(self, proxy: "FaultProxy", client: socket.socket, server: socket.socket) -> None:
         self._proxy, self.client, self.server = proxy, client, server
         self.silent = False  # nothing goes to the client any more
+        self.swallows = False  # nothing goes to the broker any more
         self._frames = Frames()
         for source, target, up in ((client, server, True), (server, client, False)):
             waiting: queue.Queue[tuple[float, bytes]] = queue.Queue(4)
@@ -61,6 +63,8 @@ class Link:
             self._proxy.light.wait()
             if up and self._fire(data):
                 return
+            if up and self.swallows and data:
+                continue
             waiting.put((time.monotonic() + self._proxy.latency, data))
 
     def _write(self, target: socket.socket, waiting: "queue.Queue[tuple[float, bytes]]", up: bool) -> None:
@@ -178,6 +182,11 @@ class FaultProxy:
 
     def black_hole(self) -> None:
         self.light.clear()
+
+    def swallow(self) -> None:
+        """Only connections that are open now; they stay so."""
+        for link in self._links:
+            link.swallows = link.silent = True
 
     def half_open(self) -> None:
         self.light.clear()
