@@ -29,6 +29,7 @@ class Lane(deque[Visit]):
         """budget is the time that a turn has for the lane, in seconds. chained: a visit brings others, which are made in the same turn."""
         super().__init__()
         self.budget, self.chained = budget, chained
+        self.waiting = self  # empty when no visit waits
 
 
 class FairLane:
@@ -42,7 +43,7 @@ class FairLane:
         """
         self.budget, self._patience = budget, patience
         # By network, the next one first. Of each the oldest visit first, and when it was asked for, in monotonic seconds.
-        self._lines: OrderedDict[str, OrderedDict[Visit, float]] = OrderedDict()
+        self.waiting = self._lines = OrderedDict[str, OrderedDict[Visit, float]]()
         self._length = 0
 
     def __len__(self) -> int:
@@ -152,7 +153,8 @@ class Loop:
         self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.75)
         # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
         self.letters = Lane(0.02, chained=True)
-        self._lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
+        lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)
+        self._lanes = [(lane.waiting, lane) for lane in lanes]
         self.turn = TURN  # visits of a lane in one turn; grows with the number of clients, because a turn's poll reports all that are ready
         self._running = False
 
@@ -197,8 +199,8 @@ class Loop:
 
     def _serve(self) -> None:
         """Make a turn's visits. Those that are left come in the next turn, and its poll does not wait."""
-        for lane in self._lanes:
-            if lane:
+        for waiting, lane in self._lanes:
+            if waiting:
                 until = monotonic() + lane.budget
                 visits = self.turn if lane.chained else min(self.turn, len(lane))
                 for number in range(1, visits + 1):
@@ -206,12 +208,14 @@ class Loop:
                         lane.popleft()()
                     except Exception as error:
                         self.on_bug(error)
-                    if monotonic() >= until or not lane:
+                    if monotonic() >= until or not waiting:
                         break
                     if number % FLUSH == 0:
                         self.services.flush()
-        if any(self._lanes):
-            self._ioloop.add_callback_threadsafe(_nothing)
+        for waiting, _ in self._lanes:
+            if waiting:
+                self._ioloop.add_callback_threadsafe(_nothing)
+                return
 
     def forget(self, visit: Visit, network: str) -> None:
         """Make no visit to a client that has gone."""

@@ -103,6 +103,8 @@ def _field(line: str) -> tuple[str, str]:
     field = name, match[2].rstrip(" ")
     if field[1].endswith("\t"):  # parsers differ on whether "chunked<tab>" is chunked
         raise MalformedRequest("a header ends in a tab")
+    if name == "host" and not _HOST.fullmatch(field[1]):
+        raise MalformedRequest("Host is not a host")
     if len(line) <= MAX_KEPT_LINE and name not in _NEVER_KEPT:
         if len(_fields) >= MAX_KEPT:
             _fields.clear()
@@ -123,12 +125,8 @@ def parse_head(head: bytes | bytearray) -> Request:
     headers = dict(fields)
     if len(headers) < len(fields):
         headers = _lists(fields)
-    host = headers.get("host")
-    if host is None:
-        if version_1_1:
-            raise MalformedRequest("the Host header is missing")
-    elif not _HOST.fullmatch(host):
-        raise MalformedRequest("Host is not a host")
+    if version_1_1 and "host" not in headers:
+        raise MalformedRequest("the Host header is missing")
     expects = "expect" in headers
     if expects and headers["expect"].lower() != "100-continue":
         raise MalformedRequest("Expect is not 100-continue")

@@ -105,10 +105,19 @@ def test_a_peer_that_reads_late_gets_everything_in_order(loop, stream):
     assert got == sent and transport.get_write_buffer_size() == 0
 
 
+def test_a_large_write_is_sent_at_once_behind_what_was_written_before(stream):
+    transport, _, theirs = stream
+    transport.write(b"small")
+    assert receive(theirs) == b""
+    transport.write(bytes(module.LARGE))
+    assert receive(theirs).startswith(b"small\0")
+
+
 def test_a_peer_that_does_not_read_is_congestion_until_it_reads(loop, stream, monkeypatch):
     monkeypatch.setattr(module, "MAX_UNSENT", 1 << 20)
     transport, _, theirs = stream
-    transport.write(bytes(2 << 20))
+    for _ in range(32):
+        transport.write(bytes(65536))
     assert not transport.congested, "nothing says yet that the socket does not take it"
     loop.services.flush()
     assert transport.congested
