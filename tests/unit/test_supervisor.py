@@ -116,7 +116,8 @@ def gone(pid):
     return False
 
 
-STAYS = "on_term()\nwhile True: time.sleep(10)"
+# Short sleeps, because a signal that comes just before one waits for its end.
+STAYS = "on_term()\nwhile True: time.sleep(0.05)"
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -131,7 +132,7 @@ def test_each_process_is_started_once_with_its_place(supervise, number):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_is_passed_on_and_all_drain_to_exit_0(supervise, number):
     supervisor = supervise(
-        "signal.signal(signal.SIGTERM, lambda *_: (say('drained', place), os._exit(0)))\nsay('ready')\nwhile True: time.sleep(10)"
+        "signal.signal(signal.SIGTERM, lambda *_: (say('drained', place), os._exit(0)))\nsay('ready')\nwhile True: time.sleep(0.05)"
     )
     pids = supervisor.started(2)
     while supervisor.seen.count("ready") < 2:
@@ -146,7 +147,7 @@ def test_a_signal_is_passed_on_and_all_drain_to_exit_0(supervise, number):
     "how", ["return 1", "return 0", "os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGSEGV)", "1 / 0"]
 )
 def test_one_that_died_is_started_again_and_the_other_one_lives_on(supervise, how):
-    supervisor = supervise(f"on_term()\nif place == 1:\n    {how}\nwhile True: time.sleep(10)")
+    supervisor = supervise(f"on_term()\nif place == 1:\n    {how}\nwhile True: time.sleep(0.05)")
     pids = [supervisor.started(1) for _ in range(6)]
     first = next(pid[0] for pid in pids if 0 in pid)
     ones = [pid[1] for pid in pids if 1 in pid]
@@ -178,7 +179,7 @@ def test_one_that_lived_well_is_started_again_soon(supervise):
 
 @pytest.mark.parametrize("how", ["return 2", "os._exit(2)"])
 def test_one_that_cant_use_its_settings_ends_all_with_2(supervise, how):
-    supervisor = supervise(f"on_term()\nif place == 1:\n    {how}\nwhile True: time.sleep(10)", 3)
+    supervisor = supervise(f"on_term()\nif place == 1:\n    {how}\nwhile True: time.sleep(0.05)", 3)
     supervisor.wait_for("status 2")
     assert supervisor.end()[0] == 2
 
@@ -198,7 +199,7 @@ def test_a_bug_in_a_child_is_told_on_standard_error(supervise):
 
 
 def test_one_that_does_not_drain_is_killed_when_patience_ends(supervise):
-    supervisor = supervise("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('deaf')\nwhile True: time.sleep(10)", 1, patience=0.3)
+    supervisor = supervise("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('deaf')\nwhile True: time.sleep(0.05)", 1, patience=0.3)
     pids = supervisor.started(1)
     supervisor.wait_for("deaf")
     start = time.monotonic()
@@ -208,7 +209,7 @@ def test_one_that_does_not_drain_is_killed_when_patience_ends(supervise):
 
 
 def test_one_that_died_while_all_stop_is_not_started_again(supervise):
-    supervisor = supervise("signal.signal(signal.SIGTERM, lambda *_: os._exit(1))\nsay('ready')\nwhile True: time.sleep(10)", 1)
+    supervisor = supervise("signal.signal(signal.SIGTERM, lambda *_: os._exit(1))\nsay('ready')\nwhile True: time.sleep(0.05)", 1)
     supervisor.wait_for("ready")
     supervisor.process.terminate()
     supervisor.wait_for("status 0")
@@ -232,7 +233,7 @@ try:
     os.read(parent, 1)
 except BlockingIOError:
     say("alive")
-while True: time.sleep(10)
+while True: time.sleep(0.05)
 """
     supervisor = supervise(program, 3)
     for _ in range(3):
@@ -248,7 +249,7 @@ if not os.fork():
         say("orphan", os.getpid())
     os._exit(0)
 os.wait()
-while True: time.sleep(10)
+while True: time.sleep(0.05)
 """
     supervisor = supervise(program, 1, before="import ctypes; assert not ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER")
     pid = int(supervisor.wait_for("orphan"))
