@@ -82,7 +82,8 @@ def highest(path, read):
     os._exit(0)
 
 highest(sys.argv[1], True)
-print(*(highest(path, True) - highest(path, False) for path in sys.argv[1:]))
+# The kernel counts pages in batches, so one difference can be half a MiB too large.
+print(*(min(highest(path, True) - highest(path, False) for _ in range(3)) for path in sys.argv[1:]))
 """
 
 
@@ -94,7 +95,7 @@ def costs(tmp_path_factory):
         assert len(body) <= SIZE
         paths.append(folder / str(number))
         paths[-1].write_bytes(body)
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *paths], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *paths], cwd=ROOT, capture_output=True, text=True, timeout=180, check=True)
     return {name: int(kib) / 1024 for name, kib in zip(BODIES | WIDE, done.stdout.split(), strict=True)}
 
 
