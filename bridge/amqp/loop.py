@@ -43,7 +43,7 @@ class FairLane:
         """
         self.budget, self._patience = budget, patience
         # By network, the next one first. Of each the oldest visit first, and when it was asked for, in monotonic seconds.
-        self.waiting = self._lines = OrderedDict[str, OrderedDict[Visit, float]]()
+        self.waiting = OrderedDict[str, OrderedDict[Visit, float]]()
         self._length = 0
 
     def __len__(self) -> int:
@@ -51,30 +51,30 @@ class FairLane:
 
     def append(self, visit: Visit, network: str = "") -> None:
         """Put a visit at the end of its network's line, unless it stands there already."""
-        line = self._lines.get(network)
+        line = self.waiting.get(network)
         if line is None:
-            line = self._lines[network] = OrderedDict()
+            line = self.waiting[network] = OrderedDict()
         if visit not in line:
             line[visit] = monotonic() if self._patience else 0.0
             self._length += 1
 
     def popleft(self) -> Visit:
         """Take the next visit out."""
-        network, line = self._lines.popitem(last=False)
+        network, line = self.waiting.popitem(last=False)
         crowd = self._patience and len(line) > CROWD and monotonic() - next(islice(line.values(), CROWD, None)) > self._patience
         visit, _ = line.popitem(last=bool(crowd))
         if line:
-            self._lines[network] = line
+            self.waiting[network] = line
         self._length -= 1
         return visit
 
     def remove(self, visit: Visit, network: str) -> None:
         """Take a visit out, if it is there: in a flood more clients come and go in a turn than it has visits."""
-        line = self._lines.get(network)
+        line = self.waiting.get(network)
         if line is not None and visit in line:
             del line[visit]
             if not line:
-                del self._lines[network]
+                del self.waiting[network]
             self._length -= 1
 
 

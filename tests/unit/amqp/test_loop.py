@@ -66,7 +66,7 @@ def test_a_client_that_has_gone_leaves_nothing_in_a_lane(patience):
     assert len(lane) == 50
     assert {lane.popleft() for _ in range(50)} == {visit for visit, _ in visits[50:]}
     lane.remove(*visits[99])
-    assert not lane and not lane._lines
+    assert not lane and not lane.waiting
 
 
 def test_what_a_turn_writes_leaves_before_its_end(loop):

@@ -53,7 +53,7 @@ class World:
         return [number for number, sock in enumerate(self.accepted) if sock.fileno() < 0]
 
     def nothing_is_left(self) -> bool:
-        tables = self.loop._ready, self.lane._lines, self.arrivals._waiting
+        tables = self.loop._ready, self.lane.waiting, self.arrivals._waiting
         return not (any(tables) or len(self.arrivals) or len(self.lane) or self.requests.buffered)
 
 
