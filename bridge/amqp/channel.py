@@ -158,12 +158,14 @@ class ConfirmChannel:
 
     def _on_confirm(self, frame: "pika.frame.Method[spec.Basic.Ack | spec.Basic.Nack]") -> None:
         method = frame.method
-        last = method.delivery_tag
-        acked = type(method) is spec.Basic.Ack
+        self.confirm(method.delivery_tag, method.multiple, type(method) is spec.Basic.Ack)
+
+    def confirm(self, last: int, multiple: bool, acked: bool) -> None:
+        """The broker has confirmed the delivery tag `last`, or refused it (a nack); multiple: all up to it, or all if it is 0."""
         pending, confirm_times = self.pending, self._counters.confirm_times
         tags = [last]
         now = monotonic()
-        if method.multiple:  # tags only grow, and a dict keeps their order; 0 means all
+        if multiple:  # tags only grow, and a dict keeps their order
             tags = list(pending) if last == 0 else list(takewhile(last.__ge__, pending))
         for tag in tags:
             publish = pending.pop(tag, None)

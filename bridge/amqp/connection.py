@@ -11,6 +11,7 @@ from pika.exceptions import InvalidFrameError
 
 from bridge.amqp import broker
 from bridge.amqp.channel import ConfirmChannel, Publish
+from bridge.amqp.frames import leading_confirms
 from bridge.amqp.loop import Loop
 from bridge.amqp.queue import DeclaredQueue, declare
 from bridge.amqp.transport import Transport
@@ -48,6 +49,11 @@ class LinkOwner:
 
 
 class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """See `pika.SelectConnection`."""
+        self.confirming: dict[int, ConfirmChannel] = {}  # channels by number; their confirms do not take the way through pika
+        super().__init__(*arguments, **named)
+
     @property
     def transport(self) -> Transport:
         """The transport that `Services.adopt` has made for it."""
@@ -57,6 +63,16 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc,unused-ignore]
 
     def _on_data_available(self, data_in: bytes) -> None:
         """Raises InvalidFrameError when a frame is longer than any that may come (AMQP 0-9-1 section 4.2.3). pika would keep it all."""
+        if not self._frame_buffer:
+            confirms, length = leading_confirms(data_in)
+            for number, tag, multiple, acked in confirms:
+                channel = self.confirming.get(number)
+                if channel is not None:
+                    channel.confirm(tag, multiple, acked)
+            self.bytes_received += length  # pika's heartbeat looks at it
+            if length == len(data_in):
+                return
+            data_in = data_in[length:]
         super()._on_data_available(data_in)
         if len(self._frame_buffer) > LARGEST_FRAME:
             raise InvalidFrameError(f"the broker has sent a frame of more than {LARGEST_FRAME} bytes")
@@ -149,6 +165,7 @@ class BrokerLink:
             on_nack: Callable[[], None] = (lambda: self._owner.nacked(self)) if main else (lambda: None)
             channel = ConfirmChannel(raw, connection.transport, connection.params.frame_max, self._counters, on_nack)
             raw.add_on_close_callback(lambda _channel, error: self._channel_closed(channel, error))
+            connection.confirming[raw.channel_number] = channel
             channel.select_confirms(lambda: self._use(channel, main))
 
         connection.channel(on_open_callback=opened)

@@ -1,7 +1,8 @@
-"""A publish as bytes: the frames of Basic.Publish, with the properties and headers that a message gets. No sockets here.
+"""A publish as bytes: the frames of Basic.Publish, with the properties and headers that a message gets; and its confirm. No sockets here.
 
-pika builds these frames from objects in 24 us a message with our headers; written out by hand they take a fifth of that.
-The unit tests compare the two encoders. Source: AMQP 0-9-1 sections 2.3.5, 4.2.5.5 and 4.2.6; types of
+pika builds these frames from objects in 24 us a message with our headers; written out by hand they take a fifth of that. It makes two
+objects of each confirm and looks for callbacks in three tables, which takes ten times as long as reading the 21 bytes.
+The unit tests compare with pika both ways. Source: AMQP 0-9-1 sections 2.3.5, 4.2.5.5 and 4.2.6; types of
 table fields as RabbitMQ reads them ("AMQP 0-9-1 errata", section 3).
 """
 
@@ -37,6 +38,10 @@ _FRAME = struct.Struct(">BHL")
 _U32 = struct.Struct(">L")
 _INT64 = struct.Struct(">q")
 _END = b"\xce"
+_CONFIRM = struct.Struct(">BHLLQBB")  # type, channel, size, class and method, delivery tag, multiple, end
+_ACK = spec.Basic.Ack.INDEX
+_CONFIRM_KINDS = (_ACK, spec.Basic.Nack.INDEX)
+_CONFIRM_SIZE = _CONFIRM.size - 8  # bytes of the payload
 _HEADER_TYPE, _BODY_TYPE, _BASIC = spec.FRAME_HEADER, spec.FRAME_BODY, spec.BasicProperties.INDEX
 _NO_NUMBER = b"bridge check"
 _TYPE_AND_APP_ID = b"\x0cNotification" + bytes((len(PRODUCT),)) + PRODUCT.encode()
@@ -210,3 +215,19 @@ def publish_frames(
             fragment = body[at : at + room]
             parts += (_FRAME.pack(_BODY_TYPE, channel, len(fragment)), fragment, _END)
     return b"".join(parts)
+
+
+def leading_confirms(received: bytes) -> tuple[list[tuple[int, int, bool, bool]], int]:
+    """Return the confirms that received begins with, and their length in bytes. Another frame, or a part of one, may follow.
+
+    A confirm is (channel, delivery tag, multiple, acked): a Basic.Ack or a Basic.Nack of that tag; multiple: of all tags up to it, or
+    of all there are if it is 0. Source: AMQP 0-9-1 section 1.8.3.13 (basic.ack); RabbitMQ guide "Negative Acknowledgements" (basic.nack).
+    """
+    found, at = [], 0
+    while len(received) - at >= _CONFIRM.size:
+        kind, channel, size, method, tag, bits, end = _CONFIRM.unpack_from(received, at)
+        if kind != spec.FRAME_METHOD or size != _CONFIRM_SIZE or method not in _CONFIRM_KINDS or end != spec.FRAME_END:
+            break
+        found.append((channel, tag, bool(bits & 1), method == _ACK))
+        at += _CONFIRM.size
+    return found, at
