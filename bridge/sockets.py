@@ -7,6 +7,10 @@ Source: Python's documentation of ssl, "Notes on non-blocking sockets"; poll(2).
 import select
 import socket
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 READ, WRITE = select.POLLIN, select.POLLOUT  # the events of poll, of epoll and of pika's loop
 
@@ -44,3 +48,15 @@ def shake_hands(sock: socket.socket) -> int:
             raise
         return event
     return 0
+
+
+def load_certificate(context: "ssl.SSLContext", certificate: str, key: str) -> None:
+    """Load the certificate chain that this side of a connection shows, and its key (paths of PEM files; "": the key is in the same file).
+
+    Raises OSError, also for a key with a pass phrase: OpenSSL would ask the terminal for it, and the loop would stand still.
+    """
+
+    def none_given() -> str:
+        raise OSError("the key has a pass phrase; store it without one")
+
+    context.load_cert_chain(certificate, key or None, none_given)

@@ -77,6 +77,37 @@ def without_dh(path: Path) -> None:
     edit(path, f"(?s:{body})", text)
 
 
+# Finds the name of one of OpenSSL's errors and puts it into _ssl's table.
+LEARN = r"""static int
+learn_error_code(_sslmodulestate *state, PyObject *key, int lib, int reason)
+{
+    for (struct py_ssl_error_code *code = error_codes; code->mnemonic != NULL; code++) {
+        if (code->library == lib && code->reason == reason) {
+            PyObject *name = PyUnicode_FromString(code->mnemonic);
+            int result = name == NULL ? -1 : PyDict_SetItem(state->err_codes_to_names, key, name);
+            Py_XDECREF(name);
+            return result;
+        }
+    }
+    return 0;
+}
+
+"""
+
+
+def learn_error_codes(modules: Path) -> None:
+    """Make _ssl name an error when it comes, because a table of all 2,000 takes 0.4 MiB; and know only the names that openssl.py keeps."""
+    kept = "|".join(openssl.REASONS)
+    edit(modules / "_ssl_data_34.h", rf"^  #ifdef (?!(?:{kept})_R_)\w+\n.*\n  #else\n.*\n  #endif\n", "", 0)
+    path = modules / "_ssl.c"
+    edit(path, r"^(?=static void\nfill_and_set_sslerror\()", LEARN)
+    edit(path, r"^    struct py_ssl_error_code \*errcode;\n", "")
+    edit(path, r"(?s:^    errcode = error_codes;\n.*?^        errcode\+\+;\n    \}\n)", "")
+    edit(
+        path, r"(?= PyDict_GetItemWithError\(state->err_codes_to_names, key\);)", " learn_error_code(state, key, lib, reason) < 0 ? NULL :"
+    )
+
+
 def configure(tree: Path, log: Path) -> None:
     """Configure the tree for the target and write down which objects are built for speed."""
     triple = target()["triple"]
@@ -101,6 +132,7 @@ def compile_tree() -> Path:
         shutil.rmtree(tree / "Lib/test")
         shutil.rmtree(tree / "Doc")
         without_dh(tree / "Modules/_ssl.c")
+        learn_error_codes(tree / "Modules")
         configure(tree, work / "log")
         wanted = ["libpython3.13.a", *(["pybuilddir.txt"] if ARCH == "amd64" else [])]
         run(["make", f"-j{JOBS}", *wanted], work / "log", tree)

@@ -13,6 +13,7 @@ from pika.credentials import ExternalCredentials, PlainCredentials
 
 from bridge.amqp.url import BrokerURL
 from bridge.sns.egress import default_ca_file
+from bridge.sockets import load_certificate
 from bridge.version import PRODUCT, VERSION
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def tls_context(settings: BrokerSettings) -> "ssl.SSLContext":
     context = ssl.create_default_context(cafile=settings.ca_file or default_ca_file())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert:
-        context.load_cert_chain(settings.cert, settings.key or None)
+        load_certificate(context, settings.cert, settings.key)
     return context
 
 

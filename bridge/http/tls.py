@@ -7,6 +7,7 @@ from bridge.config import Config
 from bridge.errors import SettingError
 from bridge.files import FollowedFiles
 from bridge.log import Log
+from bridge.sockets import load_certificate
 
 if TYPE_CHECKING:
     import ssl
@@ -36,8 +37,8 @@ class ListenerTLS:
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
         try:
-            context.load_cert_chain(self._config.tls_cert, self._config.tls_key or None)
-        except (OSError, ssl.SSLError) as error:
+            load_certificate(context, self._config.tls_cert, self._config.tls_key)
+        except OSError as error:
             raise SettingError("BRIDGE_TLS_CERT", f"certificate or key can't be used: {error.strerror or error}") from None
         if self._config.tls_client_ca_file:
             context.verify_mode = ssl.CERT_REQUIRED

@@ -25,7 +25,7 @@ import recipe  # noqa: E402
 import update  # noqa: E402
 
 SUITE = "sid"
-# What openssl.py and library.py do to the tree of sources alone; and what cpython.py does to one file of it.
+# What openssl.py and library.py do to the tree of sources alone; and what cpython.py does to _ssl.
 TREE = {
     module: {
         name: one
@@ -35,7 +35,11 @@ TREE = {
     for module in (openssl, library)
 }
 EDITS: dict[str, dict[str, Callable[[Path], None]]] = {
-    "cpython": {"without_dh": lambda tree: cpython.without_dh(tree / "Modules/_ssl.c"), **TREE[library]},
+    "cpython": {
+        "without_dh": lambda tree: cpython.without_dh(tree / "Modules/_ssl.c"),
+        "learn_error_codes": lambda tree: cpython.learn_error_codes(tree / "Modules"),
+        **TREE[library],
+    },
     "openssl": TREE[openssl],
 }
 BUILD = """

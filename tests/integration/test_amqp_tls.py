@@ -7,6 +7,7 @@ import pytest
 
 from bridge.simulate.certificates import Authority, replace
 from tests.tools.broker import Broker
+from tests.tools.keys import encrypt
 from tests.tools.ports import wait_for
 
 
@@ -50,11 +51,21 @@ def test_a_client_certificate_and_external(start_bridge, secure, sns, folder):
     assert "bridge-client" in broker.ctl("list_connections", "user")
 
 
+@pytest.mark.rule("BRIDGE_AMQP_KEY")
+def test_a_key_with_a_pass_phrase_is_told(start_bridge, secure, folder):
+    broker, authority = secure
+    files = authority.issue(folder / "encrypted", "bridge-client")
+    encrypt(files.key)
+    own = {"BRIDGE_AMQP_CERT": str(files.certificate), "BRIDGE_AMQP_KEY": str(files.key)}
+    bridge = start_bridge(connected=False, BRIDGE_AMQP_URL=broker.tls_url, BRIDGE_AMQP_CA_FILE=str(authority.ca_file), **own)
+    assert "the key has a pass phrase" in bridge.wait_for("broker_lost")["explanation"]
+
+
 @pytest.mark.rule("BRIDGE_AMQP_CA_FILE")
 def test_another_ca_is_refused(start_bridge, secure, sns, folder):
     broker, _ = secure
     bridge = start_bridge(connected=False, BRIDGE_AMQP_URL=broker.tls_url, BRIDGE_AMQP_CA_FILE=str(Authority(folder, "other").ca_file))
-    assert "ertificate" in bridge.wait_for("broker_lost")["explanation"]
+    assert "[SSL: CERTIFICATE_VERIFY_FAILED]" in bridge.wait_for("broker_lost")["explanation"]
     assert bridge.deliver(sns.notification()).status == 503
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from bridge.simulate.certificates import Authority
 from bridge.simulate.sns import TOPIC
 from tests.tools.bridge import run
+from tests.tools.keys import encrypt
 from tests.tools.ports import free_port, listening
 
 GOOD = {"BRIDGE_TOPICS": TOPIC, "BRIDGE_AMQP_URL": "amqp://guest:guest@127.0.0.1:1/%2F"}
@@ -56,6 +58,29 @@ def test_one_line_that_names_the_setting_and_exit_2(name, value):
     named = "BRIDGE_TLS_CERT" if name == "BRIDGE_TLS_KEY" else name
     assert named in lines[0]
     assert len(lines[0]) > len(named) + 15
+
+
+def refused(**settings):
+    """What `serve` says of settings that it can't use."""
+    done = run(**(GOOD | {"BRIDGE_LISTEN": f"127.0.0.1:{free_port()}"} | settings), timeout=10)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
+@pytest.mark.rule("BRIDGE_TLS_CERT", "BRIDGE_TLS_KEY")
+def test_a_key_of_another_certificate_is_named_as_openssl_names_it(folder):
+    authority = Authority(folder, "listener")
+    one, other = authority.issue(folder / "one", "localhost"), authority.issue(folder / "other", "localhost")
+    said = refused(BRIDGE_TLS_CERT=str(one.certificate), BRIDGE_TLS_KEY=str(other.key))
+    assert "BRIDGE_TLS_CERT" in said and "[X509: KEY_VALUES_MISMATCH]" in said
+
+
+@pytest.mark.rule("BRIDGE_TLS_KEY")
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(folder):
+    files = Authority(folder, "listener").issue(folder / "one", "localhost")
+    encrypt(files.key)
+    said = refused(BRIDGE_TLS_CERT=str(files.certificate), BRIDGE_TLS_KEY=str(files.key))
+    assert said == "bridge: BRIDGE_TLS_CERT: certificate or key can't be used: the key has a pass phrase; store it without one\n"
 
 
 @pytest.mark.rule("BRIDGE_ROUTES")
