@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -56,11 +57,13 @@ def documented(readme: str, told: dict[str, Any]) -> str:
     return re.sub(r"(?m)^(\| of that, the executable \(unpacked\) \| )[\d,]+ \([\d,]+\)", rf"\g<1>{bridge} ({whole})", made)
 
 
-def record(told: dict[str, Any]) -> None:
-    """Write the sizes of a size.json into size-budget.toml and README.md."""
+def record(told: dict[str, Any], drawing: Path) -> None:
+    """Write the sizes of a size.json into size-budget.toml and README.md, and amd64's drawing to where README shows it."""
     budget, readme = HERE / "size-budget.toml", ROOT / "README.md"
     budget.write_text(recorded(budget.read_text(), told["arch"], of(told)))
     readme.write_text(documented(readme.read_text(), told))
+    if told["arch"] == "amd64":
+        shutil.copyfile(drawing, ROOT / "docs/size.svg")
 
 
 def main(arguments: list[str]) -> int:
@@ -77,7 +80,7 @@ def main(arguments: list[str]) -> int:
     lines, good = rows(sizes, budget, before(arch))
     print("\n".join(lines))
     if "--record" in arguments:
-        record(told)
+        record(told, place.with_name("size.svg"))
     return 0 if good else 1
 
 

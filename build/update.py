@@ -222,7 +222,7 @@ def sizes() -> list[str]:
     told = json.loads((DIST / "size.json").read_text())
     text, now = (HERE / "size-budget.toml").read_text(), size.of(told)
     before, budget = size.table(text, told["arch"], "measured"), size.table(text, told["arch"], "budget")
-    size.record(told)
+    size.record(told, DIST / "size.svg")
     lines = [f"| {told['arch']}, bytes | recorded before | after | change | budget |", "|---|---:|---:|---:|---:|"]
     for name, new in now.items():
         old, limit = before.get(name, 0), budget.get(name, 0)

@@ -217,7 +217,7 @@ def test_a_process_that_is_left_behind_does_not_hold_the_command(monkeypatch, tm
 @pytest.fixture
 def project(monkeypatch, tmp_path):
     """A copy of the files with pins, a build that makes the image a hundred bytes smaller, and the commands that were run."""
-    files = "build/sources.toml build/requirements.txt build/size-budget.toml pyproject.toml tests/requirements.in README.md"
+    files = "build/sources.toml build/requirements.txt build/size-budget.toml pyproject.toml tests/requirements.in README.md docs/size.svg"
     for name in files.split():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -241,6 +241,7 @@ def project(monkeypatch, tmp_path):
             files = {name: value for name, value in measured.items() if name.startswith("/")}
             told = {"arch": "amd64", "files": files, "sum": measured["sum of the files"] - 100, "layer": measured["compressed layer"]}
             (tmp_path / "dist/size.json").write_text(json.dumps(told | {"unpacked": {"/bin/bridge": 5432109}}))
+            (tmp_path / "dist/size.svg").write_text("the new drawing")
         return " ".join(words) not in broken
 
     monkeypatch.setattr(update, "done", done)
@@ -256,6 +257,7 @@ def test_a_direct_dependency_from_the_table_to_the_sizes(project, monkeypatch, c
     assert f"requests==99.1 --hash=sha256:{'9' * 64}" in (folder / "build/requirements.txt").read_text()
     for name in ("pyproject.toml", "tests/requirements.in"):
         assert "requests==99.1" in (folder / name).read_text()
+    assert (folder / "docs/size.svg").read_text() == "the new drawing"
     told = (folder / "dist/update.md").read_text()
     assert told.startswith("Update requests\n") and re.search(r"^\| sum of the files \| .* \| -100 \| [\d,]+", told, re.M)
     assert "\n- pgo.txt is of other sources: make pgo counts again\n" in told and "zlib-amd64" not in told

@@ -53,6 +53,7 @@ def text(document: str) -> str:
         ("README.md", f"<http://{DEFAULTS['BRIDGE_ADMIN_LISTEN']}/>"),
         ("README.md", f"serves on port {DEFAULTS['BRIDGE_LISTEN'].removeprefix(':')}"),
         ("README.md", f"**this image, eight files** | {SIZES['measured'][SUM]:,} |"),
+        ("docs/size.svg", f"{SIZES['measured'][SUM]:,} bytes in 8 files"),
         ("README.md", f"of that, the executable (unpacked) | {SIZES['measured'][BRIDGE]:,} ("),
         ("README.md", f"| {SIZES['arm64']['measured'][SUM]:,} | `make image ARCH=arm64` |"),
     ],
