@@ -1,9 +1,11 @@
 """`bridge healthcheck` against a bridge that runs here, in each form in which it can listen."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -11,8 +13,8 @@ import pytest
 from bridge.commands.healthcheck import healthcheck
 from bridge.config import load
 from bridge.simulate.certificates import Authority
-from tests.tools.ports import free_port
-from tests.unit.test_cli import PATIENCE, serving, wait_until_it_listens
+from tests.tools.ports import free_port, wait_for
+from tests.unit.test_cli import PATIENCE, serving
 
 
 def check(**settings):
@@ -22,9 +24,10 @@ def check(**settings):
 @contextlib.contextmanager
 def bridge(port, **settings):
     settings = {"ADMIN_LISTEN": "off", **settings}
-    with serving(port, {f"BRIDGE_{name}": value for name, value in settings.items()}, stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_until_it_listens(port)
+    own = {f"BRIDGE_{name}": value for name, value in settings.items()}
+    with tempfile.TemporaryFile() as log, serving(port, own, stdout=log) as process:
+        try:  # it takes connections a moment before it takes SIGTERM; the line comes after both
+            wait_for("the line of the log", lambda: b'"event": "listening"' in os.pread(log.fileno(), 65536, 0), PATIENCE)
             yield
             process.terminate()
             assert process.wait(PATIENCE) == 0
