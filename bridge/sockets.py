@@ -1,7 +1,7 @@
-"""What a non-blocking socket waits for, plain or of TLS. ssl is imported only by what speaks TLS: it costs a start a tenth of its time
-and memory.
+"""What a non-blocking socket waits for, plain or of TLS, and the certificate that one of TLS shows. ssl is imported only by what speaks
+TLS: it costs a start a tenth of its time and memory.
 
-Source: Python's documentation of ssl, "Notes on non-blocking sockets"; poll(2).
+Source: Python's documentation of ssl, "Notes on non-blocking sockets" and `SSLContext.load_cert_chain`; poll(2).
 """
 
 import select
