@@ -8,7 +8,6 @@ import signal
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from itertools import islice
 from time import monotonic
 
 from pika.adapters.select_connection import IOLoop, PollEvents
@@ -18,7 +17,6 @@ from bridge.sockets import READ
 
 TURN = 128  # visits of a lane in one turn at least
 FLUSH = 32  # visits after which their writes leave, so that the broker has work while the others wait
-CROWD = 64  # visits of one network
 Visit = Callable[[], None]
 
 
@@ -32,18 +30,44 @@ class Lane(deque[Visit]):
         self.waiting = self  # empty when no visit waits
 
 
+class Line:
+    """The visits of one network, and when each was asked for, in monotonic seconds. The oldest are first."""
+
+    __slots__ = ("late", "young")
+
+    def __init__(self) -> None:
+        self.young: OrderedDict[Visit, float] = OrderedDict()
+        self.late: dict[Visit, float] = {}
+
+    def add(self, visit: Visit) -> bool:
+        """Put it at the end. Return False when it stands there already."""
+        if visit in self.young or visit in self.late:
+            return False
+        self.young[visit] = monotonic()
+        return True
+
+    def next(self, patience: float) -> Visit:
+        """Take out the visit that `FairLane` serves next."""
+        young, since = self.young, monotonic() - patience
+        while young:
+            visit, asked = young.popitem(last=False)
+            if asked > since:
+                return visit
+            self.late[visit] = asked
+        return self.late.popitem()[0]
+
+
 class FairLane:
     """Visits that wait for their turn, one of each network after the other: however many a network has, it holds up only itself."""
 
     chained = False
 
-    def __init__(self, budget: float, patience: float = 0) -> None:
-        """budget is Lane's. Of one network the oldest goes first; while a CROWD of it has waited for longer than patience, in seconds
-        (0: no matter how long), the newest.
+    def __init__(self, budget: float, patience: float = float("inf")) -> None:
+        """budget is Lane's. Of one network the oldest goes first of those that have waited for less than patience, in seconds. The others
+        are late: they go when none of these is left, the newest first.
         """
         self.budget, self._patience = budget, patience
-        # By network, the next one first. Of each the oldest visit first, and when it was asked for, in monotonic seconds.
-        self.waiting = OrderedDict[str, OrderedDict[Visit, float]]()
+        self.waiting = OrderedDict[str, Line]()  # by network, the next one first
         self._length = 0
 
     def __len__(self) -> int:
@@ -53,17 +77,14 @@ class FairLane:
         """Put a visit at the end of its network's line, unless it stands there already."""
         line = self.waiting.get(network)
         if line is None:
-            line = self.waiting[network] = OrderedDict()
-        if visit not in line:
-            line[visit] = monotonic() if self._patience else 0.0
-            self._length += 1
+            line = self.waiting[network] = Line()
+        self._length += line.add(visit)
 
     def popleft(self) -> Visit:
         """Take the next visit out."""
         network, line = self.waiting.popitem(last=False)
-        crowd = self._patience and len(line) > CROWD and monotonic() - next(islice(line.values(), CROWD, None)) > self._patience
-        visit, _ = line.popitem(last=bool(crowd))
-        if line:
+        visit = line.next(self._patience)
+        if line.young or line.late:
             self.waiting[network] = line
         self._length -= 1
         return visit
@@ -71,9 +92,8 @@ class FairLane:
     def remove(self, visit: Visit, network: str) -> None:
         """Take a visit out, if it is there: in a flood more clients come and go in a turn than it has visits."""
         line = self.waiting.get(network)
-        if line is not None and visit in line:
-            del line[visit]
-            if not line:
+        if line is not None and (line.young.pop(visit, 0.0) or line.late.pop(visit, 0.0)):
+            if not line.young and not line.late:
                 del self.waiting[network]
             self._length -= 1
 
@@ -148,9 +168,9 @@ class Loop:
         self.update: Callable[[int, int], None] = self._clients.modify
         self._ioloop.add_handler(self._clients.fileno(), self._queue_ready, READ)
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
-        # turn. The start of a TLS handshake costs as much as fifty messages. When a crowd has waited for it, its clients come again as soon
-        # as they were served: the oldest waits for all of them, and the newest for a few.
-        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.75)
+        # turn. The start of a TLS handshake costs as much as fifty messages. When more begin than can be made, each would wait for all in
+        # their order; so those that have waited little go first. Not the newest, because clients that were served come again, before it.
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.25)
         # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
         self.letters = Lane(0.02, chained=True)
         lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)

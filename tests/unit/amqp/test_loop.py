@@ -6,7 +6,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from bridge.amqp.loop import CROWD, FLUSH, TURN, FairLane, Loop
+from bridge.amqp.loop import FLUSH, TURN, FairLane, Loop
 from bridge.sockets import READ, WRITE
 
 
@@ -96,26 +96,48 @@ def test_a_visit_that_asks_for_another_one_does_not_keep_others_waiting(loop):
     assert seen[:3] == ["trusted", "greedy", "other"]
 
 
-@pytest.mark.parametrize("old", [0, CROWD, CROWD + 1])
-def test_the_oldest_goes_first_and_while_a_crowd_has_waited_long_the_newest(old, monkeypatch):
-    """The newest is served in a crowd of others that come again and again, and the oldest before newer ones that come and go."""
+def test_the_oldest_goes_first_of_those_that_have_waited_little_and_then_the_newest_of_the_others(monkeypatch):
+    """In a flood a newcomer waits for a moment at most, whether thousands stand there or come again as soon as they were served."""
     now = 1000.0
     monkeypatch.setattr("bridge.amqp.loop.monotonic", lambda: now)
     lane, seen = FairLane(0.01, patience=0.25), []
 
-    def come(count):
-        for number in range(count):
-            lane.append(lambda number=now * 1000 + number: seen.append(number))
+    def come(*names):
+        for name in names:
+            lane.append(lambda name=name: seen.append(name))
 
-    come(old)
+    come("a", "b", "c")
     now += 0.2
-    come(200)
-    now += 0.2
+    come("d", "e")
+    now += 0.1
+    lane.popleft()()
+    come("f")
     while lane:
         lane.popleft()()
-    oldest_first = sorted(seen)
-    overtaking = 201 if old > CROWD else 0  # until those that have waited long are no crowd any more
-    assert seen == oldest_first[::-1][:overtaking] + oldest_first[: len(seen) - overtaking]
+    assert seen == ["d", "e", "f", "c", "b", "a"]
+
+
+def test_a_newcomer_is_served_in_time_though_each_that_is_served_comes_again(monkeypatch):
+    """Thousands of handshakes that are begun again and again take all the time there is: each that is made brings the next one."""
+    now = 1000.0
+    monkeypatch.setattr("bridge.amqp.loop.monotonic", lambda: now)
+    lane, waits = FairLane(0.01, patience=0.25), []
+
+    def again():
+        lane.append(lambda: again())
+
+    def newcomer():
+        began = now
+        lane.append(lambda: waits.append(now - began))
+
+    for _ in range(3000):
+        again()
+    for number in range(7000):  # 10 s: a signature takes 1.4 ms
+        now += 0.0014
+        if number > 500 and number % 70 == 0:
+            newcomer()
+        lane.popleft()()
+    assert len(waits) >= 90 and max(waits) < 0.3
 
 
 @pytest.mark.parametrize("lane", ["newcomers", "handshakes"])
