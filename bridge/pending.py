@@ -41,24 +41,29 @@ class PendingRequest:
         if not self.over:
             self._end()
             self._requests.verdicts.ok(reason, self.message_id, self.topic_arn, self.trace)
-            if self.answer is not None:
-                self.answer(None)
+            self._tell(None)
 
     def confirmed(self, now: float) -> None:
         """The broker has confirmed the message into a queue; now is monotonic seconds."""
         if not self.over:
             self._end()
             self._requests.verdicts.published(self.message_id, self.topic_arn, self.trace, now - self.began)
-            if self.answer is not None:
-                self.answer(None)
+            self._tell(None)
 
     def failed(self, error: BridgeError) -> None:
         """Answer with what the error says."""
         if not self.over:
             self._end()
             self._requests.verdicts.refused(error, self.client, self.message_id, self.topic_arn, self.trace)
-            if self.answer is not None:
+            self._tell(error)
+
+    def _tell(self, error: BridgeError | None) -> None:
+        """Answer the client. An exception in it concerns this client alone, not the broker's connection that has brought the confirm."""
+        if self.answer is not None:
+            try:
                 self.answer(error)
+            except Exception as bug:
+                self._requests.log.bug(bug)
 
     def attempt(self, step: Callable[[], None]) -> None:
         """Take a step; an exception in it ends the request."""

@@ -15,7 +15,7 @@ from bridge.bodies.routing import Route, find_route
 from bridge.config import Config
 from bridge.errors import BodyTooLarge, BridgeError, HeadersDisagree, MalformedMessage, NotFound, RawDeliveryRefused, RoutingFailed
 from bridge.http.basic_auth import Credentials
-from bridge.http.framing import Request
+from bridge.http.framing import Request, held_by
 from bridge.log import Log
 from bridge.pending import PendingRequest
 from bridge.sns import message, subscription
@@ -110,7 +110,7 @@ class Pipeline:
             pending.done("unsubscribed")
 
     def _wait(self, url: str, body: bytes, headers: dict[str, str], pending: PendingRequest, stored: bool, encoding: str) -> None:
-        """Wait for the certificate. Only the body's bytes are kept meanwhile, because nothing proves yet that it is genuine."""
+        """Wait for the certificate. Only the bytes that came are kept meanwhile, because nothing proves yet that it is genuine."""
 
         def fetched(result: Certificate | BridgeError) -> None:
             pending.resume()
@@ -119,8 +119,9 @@ class Pipeline:
             elif not pending.over:
                 pending.attempt(lambda: self.take(body, headers, pending, result, stored, encoding))
 
-        leave = self._certificates.wait(url, fetched, len(body))
-        pending.wait(leave)
+        size = len(body) + held_by(headers)
+        pending.wait(self._certificates.wait(url, fetched, size))
+        pending.holds(size)
 
     def _route(self, topic: Topic) -> Routed:
         topic.routed = routed = Routed(topic.arn, find_route(topic.arn, self._config.routes))

@@ -126,7 +126,7 @@ class Connection(BaseHTTPRequestHandler):
             self._unread = False
             if self.state is READING:
                 self._advance(item)
-            if (self.reader.buffer or self.buffered != self._tls_bytes) and self.state is not CLOSED:
+            if (not self.reader.empty or self.buffered != self._tls_bytes) and self.state is not CLOSED:
                 self._count(self.reader.held + self._tls_bytes)
         except BridgeError as error:
             self.refuse(error)
@@ -216,8 +216,8 @@ class Connection(BaseHTTPRequestHandler):
         if request.method == "POST" and service.post is not None:
             if self.buffered != self._tls_bytes:  # from now on the body is counted by its request
                 self._count(self.reader.held + self._tls_bytes)
+            self.state = ANSWERING  # before the request is let in, because room for it is made by other connections than its own
             pending = self.pending = service.requests.admit(self.answer, self.client_address[0], self.since, len(body))
-            self.state = ANSWERING
             try:
                 service.post(request, body, pending)
             except Exception as error:
@@ -253,8 +253,8 @@ class Connection(BaseHTTPRequestHandler):
             self._answered(service.answers.make(error.status, error.reason + "\n", error.headers, keep_alive), keep_alive, error.close)
 
     def refuse(self, error: BridgeError) -> None:
-        """Answer the request that is being received with an error. Without one, close the connection."""
-        if self.state is READING:
+        """Answer the request that is being received or let in with an error. Without one, close the connection."""
+        if self.state is READING or (self.state is ANSWERING and self.pending is None):
             self.service.requests.verdicts.refused(error, self.client_address[0])
             self.answer(error)
         else:

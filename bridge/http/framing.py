@@ -9,6 +9,8 @@ import re
 from bridge.errors import BodyTooLarge, HeadTooLarge, MalformedRequest
 
 MAX_HEAD = 16384  # bytes of request line and headers; SNS sends about 600, a proxy adds a few hundred
+MAX_FIELDS = 100  # header lines, as in http.server; SNS sends 12
+FIELD_BYTES = 128  # what one takes in memory beside its characters, as measured
 MAX_DIGITS = 15  # of a Content-Length; no body has a longer one
 PIECE = 65536  # bytes
 CHUNKS_AT_ONCE = 1000  # a read may bring 40,000 chunks of one byte; other clients should not wait for them
@@ -44,6 +46,11 @@ class Request:
         self.length = length
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
+
+
+def held_by(headers: dict[str, str]) -> int:
+    """Return the bytes of memory that headers take."""
+    return sum(len(name) + len(value) + FIELD_BYTES for name, value in headers.items())
 
 
 def skip_empty_lines(buffer: bytearray, skipped: int) -> int:
@@ -113,12 +120,14 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def parse_head(head: bytes | bytearray) -> Request:
-    """Return the Request of a head (bytes, without the final CRLF CRLF). Raises MalformedRequest.
+    """Return the Request of a head (bytes, without the final CRLF CRLF). Raises HeadTooLarge, MalformedRequest.
 
     Lines of one name are one list (RFC 9110 section 5.3), unless the name may stand only once.
     """
     lines = head.decode("latin-1").split("\r\n")
     start = lines.pop(0)
+    if len(lines) > MAX_FIELDS:
+        raise HeadTooLarge(f"the head has more than {MAX_FIELDS} headers")
     method, target, version_1_1 = _starts.get(start) or _start(start)
     known = _fields.get
     fields = [known(line) or _field(line) for line in lines]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import Overloaded, SettingError
 from bridge.http.arrivals import Arrivals
-from bridge.http.connection import CLOSED, HANDSHAKE_BYTES, Connection, Service
+from bridge.http.connection import ANSWERING, CLOSED, HANDSHAKE_BYTES, Connection, Service
 from bridge.http.crowds import network_of
 from bridge.log import Log
 from bridge.sockets import READ
@@ -210,8 +210,10 @@ class Listener(HTTPServer):
 
 
 def is_expendable(one: Connection) -> bool:
-    """Tell whether it may be closed to make room: it has no genuine message under way."""
-    return one.state is not CLOSED and (one.pending is None or not one.pending.genuine)
+    """Tell whether it may be closed to make room: it has no genuine message under way, and no request that is just let in."""
+    if one.state is ANSWERING:
+        return one.pending is not None and not one.pending.genuine
+    return one.state is not CLOSED
 
 
 def is_unseen(one: Connection) -> bool:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bridge.errors import BodyTooLarge
-from bridge.http.framing import MAX_HEAD, ChunkedBody, Request, head_end, parse_head, skip_empty_lines
+from bridge.http.framing import MAX_HEAD, ChunkedBody, Request, head_end, held_by, parse_head, skip_empty_lines
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -44,6 +44,8 @@ class RequestReader:
         a part of what many of them have left.
         """
         held = self.buffer.__alloc__() * 9 // 8 if self.buffer else 0
+        if self._head is not None:
+            held += held_by(self._head.headers)
         return held if self._chunks is None else held + self._chunks.held
 
     def take(self, received: "mmap", size: int, whole: bool) -> tuple[Request, bytes] | None:
@@ -88,7 +90,7 @@ class RequestReader:
         return head
 
     def _begin(self, lines: bytes | bytearray) -> Request:
-        """Begin the request that has these lines. Raises MalformedRequest, BodyTooLarge."""
+        """Begin the request that has these lines. Raises HeadTooLarge, MalformedRequest, BodyTooLarge."""
         head = parse_head(lines)
         self._empty_lines = 0
         if head.length is None:

@@ -34,6 +34,7 @@ BODIES = {f"one JSON body of 2 MiB, {kind}": (Attack(kind, 1, 4), True) for kind
     "80 bodies in chunks that stop, 1.9 MB": (Attack("chunks_that_stop", 80, 6, size=1_900_000), True),
     "33 heads that announce 2 MiB": (Attack("announced", 33, 10), True),
     "900 heads that announce 2 MiB": (Attack("announced", 900, 6), True),
+    "900 heads of 15 KB that announce 2 MiB": (Attack("announced", 900, 6, size=15_000), True),
     "33 bodies of 2 MiB, 60 KiB of each": (Attack("part_of_body", 33, 6, size=60_000), True),
     "Expect: 100-continue for 2 MiB, on 900": (Attack("expect_no_body", 900, 6), True),
     "answers of pipelined requests, unread, on 900": (Attack("tiny", 900, 6, read=False, throughput=20e6), True),

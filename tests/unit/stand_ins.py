@@ -80,11 +80,11 @@ class Bridge:
         self.pipeline = Pipeline(config, self.certificates, self.host, self.broker, Credentials("", log), log)
         self.pipeline._verifier._now = self.clock
 
-    def deliver(self, body):
+    def deliver(self, body, headers=None):
         answers = []
         pending = self.requests.admit(lambda error: answers.append(error.reason if error else "published"), "192.0.2.1", 0.0, len(body))
         try:
-            self.pipeline.take(body, {}, pending)
+            self.pipeline.take(body, headers or {}, pending)
         except BridgeError as error:
             pending.failed(error)
         return answers

@@ -99,6 +99,18 @@ class TestOneAnswer:
         pending.attempt(step)
         assert reasons(answers) == ["bad-signature"]
 
+    def test_an_answer_that_cannot_be_sent_ends_the_request_and_nothing_else(self, requests, written):
+        """A confirm is told by what reads the broker's connection, which an exception would end."""
+
+        def answer(_error):
+            raise KeyError("192.0.2.1")
+
+        for end in ("confirmed", "failed", "done"):
+            pending = requests.admit(answer, "192.0.2.1", 5.0, 100)
+            getattr(pending, end)({"confirmed": 5.25, "failed": Nacked("no"), "done": "confirmed"}[end])
+        assert len(requests) == requests.buffered == 0
+        assert written.text().count('"bug"') == 3
+
     @pytest.mark.rule("bug")
     def test_a_bug_is_500_and_says_nothing_to_the_client(self, pending, answers, written):
         pending.attempt(lambda: {}["secret"])

@@ -62,3 +62,13 @@ def test_header_fields_count_as_held_beside_the_body_until_the_message_is_over(b
     assert len(body) + 1_900_000 < bridge.requests.buffered < len(body) + 1_901_000
     taken[0].request.done("published")
     assert bridge.requests.buffered == 0
+
+
+def test_headers_count_as_held_while_the_message_waits_for_its_certificate(bridge, keys):
+    """Forged messages wait too, each with headers as long as a head can be."""
+    body = keys[0].message("hello")
+    bridge.clock.now = float(parse(body).timestamp)
+    bridge.deliver(body, {f"x-{number}": "x" * 150 for number in range(90)})
+    assert bridge.requests.waiting == 1 and bridge.requests.buffered > len(body) + 90 * 150
+    bridge.host.answer(404, b"")
+    assert not bridge.requests.buffered

@@ -229,9 +229,10 @@ def new_topics(scene: Scene) -> Stream:
         yield posted(unsigned(scene, scene.certificate_url, TopicArn=f"{base}:{name}"))
 
 
-def announced(_scene: Scene) -> Stream:
-    """The head of 2 MiB, and no more."""
-    yield b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2097152\r\n\r\n"
+def announced(scene: Scene) -> Stream:
+    """The head of 2 MiB, with headers of so many bytes, and no more."""
+    fields = b"".join(b"x%d: %b\r\n" % (number, secrets.token_hex(scene.size // 180).encode()) for number in range(90 if scene.size else 0))
+    yield b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + b"Content-Length: 2097152\r\n\r\n"
 
 
 def part_of_body(scene: Scene) -> Stream:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from bridge.http.framing import MAX_EMPTY_LINES, MAX_HEAD, parse_head
+from bridge.http.framing import MAX_EMPTY_LINES, MAX_FIELDS, MAX_HEAD, parse_head
 from tests.fuzz.oracles import MAX_BODY, read
 from tests.unit.http.streams import SECOND, chunks, post, read_all_ways
 
@@ -149,6 +149,12 @@ def test_the_largest_head_does_not_depend_on_the_pieces(size):
     assert results == {"" if size <= MAX_HEAD else "HeadTooLarge"}
 
 
+@pytest.mark.parametrize(("count", "error"), [(MAX_FIELDS, ""), (MAX_FIELDS + 1, "HeadTooLarge"), (2990, "HeadTooLarge")])
+def test_a_head_has_a_hundred_headers_at_most(count, error):
+    """Thousands of short ones take twenty times their bytes in memory."""
+    assert read([b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"%x:\r\n" % number for number in range(count - 1)) + b"\r\n"])[1] == error
+
+
 def test_an_endless_head():
     assert read([b"GET / HTTP/1.1\r\n", *itertools.repeat(b"A: b\r\n" * 10, 500)]) == ([], "HeadTooLarge")
     assert read([b"G" * 100_000]) == ([], "HeadTooLarge")
@@ -183,4 +189,4 @@ def test_a_request_that_is_not_whole_waits():
 def test_many_headers_take_no_longer_than_few():
     """A pattern that backtracks would need minutes for these."""
     for line in (b"a: " + b" " * 16000, b"a" * 16000, b"a: b\r\n" * 2500 + b"\x00", b"a:" + b"\t " * 8000 + b"\x01"):
-        assert read([post(line[: MAX_HEAD - 100] + b"\x00\r\n")]) == ([], "MalformedRequest")
+        assert read([post(line[: MAX_HEAD - 100] + b"\x00\r\n")])[1] in ("MalformedRequest", "HeadTooLarge")

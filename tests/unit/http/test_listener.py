@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from socket import IPPROTO_TCP, TCP_DEFER_ACCEPT, create_connection, socket
 from time import monotonic
 from types import SimpleNamespace
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from bridge.amqp.loop import Loop
+from bridge.errors import Draining
 from bridge.http.arrivals import WAITING_BYTES
-from bridge.http.connection import HANDSHAKE_BYTES, Service
+from bridge.http.connection import ANSWERING, HANDSHAKE_BYTES, TLS_BYTES, Service
 from bridge.http.listener import Listener, bind
 from bridge.pending import PendingRequests
 from bridge.simulate.certificates import Authority
@@ -25,12 +27,13 @@ class World:
         self.refused: list[str] = []
         self.bugs: list[Exception] = []
         log: Any = SimpleNamespace(bug=self.bugs.append, error=print)
-        verdicts: Any = SimpleNamespace(counters=SimpleNamespace(add=self.refused.append))
+        verdicts: Any = SimpleNamespace(counters=SimpleNamespace(add=self.refused.append), refused=lambda *_: None)
         self.loop = Loop()
         self.loop.on_bug = self.bugs.append
         self.requests = PendingRequests(10, 1 << 20, 10.0, verdicts, log)
         self.service = Service(self.loop, self.requests, 1 << 20, lambda _target: (200, "", ""), None)
         self.listener = Listener(bind(("127.0.0.1", 0), "BRIDGE_LISTEN"), self.service, 2, log, 4)
+        self.requests.make_room = self.listener.make_room
         files = Authority(folder, "listener").issue(folder / "listener", "localhost")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(files.certificate, files.key)
@@ -56,6 +59,45 @@ class World:
 
     def turn(self) -> None:
         self.loop.handshakes.popleft()()
+
+
+class TLSClient:
+    """The only one, which has made its handshake."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing)
+        self._socket = create_connection(world.listener.socket.getsockname())
+        self._socket.settimeout(0.02)
+        world.clients.append(self._socket)
+        self.until(lambda: self._tls.do_handshake() or True)
+        self.until(lambda: world.requests.buffered == TLS_BYTES)
+
+    def until(self, step: Any) -> Any:
+        """Take a step until it returns something, within 5 s; carry bytes and turn the loop between."""
+        deadline = monotonic() + 5
+        while monotonic() < deadline:
+            with suppress(ssl.SSLWantReadError):
+                if done := step():
+                    return done
+            self._socket.sendall(self._outgoing.read())
+            self._world.listener._acceptable(0, 0)
+            self._world.loop._queue_ready(0, 0)
+            self._world.loop._serve()
+            with suppress(TimeoutError):
+                self._incoming.write(self._socket.recv(65536))
+        raise TimeoutError
+
+    def send(self, request: bytes) -> None:
+        """Send it when the loop turns."""
+        self._tls.write(request)
+
+    def receive(self) -> bytes:
+        """Return what the bridge has sent."""
+        return self.until(lambda: self._tls.read())
 
 
 @pytest.fixture
@@ -122,6 +164,22 @@ def test_bytes_that_a_genuine_message_needs_are_taken_from_connections_first_and
     assert not world.listener.connections and world.waiting == 3
     world.listener.make_room(world.requests.max_buffered - WAITING_BYTES)
     assert world.waiting == 1
+
+
+@pytest.mark.parametrize("room", [20_000, 5_000])
+def test_no_connection_makes_room_for_its_own_request(world, room):
+    """Messages in flight hold nearly all bytes. What TLS holds for this client is all that could be let go."""
+    taken, client = [], TLSClient(world)
+    world.service.post = lambda _request, _body, pending: taken.append(pending)
+    world.requests.count(flying := world.requests.max_buffered - room - world.requests.buffered)
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n" + bytes(10_000))
+    if room > 10_000:
+        (pending,) = client.until(lambda: taken)
+        (connection,) = world.service.connections
+        assert connection.state is ANSWERING and connection.pending is pending
+        pending.failed(Draining("the bridge is stopping"))
+    assert b" 503 " in client.receive() and len(taken) == (room > 10_000)
+    world.requests.count(-flying)
 
 
 def test_a_drain_closes_those_that_wait(world):
