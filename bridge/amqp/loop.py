@@ -170,7 +170,7 @@ class Loop:
         # In the order in which a turn serves them. Connections that a genuine message came over go first; newcomers get a part of each
         # turn. The start of a TLS handshake costs as much as fifty messages. When more begin than can be made, each would wait for all in
         # their order; so those that have waited little go first. Not the newest, because clients that were served come again, before it.
-        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.25)
+        self.trusted, self.newcomers, self.handshakes = Lane(0.02), FairLane(0.02), FairLane(0.01, patience=0.4)
         # Calls to SQS and the messages that they bring. Requests by HTTP should not notice them.
         self.letters = Lane(0.02, chained=True)
         lanes: tuple[Lane | FairLane, ...] = (self.trusted, self.newcomers, self.handshakes, self.letters)

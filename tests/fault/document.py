@@ -49,7 +49,7 @@ column says which promise was not kept. The Go bridge is the benchmark's
 
 The attacker comes from the address of the genuine messages (127.0.0.1), as all clients do behind one proxy, where no other address is
 named. An attacker at one other address takes none of SNS's new connections and holds no handshake of theirs up. In a crowd at SNS's own
-address handshakes that have waited for less than 0.25 s are made first, in their order, so SNS's new connections overtake thousands of the
+address handshakes that have waited for less than 0.4 s are made first, in their order, so SNS's new connections overtake thousands of the
 attacker's that wait. The limit: while thousands come at once, faster than the bridge can sign, most of SNS's new connections wait among
 them, until the attack is over or SNS gives up and sends again. So in the rows that say "after 3 s", p50 and p99 are of messages that were
 due after the attack's first 3 s; *worst* is of all. Connections that a genuine message came over go on.
