@@ -9,6 +9,7 @@ from bridge.amqp.broker import BrokerSettings
 from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
+from bridge.files import content
 from bridge.settings import SETTINGS, without_control, without_quotes
 from bridge.sns.topic import TopicPattern, parse_patterns
 from bridge.sqs.queue_url import QueueURL, default_region, parse_queue_urls
@@ -151,14 +152,13 @@ def _routes(values: dict[str, Any]) -> None:
     path = values["ROUTES_FILE"] = values["ROUTES"]
     values["ROUTES"] = [default]
     if path:
-        with open(path, "rb") as file:
-            values["ROUTES"] = routes_of(file.read(), path, default)
+        values["ROUTES"] = routes_of(content("BRIDGE_ROUTES", path), path, default)
 
 
-def routes_of(content: bytes, path: str, default: Route) -> list[Route]:
-    """Return the rules in the content (UTF-8) of a BRIDGE_ROUTES file, with default as the last one. Raises SettingError, naming path."""
+def routes_of(rules: bytes, path: str, default: Route) -> list[Route]:
+    """Return the rules of a BRIDGE_ROUTES file (UTF-8), with default as the last one. Raises SettingError, naming path."""
     try:
-        return [*parse_routes(content.decode(), default), default]
+        return [*parse_routes(rules.decode(), default), default]
     except ValueError as error:
         raise SettingError("BRIDGE_ROUTES", f"{path}: {error}") from None
 
@@ -182,6 +182,8 @@ def _check_together(values: dict[str, Any]) -> None:
         raise SettingError("BRIDGE_RAW", "raw messages carry no signature: set BRIDGE_BASIC_AUTH_FILE or BRIDGE_TLS_CLIENT_CA_FILE too")
     if (values["TLS_KEY"] or values["TLS_CLIENT_CA_FILE"]) and not values["TLS_CERT"]:
         raise SettingError("BRIDGE_TLS_CERT", "is missing beside BRIDGE_TLS_KEY or BRIDGE_TLS_CLIENT_CA_FILE")
+    if values["PROCESSES"] > 1 and values["LISTEN"] is not None and not values["LISTEN"][1]:
+        raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0 (BRIDGE_LISTEN)")
     if values["LISTEN"] is None and not values["SQS_QUEUES"]:
         raise SettingError("BRIDGE_LISTEN", "off is for a bridge that pulls: set BRIDGE_SQS_QUEUES too")
     if values["AMQP_HEARTBEAT"] and not 1 <= values["AMQP_HEARTBEAT"] <= 65535:

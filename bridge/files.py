@@ -40,7 +40,7 @@ class FollowedFiles:
         versions, settled = self._look()
         if versions == self._versions:
             return False
-        contents = {setting: self._content(setting, path) for setting, path in self._files.items()}
+        contents = {setting: content(setting, path) for setting, path in self._files.items()}
         digest = hash(tuple(contents.values()))
         changed = digest != self._contents
         if changed:
@@ -77,16 +77,17 @@ class FollowedFiles:
                 versions.append((status.st_dev, status.st_ino))
         return versions, settled
 
-    @staticmethod
-    def _content(setting: str, path: str) -> bytes:
-        try:
-            with open(path, "rb") as file:
-                content = file.read(MAX_FILE + 1)
-        except OSError as error:
-            raise _unreadable(setting, path, error) from None
-        if len(content) > MAX_FILE:
-            raise SettingError(setting, f"{path} has more than {MAX_FILE} bytes")
-        return content
+
+def content(setting: str, path: str) -> bytes:
+    """Return the bytes of a file that a setting names. Raises SettingError, also for more than MAX_FILE."""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise _unreadable(setting, path, error) from None
+    if len(found) > MAX_FILE:
+        raise SettingError(setting, f"{path} has more than {MAX_FILE} bytes")
+    return found
 
 
 def _unreadable(setting: str, path: str, error: OSError) -> SettingError:

@@ -21,10 +21,12 @@ from bridge.bodies.routing import Template, find_route
 from bridge.config import Config
 from bridge.console import say
 from bridge.counters import Counters
-from bridge.errors import RoutingFailed
+from bridge.errors import RoutingFailed, SettingError
 from bridge.http.basic_auth import Credentials
+from bridge.http.listener import look_at
 from bridge.http.tls import ListenerTLS
 from bridge.log import Log
+from bridge.sns.origin import tls_context
 from bridge.sns.topic import TopicArn
 
 PATIENCE = 15.0  # seconds for one broker
@@ -33,10 +35,12 @@ Destination = tuple[str, str | None]  # exchange and routing key; None for a key
 
 def check(config: Config) -> int:
     """Print a line for each broker, queue and exchange that was looked at; return 0 when all is well, else 1. Raises SettingError."""
-    _read_files(config)
+    _look_at_settings(config)
     print("settings: ok")
-    destinations, unseen = _destinations(config)
-    results = [_BrokerCheck(config, BrokerURL(url), destinations).run() for url in config.broker.urls]
+    destinations, unseen, failing = _destinations(config)
+    for line in failing:
+        print(line)
+    results = [not failing, *(_BrokerCheck(config, BrokerURL(url), destinations).run() for url in config.broker.urls)]
     for route in unseen:
         print(f"{route}: depends on the message, not looked at")
     if config.sqs_queues:
@@ -46,40 +50,53 @@ def check(config: Config) -> int:
     return 0 if all(results) else 1
 
 
-def _read_files(config: Config) -> None:
-    """Read the files that `serve` reads at its start. Raises SettingError, as `serve` does."""
+def _look_at_settings(config: Config) -> None:
+    """Read the files that `serve` reads, and look at the addresses that it listens on. Raises SettingError, as `serve` does."""
     log = Log()
     Credentials(config.basic_auth_file, log)
-    if config.listens and config.tls_cert:
-        ListenerTLS(config, log, lambda _context: None)
+    if config.listens:
+        look_at(config.listen, "BRIDGE_LISTEN")
+        if config.tls_cert:
+            ListenerTLS(config, log, lambda _context: None)
+    if config.admin_listen is not None and config.admin_given:
+        look_at(config.admin_listen, "BRIDGE_ADMIN_LISTEN")
+    if config.ca_file:
+        try:
+            tls_context(config.ca_file)
+        except OSError:  # ssl.SSLError is one
+            raise SettingError("BRIDGE_CA_FILE", f"{config.ca_file} holds no certificates (PEM) that can be trusted") from None
 
 
-def _destinations(config: Config) -> tuple[list[Destination], list[str]]:
-    """Return the destinations of the topics that the settings name, and in words the routes whose destination depends on the message."""
+def _destinations(config: Config) -> tuple[list[Destination], list[str], list[str]]:
+    """Return the destinations of the topics that the settings name, and in words the routes whose destination depends on the message, and
+    the topics whose messages have none.
+    """
     listed = [TopicArn(pattern.text) for pattern in config.topics if "*" not in pattern.text]
     found: dict[Destination, None] = {}
     unseen: dict[str, None] = {}
+    failing: list[str] = []
     for route in config.routes:
         topics: list[TopicArn | None] = [topic for topic in listed if find_route(topic, config.routes) is route]
         for topic in topics or [None]:
-            exchange, key = _filled(route.exchange, topic), _filled(route.routing_key, topic)
+            try:
+                exchange, key = _filled(route.exchange, topic), _filled(route.routing_key, topic)
+            except RoutingFailed as error:
+                failing.append(f"topic {topic and topic.arn}: {error}")
+                continue
             if exchange is not None and (exchange or key is not None):
                 found[exchange, key] = None
             elif topic is not None or len(listed) < len(config.topics):
                 unseen[f"exchange {route.exchange.text!r}, routing key {route.routing_key.text!r}"] = None
-    return list(found), list(unseen)
+    return list(found), list(unseen), failing
 
 
 def _filled(template: Template, topic: TopicArn | None) -> str | None:
-    """Return a template filled for a topic (None: any); None when the result depends on the message."""
+    """Return a template filled for a topic (None: any); None when the result depends on the message. Raises RoutingFailed."""
     if "{" not in template.text:
         return template.text
     if topic is None or not template.of_topic_only:
         return None
-    try:
-        return template.fill(topic, None)
-    except RoutingFailed:
-        return None
+    return template.fill(topic, None)
 
 
 class _BrokerCheck(LinkOwner):

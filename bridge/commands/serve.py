@@ -15,7 +15,7 @@ from bridge.amqp.publisher import Publisher
 from bridge.bodies.routing import Route
 from bridge.config import Config, routes_of
 from bridge.counters import Counters
-from bridge.errors import BridgeError, NotFound, SettingError
+from bridge.errors import BridgeError, NotFound
 from bridge.files import FollowedFiles
 from bridge.http.arrivals import FEWEST, MOST
 from bridge.http.basic_auth import Credentials
@@ -58,8 +58,6 @@ class Process:
         self._publisher = Publisher(loop, config.broker, config.queue_to_declare(), log, counters)
         loop.on_amqp_bug = self._publisher.broken
         shared = config.processes > 1
-        if shared and config.listens and not config.listen[1]:
-            raise SettingError("BRIDGE_PROCESSES", "more than one process can't share port 0")
         deadline = config.deadline - SWEEP - 0.1  # the sweep may be so late, and the answer must still be in time
         self._requests = PendingRequests(config.max_in_flight, config.max_buffered, deadline, Verdicts(counters, log), log)
         loop.services.count = self._requests.count

@@ -236,24 +236,43 @@ def bind(address: tuple[str, int], setting: str, share: bool = False) -> socket.
 
     Raises SettingError, naming setting, when the address can't be used.
     """
-    family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            if share:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-            sock.listen(BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
+        sock = _bound(address, share)
+        sock.listen(BACKLOG)
     except OSError as error:
-        raise SettingError(setting, f"can't listen on {address[0] or '*'}:{address[1]}: {error.strerror or error}") from None
+        raise _unusable(address, setting, error) from None
     sock.setblocking(False)
     return sock
+
+
+def look_at(address: tuple[str, int], setting: str) -> None:
+    """Raise SettingError when `bind` would, but for a port that is in use: the bridge itself may use it."""
+    try:
+        _bound(address, False).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise _unusable(address, setting, error) from None
+
+
+def _bound(address: tuple[str, int], share: bool) -> socket.socket:
+    """Return a socket that has the address and does not listen yet. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address[0] or (not address[0] and has_ipv6()) else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unusable(address: tuple[str, int], setting: str, error: OSError) -> SettingError:
+    return SettingError(setting, f"can't listen on {address[0] or '*'}:{address[1]}: {error.strerror or error}")
 
 
 def has_ipv6() -> bool:

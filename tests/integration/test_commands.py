@@ -120,6 +120,32 @@ def test_check_tells_that_the_password_is_wrong(broker):
     assert "ACCESS_REFUSED" in done.stdout or "uthentication" in done.stdout
 
 
+def test_check_tells_of_a_topic_whose_messages_can_never_be_routed(broker, queue):
+    topic = TOPIC.rpartition(":")[0] + ":" + "t" * 200
+    done = run(
+        "check", BRIDGE_TOPICS=f"{TOPIC},{topic}", BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue, BRIDGE_ROUTING_KEY="{topic}.{topic}"
+    )
+    assert done.returncode == 1
+    assert f"topic {topic}: '{{topic}}.{{topic}}' fills to more than 255 bytes" in done.stdout and f"topic {TOPIC}" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("BRIDGE_LISTEN", "192.0.2.1:3000"), ("BRIDGE_ADMIN_LISTEN", "192.0.2.1:9090"), ("BRIDGE_CA_FILE", "/etc/passwd")],
+)
+def test_check_tells_what_serve_could_not_use(broker, queue, setting, value):
+    done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue, **{setting: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"bridge: {setting}: ") and value in done.stderr
+
+
+def test_check_is_content_beside_a_bridge_that_listens(broker, queue, start_bridge):
+    bridge = start_bridge(BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue)
+    listen = {"BRIDGE_LISTEN": f"127.0.0.1:{bridge.port}", "BRIDGE_ADMIN_LISTEN": bridge.settings["BRIDGE_ADMIN_LISTEN"]}
+    done = run("check", BRIDGE_TOPICS=TOPIC, BRIDGE_AMQP_URL=broker.url, BRIDGE_QUEUE=queue, **listen)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_check_refuses_bad_settings():
     assert run("check", BRIDGE_TOPICS="x").returncode == 2
 

@@ -149,6 +149,16 @@ def test_raw_delivery_needs_authentication(files):
     assert loaded(RAW="on", TLS_CERT=str(files / "file"), TLS_CLIENT_CA_FILE=str(files / "file")).raw
 
 
+def test_processes_cannot_share_a_port_that_the_kernel_chooses():
+    assert refusal(PROCESSES="2", LISTEN="127.0.0.1:0").startswith("BRIDGE_PROCESSES: ")
+
+
+def test_a_file_of_routes_has_a_mebibyte_at_most(tmp_path):
+    path = tmp_path / "routes.toml"
+    path.write_text("#" * (1 << 20) + "\n")
+    assert refusal(ROUTES=str(path)).startswith("BRIDGE_ROUTES: ")
+
+
 @pytest.mark.rule("BRIDGE_TLS_CERT")
 @pytest.mark.parametrize("name", ["TLS_KEY", "TLS_CLIENT_CA_FILE"])
 def test_a_tls_setting_without_the_certificate_is_not_plain_http(files, name):

@@ -89,7 +89,7 @@ def test_files_that_rest_are_not_read_again_and_again(followed, monkeypatch):
     later = time.time() + SETTLED + 1
     monkeypatch.setattr("bridge.files.time", lambda: later)
     followed.files.follow()
-    monkeypatch.setattr(FollowedFiles, "_content", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("bridge.files.content", lambda *_: pytest.fail("read"))
     followed.files.follow()
 
 
