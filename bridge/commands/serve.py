@@ -37,7 +37,7 @@ from bridge.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bridge.sqs.receiver import Receivers
+    from bridge.sqs.receivers import Receivers
 
 TICK = 0.25  # seconds between two looks at files and readiness
 RESERVE = 32 + admin_listener.MAX_CONNECTIONS  # descriptors for the broker, the log, files, fetches, the admin listener
@@ -64,9 +64,9 @@ class Process:
         pipeline = Pipeline(config, certificates, egress, self._publisher, self._credentials, log)
         self._receivers: Receivers | None = None
         if config.sqs_queues:
-            from bridge.sqs import receiver  # not at the top, because most bridges do not pull
+            from bridge.sqs import receivers  # not at the top, because most bridges do not pull
 
-            self._receivers = receiver.Receivers(config, loop, pipeline, self._requests, self._publisher, counters, log)
+            self._receivers = receivers.Receivers(config, loop, pipeline, self._requests, self._publisher, counters, log)
         service = Service(loop, self._requests, config.max_body, self._healthy, pipeline.receive)
         self._listener: Listener | None = None
         self._tls: ListenerTLS | None = None

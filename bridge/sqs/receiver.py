@@ -11,18 +11,15 @@ from typing import Any
 
 from bridge.amqp.loop import Loop
 from bridge.amqp.publisher import Publisher
-from bridge.config import Config
 from bridge.counters import Counters
 from bridge.errors import BridgeError, Draining, concerns_others, stays_in_queue
 from bridge.log import Log
 from bridge.pending import PendingRequests
 from bridge.pipeline import Pipeline
 from bridge.sns.egress import EgressError
-from bridge.sns.fetch import Egress
 from bridge.sns.steps import Steps
 from bridge.sqs.calls import Calls
-from bridge.sqs.credentials import CredentialChain, ask
-from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Room, SQSError, TooLong, whole_number
+from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, SQSError, TooLong, whole_number
 
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
@@ -31,11 +28,7 @@ QUIET = 1.0  # seconds without a request by HTTP after which there is more than 
 # While requests come by HTTP, a queue rests after each batch for so many times what that took, and so many seconds at most: SQS, the
 # bridge and RabbitMQ have time for a POST then, on few cores too.
 REST, MAX_REST = 3, 0.25
-SHORT, LONG = 0.0003, 0.02  # seconds of a turn for what comes from queues: while requests come by HTTP, and otherwise
-CALLS = 32  # under way for a queue: polls, deletes, changes of visibility
 SOON = 0.05  # seconds until a batch that is not full is sent
-# Answers may take an eighth of BRIDGE_MAX_BUFFERED before their messages are counted, because reading one takes several times its bytes.
-ANSWERS = 8
 MAX_UNDELETED = 1000  # published messages whose deletes fail; above it nothing is received
 REFUSED, MAX_REFUSED = 3600, 39600  # seconds for which a refused message is hidden, for each receive; SQS's limit is 12 h
 MAX_PUT_OFF = 900  # seconds for which a message without a confirm is hidden at most
@@ -315,36 +308,3 @@ class Receiver:
             self._wanted = 1
             self._resume_at = monotonic() + min(self._pause, longest) * (0.5 + os.urandom(1)[0] / 510)
             self._pause = min(self._pause * 2, longest)
-
-
-class Receivers:
-    """The receivers of all queues of BRIDGE_SQS_QUEUES. They share credentials, and the number of calls under way."""
-
-    def __init__(
-        self, config: Config, loop: Loop, pipeline: Pipeline, requests: PendingRequests, publisher: Publisher, counters: Counters, log: Log
-    ) -> None:
-        self._counters = counters
-        egress = Egress(loop.call_soon, loop.call_later, config.ca_file, loop.cancel, len(config.sqs_queues))  # all calls fit in its line
-        chain = CredentialChain(os.environ, config.sqs_queues[0].region, ask(egress.ca_file))
-        room = Room(config.max_buffered // ANSWERS)
-        self._calls, self._letters = Calls(loop, egress, CALLS * len(config.sqs_queues)), loop.letters
-        shared = self._calls, loop, pipeline, requests, publisher, counters, log
-        queues = [Queue(one, config.sqs_endpoint, chain, egress.ca_file, room=room) for one in config.sqs_queues]
-        self._receivers = [Receiver(queue, *shared) for queue in queues]
-        for receiver in self._receivers:
-            receiver.all_in_flight = lambda: sum(one.in_flight for one in self._receivers)
-
-    def tick(self) -> None:
-        """Receive what is possible now; to be called several times a second."""
-        self._calls.expire()
-        posted = any(receiver.posted for receiver in self._receivers)
-        self._letters.budget = SHORT if posted else LONG
-        for receiver in self._receivers:
-            receiver.pull()
-            receiver.look()
-        self._counters.put("sqs_waiting", sum(receiver.waiting for receiver in self._receivers))
-
-    @property
-    def idle(self) -> bool:
-        """Whether all published messages are deleted."""
-        return all(receiver.idle for receiver in self._receivers)

@@ -72,7 +72,7 @@ LAYERS = [
     {"amqp.publisher"},
     {"pipeline", "http.connection", "sqs.check"},
     {"http.arrivals", "sqs.receiver"},
-    {"http.listener"},
+    {"http.listener", "sqs.receivers"},
     {"admin.listener", "commands.check"},
     {"commands.serve"},
     {"cli"},
