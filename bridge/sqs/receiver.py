@@ -110,15 +110,16 @@ class Receiver:
         now = monotonic()
         if not self._publisher.ready or requests.draining or now < self._resume_at or len(self._undeleted) >= MAX_UNDELETED:
             return 0
-        more = (self._asked + at_once) * self._each if here else 0  # one poll is always begun
-        if requests.buffered + more > requests.max_buffered // 2:
+        # One poll is always begun. What HTTP's clients hold does not hinder it: it makes room for messages as it does for a POST.
+        if here and requests.buffered + (self._asked + at_once) * self._each > requests.max_buffered // 2:
             return 0
         if len(requests) > self.all_in_flight():
             self._posted_at = now
         posted = self.posted
         if posted and (here or now < self._rest_until):
             return 0
-        room = min(at_once * (1 if posted else self._wanted) - here, requests.max_in_flight - len(requests) - self._asked)
+        places = requests.max_in_flight - (len(requests) - requests.waiting) - self._asked
+        room = min(at_once * (1 if posted else self._wanted) - here, places)
         return min(at_once, room) if room >= least else 0
 
     def _received(self, number: int, batch: Batch | None, error: SQSError | None) -> None:

@@ -156,14 +156,26 @@ class TestAsking:
         world.turn()
         assert world.polls == 1
 
-    @pytest.mark.parametrize("why", ["not ready", "draining", "full"])
+    @pytest.mark.parametrize("why", ["not ready", "draining", "full of messages"])
     def test_nothing_is_asked_for(self, monkeypatch, why):
         world = World(monkeypatch)
         world.ready = why != "not ready"
         world.requests.draining = why == "draining"
-        world.requests.buffered = world.requests.max_buffered if why == "full" else 0
+        if why == "full of messages":
+            world.receives(message(1))
+            world.jobs.clear()
+            world.polls = world.receiver._asked = 0
+            world.requests.buffered = world.requests.max_buffered
         world.receiver.pull()
         assert world.polls == 0
+
+    def test_requests_that_wait_for_a_certificate_take_no_place_of_a_poll(self, monkeypatch):
+        """Anybody can make so many wait: whether a message is forged is known once its certificate is there."""
+        world = World(monkeypatch, max_in_flight=20)
+        for _ in range(19):
+            world.requests.admit(lambda _error: None, "192.0.2.1", world.clock, 10).wait(lambda: None)
+        world.receiver.pull()
+        assert world.polls == 1
 
     def test_more_polls_while_batches_come_back_full_and_are_confirmed(self, world):
         number, most = 0, 0

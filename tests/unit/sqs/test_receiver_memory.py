@@ -67,6 +67,27 @@ class TestMemory:
         world.receiver.pull()
         assert world.polls == 2, "of ten messages of 20 KB each; three could be 600 KB"
 
+    @pytest.mark.parametrize("held", [(1 << 19) + 1, 1 << 20])
+    def test_what_clients_of_http_hold_makes_room_for_one_poll(self, world, held):
+        """Connections that only stay open hold TLS's buffers, and would stop all receiving."""
+
+        def make_room(_size):
+            world.requests.buffered = 0
+
+        world.requests.buffered, world.requests.make_room = held, make_room
+        world.receiver.pull()
+        assert world.polls == 1, "and no second one"
+        [pending] = world.receives(message(1, body="x" * 1000))
+        assert not pending.over and world.requests.buffered <= world.requests.max_buffered
+
+    def test_what_finds_no_room_stays_in_the_queue(self, world):
+        world.requests.buffered = world.requests.max_buffered
+        assert not world.receives(message(1))
+        world.ring()
+        world.turn()
+        assert world.queue.hidden == [("receipt-1", module.VISIBILITY)] and not world.queue.deletes
+        assert world.requests.buffered == world.requests.max_buffered
+
     def test_messages_that_are_larger_than_the_room_come_one_at_a_time(self, world):
         for one in range(3):
             [pending] = world.receives(message(one, body="x" * 400_000))
