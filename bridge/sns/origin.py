@@ -92,7 +92,7 @@ class Origin:
         expect(size) is called before the body is read: with its bytes, or with limit when the answer does not say how many; as long as it
         returns False, the body waits. Raises EgressError, of which AnswerTooLong is one.
         Redirects are not followed. When a kept connection ends before an answer begins, the other side had closed it: then the
-        request is sent once more, on a new one.
+        request is sent once more, on a new one. When nothing comes on a kept one in time, all kept ones are closed.
         """
         until = monotonic() + total
         try:
@@ -105,6 +105,10 @@ class Origin:
                 connection.until, connection.read, connection.answered, connection.resumed = until, read, False, monotonic()
                 try:
                     return (yield from self._ask(connection, request, limit, expect))
+                except TimeoutError:
+                    if not connection.answered:
+                        self.close()  # whatever swallowed the request, a firewall that forgot its flows, keeps the others silent too
+                    raise
                 except ConnectionError:
                     if connection.answered:
                         raise
@@ -117,8 +121,11 @@ class Origin:
 
     def close(self) -> None:
         """Close the kept connections."""
-        while self._kept:
-            self._kept.pop().sock.close()
+        while True:
+            try:
+                self._kept.pop().sock.close()
+            except IndexError:  # another thread may take the last one
+                return
 
     def _take(self) -> Waiting | None:
         """Return the newest of the kept connections on which nothing has come, neither its end nor what was not asked for."""

@@ -49,6 +49,31 @@ class TestKept:
         assert "RemoteDisconnected" in refusal(Origin(f"http://127.0.0.1:{server.port}/", ""), server.port)
         assert server.accepted == 1
 
+    def test_when_one_is_silent_the_others_are_not_tried(self, serve):
+        """A path that drops what it once let through says nothing: each kept connection would take its whole time."""
+        together, silent, over = threading.Barrier(3), threading.Event(), threading.Event()
+
+        def script(file, number):
+            if number <= 3 and silent.is_set():
+                over.wait(5)
+                return "close"
+            if number <= 3:
+                together.wait(5)
+            file.write(OK)
+            return None
+
+        server = serve(script)
+        origin = Origin(f"http://127.0.0.1:{server.port}/", "")
+        threads = [threading.Thread(target=ask, args=(origin, server.port)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        silent.set()
+        assert server.accepted == 3 and refusal(origin, server.port, read=0.2) == "no byte for 0.2 s"
+        assert ask(origin, server.port, read=0.2) == (200, b"body") and server.accepted == 4
+        over.set()
+
     @pytest.mark.parametrize(
         "answer",
         [
