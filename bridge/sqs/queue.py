@@ -256,8 +256,12 @@ class Queue:
         else:
             kind = "access-denied" if status in (401, 403) else "unavailable"
             problem = f"was answered {status}, and not as SQS does (BRIDGE_SQS_ENDPOINT, HTTPS_PROXY?)"
-        if code in ("SignatureDoesNotMatch", "InvalidSignature") and ("expired" in message or "not yet current" in message):
-            kind, problem = _KINDS["RequestExpired"]
+        if code in ("SignatureDoesNotMatch", "InvalidSignature"):
+            if "expired" in message or "not yet current" in message:
+                kind, problem = _KINDS["RequestExpired"]
+            elif "scoped" in message:
+                where = f"the queue is not in region {self._region} (BRIDGE_SQS_QUEUES, BRIDGE_SQS_ENDPOINT, AWS_REGION?)"
+                kind, problem = "no-such-queue", f"was refused, because {where}"
         if kind == "unavailable" and 400 <= status < 500 and status != 408 and message:
             problem += f": {message[:200]}"
         return SQSError(kind, f"{operation} on queue {self.name} {problem}")

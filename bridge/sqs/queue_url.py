@@ -1,6 +1,7 @@
 """QueueUrl: its grammar, and the region, account and ARN in it. No sockets here.
 
-Source: SQS developer guide, "Queue and message identifiers"; AWS general reference, "Amazon SQS endpoints and quotas".
+Sources: SQS developer guide, "Queue and message identifiers"; AWS general reference, "Amazon SQS endpoints and quotas"; botocore's
+endpoints.json (its sslCommonName is the older host); LocalStack's documentation of SQS.
 """
 
 import re
@@ -11,7 +12,10 @@ from bridge.sns.topic import partition_of
 _FORM = re.compile(
     r"(https?://(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?)(?:/queue/[a-z0-9-]{1,40})?/([0-9]{12})/([A-Za-z0-9_-]{1,80})"
 )
-_REGION = re.compile(r"[./]([a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2})[./]")
+_NAME = "[a-z]{2,4}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}"
+# Any other label of a host may look like a region: sqs-mock-1.default.svc.
+_REGION = re.compile(rf"(?:\.sqs(?:-fips)?\.|/queue/)({_NAME})[.:/]|\.({_NAME})\.(?:queue|vpce)\.")
+_OLDEST = ".queue.amazonaws.com"  # us-east-1's older host, without its region
 MAX_QUEUES = 20
 
 
@@ -32,10 +36,14 @@ class QueueURL:
             shown = repr(url) if "@" not in url else "a URL with a password"
             fifo = "; FIFO queues can't be pulled from, because FIFO topics are not supported" if url.endswith(".fifo") else ""
             raise ValueError(f"{shown} is not a queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME){fifo}")
-        named = _REGION.search(f".{url.partition('://')[2]}")
-        if named is None and not region:
+        place = f".{url.partition('://')[2].lower()}"
+        if named := _REGION.search(place):
+            region = named[1] or named[2]
+        elif place.startswith((f"{_OLDEST}/", f"{_OLDEST}:")):
+            region = "us-east-1"
+        if not region:
             raise ValueError(f"{url!r} names no region; set AWS_REGION")
-        self.url, self.region = url, named[1] if named else region
+        self.url, self.region = url, region
         self.origin, self.account, self.name = match.groups()
 
     @property

@@ -46,6 +46,14 @@ class TestErrors:
             ("SignatureDoesNotMatch", "Signature expired: 2026… is now earlier than", 403, "clock", "clock is wrong"),
             ("SignatureDoesNotMatch", "Signature not yet current: …", 403, "clock", "clock is wrong"),
             ("SignatureDoesNotMatch", "…x-amz-security-token:secret/key", 403, "no-credentials", "secret key does not belong"),
+            ("InvalidSignatureException", "Credential should be scoped to a valid region. ", 403, "no-such-queue", "region eu-central-1"),
+            (
+                "SignatureDoesNotMatch",
+                "Credential should be scoped to a valid region, not 'x'.",
+                403,
+                "no-such-queue",
+                "not in region eu-central-1",
+            ),
             ("RequestThrottled", "", 400, "throttled", "throttled"),
             ("ThrottlingException:http://internal.amazon.com/", "", 400, "throttled", "throttled"),
             ("", "", 429, "throttled", "throttled"),
@@ -129,6 +137,16 @@ class TestErrors:
         assert self.failed(queue)[0] == "no-credentials"
         queue._chain._environment.update(AWS_ACCESS_KEY_ID="AKIDNEW", AWS_SECRET_ACCESS_KEY="new", AWS_SESSION_TOKEN="token")
         assert queue.receive(10, 0, 30) == []
+
+    def test_credentials_for_another_region_are_not_forgotten(self, sqs, open_queue):
+        queue, looked = open_queue(), []
+        get = queue._chain.get
+        queue._chain.get = lambda: looked.append(True) or get()
+        message = "Credential should be scoped to a valid region. "
+        sqs.fault = lambda *_: (403, {"__type": "com.amazon.coral.service#InvalidSignatureException", "message": message})
+        for _ in range(3):
+            _, text = self.failed(queue)
+        assert all(name in text for name in ("BRIDGE_SQS_QUEUES", "BRIDGE_SQS_ENDPOINT", "AWS_REGION")) and len(looked) == 1
 
     @pytest.mark.rule("BRIDGE_SQS_ENDPOINT")
     def test_nobody_is_there(self, open_queue):
