@@ -181,10 +181,10 @@ class Loop:
     def watch(self, descriptor: int, ready: Callable[[], None], event: int = READ) -> None:
         """Call ready() in each turn in which a client's socket can be read, or another event has come (this one, or that of `update`).
 
-        It must not raise.
+        It must not raise. Raises OSError when the kernel refuses, and ValueError when the socket is closed; then nothing is watched.
         """
-        self._ready[descriptor] = ready
         self._clients.register(descriptor, event)
+        self._ready[descriptor] = ready
 
     def unwatch(self, descriptor: int) -> None:
         """Do not watch it any more."""

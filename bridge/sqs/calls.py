@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -9,7 +10,6 @@ from bridge.amqp.loop import Loop
 from bridge.sns.egress import EgressError
 from bridge.sns.fetch import Egress
 from bridge.sns.steps import Steps, Waiting
-from bridge.sockets import READ
 
 WAITING = 64  # calls that wait for their turn
 THREAD = 30.0  # seconds for what a thread does
@@ -77,10 +77,13 @@ class _Call:
                 self._then(None, end)
             return
         if isinstance(wanted, Waiting):
-            self._descriptor, self.until = wanted.sock.fileno(), monotonic() + wanted.left
-            calls.loop.watch(self._descriptor, self.ready)
-            if wanted.event != READ:
-                calls.loop.update(self._descriptor, wanted.event)
+            self._descriptor = wanted.sock.fileno()
+            try:
+                calls.loop.watch(self._descriptor, self.ready, wanted.event)
+            except (OSError, ValueError) as refused:  # the kernel's limit on what a user may watch
+                letters.append(partial(self.visit, None, refused))
+                return
+            self.until = monotonic() + wanted.left
         elif isinstance(wanted, float):
             calls.loop.call_later(wanted, lambda: letters.append(self.visit))
         else:

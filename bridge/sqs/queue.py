@@ -99,7 +99,7 @@ class ReceivedMessage:
         self.encoding = encoding  # the body's escapes are escapes of the answer too
         # latin-1 gives back the bytes as they came; of others, a lone surrogate is refused later: it is not UTF-8
         self.body: bytes = members["Body"].encode(encoding, "surrogatepass")
-        self.count = max(1, whole_number(members.get("Attributes", {}), "ApproximateReceiveCount") or 1)
+        self.count = max(1, whole_number(members.get("Attributes") or {}, "ApproximateReceiveCount") or 1)
         self.pending: Any  # the receiver's
 
 

@@ -137,9 +137,11 @@ class Receiver:
             self._at_once = max(1, min(AT_ONCE, self._queue.room.most // self._each))  # what can be read at once
         else:
             self._wanted, self._pause = 1, FIRST_PAUSE
-        for message in batch:
-            self._take(message)
-        self._queue.room.give(batch.size)  # their bodies count as buffered now
+        try:
+            for message in batch:
+                self._take(message)
+        finally:
+            self._queue.room.give(batch.size)  # their bodies count as buffered now
         self.pull()
 
     def _take(self, message: ReceivedMessage) -> None:

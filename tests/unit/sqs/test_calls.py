@@ -1,5 +1,6 @@
 """Calls on the loop, whose steps wait for a simulated SQS, for a thread, and for room."""
 
+import errno
 import itertools
 import threading
 import time
@@ -206,6 +207,17 @@ def test_a_bug_in_what_follows_a_call_holds_up_no_other(sqs):
         turned.calls.run(turned.queue.attributes(), follow)
     turned.until(lambda: len(bugs) == 16)
     assert [type(bug) for bug in bugs].count(ZeroDivisionError) == 8
+
+
+def test_a_connection_that_the_kernel_does_not_watch_is_an_error_and_not_a_call_for_ever(turned, monkeypatch):
+    def watch(descriptor, ready, event=None):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turned.loop, "watch", watch)
+        error = turned.result(turned.queue.attributes())
+    assert isinstance(error, SQSError) and "No space left" in str(error)
+    assert not turned.calls.under_way and turned.result(turned.queue.attributes())
 
 
 def test_a_bug_in_a_call_ends_this_one_only(turned):

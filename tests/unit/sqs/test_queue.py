@@ -63,6 +63,12 @@ class TestCalls:
         sqs.fault = lambda *_: (200, {"Messages": [member]})
         assert [message.count for message in open_queue().receive(1, 0, 30)] == [1]
 
+    @pytest.mark.parametrize("attributes", [{}, {"Attributes": None}, {"Attributes": {}}])
+    def test_a_message_without_attributes_is_one_like_the_others(self, sqs, open_queue, attributes):
+        usual = {"MessageId": "i", "ReceiptHandle": "r", "Body": "a", "Attributes": {"ApproximateReceiveCount": "2"}}
+        sqs.fault = lambda *_: (200, {"Messages": [usual, {"MessageId": "j", "ReceiptHandle": "r", "Body": "b"} | attributes]})
+        assert [(message.body, message.count) for message in open_queue().receive(10, 0, 30)] == [(b"a", 2), (b"b", 1)]
+
     def test_attributes_of_odd_kinds_are_text(self, sqs, open_queue):
         sqs.fault = lambda *_: (200, {"Attributes": {"ApproximateNumberOfMessages": 5, "x": None}})
         assert open_queue().attributes() == {"ApproximateNumberOfMessages": "5", "x": "None"}

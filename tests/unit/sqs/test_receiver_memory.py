@@ -80,6 +80,12 @@ class TestMemory:
         [pending] = world.receives(message(1, body="x" * 1000))
         assert not pending.over and world.requests.buffered <= world.requests.max_buffered
 
+    def test_a_bug_in_taking_a_message_keeps_no_room(self, world, monkeypatch):
+        monkeypatch.setattr(world.requests, "admit", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            world.receives(message(1, body="x" * 1000))
+        assert world.queue.room.held == 0
+
     def test_what_finds_no_room_stays_in_the_queue(self, world):
         world.requests.buffered = world.requests.max_buffered
         assert not world.receives(message(1))
