@@ -175,10 +175,13 @@ class Queue:
         return self._batch("ChangeMessageVisibilityBatch", [{"ReceiptHandle": one, "VisibilityTimeout": time} for one, time in receipts])
 
     def attributes(self) -> Steps[dict[str, str]]:
-        """Return GetQueueAttributes' attributes. Raises SQSError."""
+        """Return GetQueueAttributes' attributes. Raises SQSError, also when they are not a queue's."""
         answer = yield from self._call("GetQueueAttributes", AttributeNames=["All"])
         found = answer.get("Attributes")
-        return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        attributes = {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        if not attributes.get("QueueArn", "").startswith("arn:") and whole_number(attributes, "MessageRetentionPeriod") is None:
+            raise self._error("GetQueueAttributes", 200, {})
+        return attributes
 
     def _batch(self, operation: str, entries: list[dict[str, Any]]) -> Steps[dict[int, str]]:
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
@@ -229,7 +232,7 @@ class Queue:
         text = answer.decode(encoding, "surrogateescape" if status == 200 else "replace")  # parse refuses a message that is not UTF-8
         del answer  # as early as possible, as all that may have many MiB here
         try:
-            found = json.loads(text or "{}")
+            found = json.loads(text)
         except (ValueError, RecursionError):
             found = None
         if status == 200 and isinstance(found, dict):

@@ -98,7 +98,7 @@ class Receiver:
         while (number := self._room()) > 0:
             self._asked += number
             self._counters.add("sqs_polls_total")
-            self._call("ReceiveMessage", self._queue.receive(number, WAIT, VISIBILITY), partial(self._received, number))
+            self._call("ReceiveMessage", self._queue.receive(number, WAIT, VISIBILITY), partial(self._received, number, monotonic()))
 
     def _room(self) -> int:
         """Return how many messages may be asked for now; 0 while the broker takes nothing."""
@@ -122,8 +122,8 @@ class Receiver:
         room = min(at_once * (1 if posted else self._wanted) - here, places)
         return min(at_once, room) if room >= least else 0
 
-    def _received(self, number: int, batch: Batch | None, error: SQSError | None) -> None:
-        """A poll of up to `number` messages has ended; without a batch it failed."""
+    def _received(self, number: int, asked_at: float, batch: Batch | None, error: SQSError | None) -> None:
+        """A poll of up to `number` messages, begun at `asked_at` (monotonic seconds), has ended; without a batch it failed."""
         self._asked -= number
         if batch is None:
             if isinstance(error, TooLong):
@@ -135,6 +135,8 @@ class Receiver:
         if batch:
             self._each = max(batch.size // len(batch), self._each * 3 // 4, 1)  # large ones are remembered for some answers
             self._at_once = max(1, min(AT_ONCE, self._queue.room.most // self._each))  # what can be read at once
+        elif self._began - asked_at < WAIT / 2:  # an emulator that does not wait, or no SQS at all: asked at once again, it is a busy loop
+            self._slow_down(FIRST_PAUSE)
         else:
             self._wanted, self._pause = 1, FIRST_PAUSE
         try:
@@ -306,8 +308,11 @@ class Receiver:
             self._log.error("sqs_error", queue=self._queue.name, operation=operation, kind=error.kind, explanation=str(error))
 
     def _slow_down(self, longest: float = LONGEST_PAUSE) -> None:
-        """Poll again after a pause. It doubles until a message is confirmed or the queue is empty; jitter keeps many bridges apart."""
+        """Poll again after a pause. It doubles until a message is confirmed or the queue is empty; jitter keeps many bridges apart.
+
+        One of FIRST_PAUSE at most leaves the next pause as it is.
+        """
         if monotonic() >= self._resume_at:
             self._wanted = 1
             self._resume_at = monotonic() + min(self._pause, longest) * (0.5 + os.urandom(1)[0] / 510)
-            self._pause = min(self._pause * 2, longest)
+            self._pause = max(self._pause, min(self._pause * 2, longest))

@@ -70,8 +70,8 @@ class TestCalls:
         assert [(message.body, message.count) for message in open_queue().receive(10, 0, 30)] == [(b"a", 2), (b"b", 1)]
 
     def test_attributes_of_odd_kinds_are_text(self, sqs, open_queue):
-        sqs.fault = lambda *_: (200, {"Attributes": {"ApproximateNumberOfMessages": 5, "x": None}})
-        assert open_queue().attributes() == {"ApproximateNumberOfMessages": "5", "x": "None"}
+        sqs.fault = lambda *_: (200, {"Attributes": {"MessageRetentionPeriod": 5, "x": None}})
+        assert open_queue().attributes() == {"MessageRetentionPeriod": "5", "x": "None"}
 
     def test_attributes(self, sqs, open_queue):
         sqs.send("orders", "a")

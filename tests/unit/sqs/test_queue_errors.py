@@ -97,6 +97,7 @@ class TestErrors:
             (502, b"", "unavailable", "answered 502, and not as SQS does"),
             (200, b"<html>Please log in</html>", "unavailable", "answered 200, and not as SQS does"),
             (200, gzip.compress(b"{}", mtime=0), "unavailable", "answered 200, and not as SQS does"),
+            (200, b"", "unavailable", "answered 200, and not as SQS does (BRIDGE_SQS_ENDPOINT, HTTPS_PROXY?)"),
             (403, b"\xff<Code>" + b"x" * 5000, "access-denied", "not as SQS does"),
             (403, b"<Code>" + b" " * 1_000_000, "access-denied", "not as SQS does"),
             (403, b"<Code> " * 100_000, "access-denied", "not as SQS does"),
@@ -116,6 +117,25 @@ class TestErrors:
         found, text = self.failed(open_queue())
         assert found == kind and problem in text and text.startswith("ReceiveMessage on queue orders ")
         assert sqs.calls == ["ReceiveMessage"]
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b'{"status": "ok"}', b'{"Attributes": {"QueueArn": 5}}', b'{"Attributes": []}'])
+    def test_attributes_that_are_no_queues(self, sqs, open_queue, body):
+        """A web server that answers anything with 200 is no empty queue."""
+        sqs.fault = lambda *_: answering(body)
+        text = "GetQueueAttributes on queue orders was answered 200, and not as SQS does (BRIDGE_SQS_ENDPOINT, HTTPS_PROXY?)"
+        with pytest.raises(SQSError) as caught:
+            open_queue().attributes()
+        assert (caught.value.kind, str(caught.value)) == ("unavailable", text)
+
+    @pytest.mark.parametrize("attributes", [{"QueueArn": "arn:aws:sqs:us-east-1:000000000000:q"}, {"MessageRetentionPeriod": 345600}])
+    def test_attributes_of_which_an_emulator_lacks_some(self, sqs, open_queue, attributes):
+        sqs.fault = lambda *_: (200, {"Attributes": attributes})
+        assert open_queue().attributes() == {name: str(value) for name, value in attributes.items()}
+
+    @pytest.mark.parametrize("call", ["delete", "change_visibility"])
+    def test_an_empty_answer_deletes_and_hides_nothing(self, sqs, open_queue, call):
+        sqs.fault = lambda *_: answering(b"")
+        assert self.failed(open_queue(), call, [("r/", 0)] if call == "change_visibility" else ["r/"])[0] == "unavailable"
 
     def test_no_such_queue(self, open_queue):
         assert self.failed(open_queue("others"), "receive")[0] == "no-such-queue"

@@ -103,7 +103,8 @@ class TestLeft:
     @pytest.mark.parametrize("error", [BrokerLost("gone"), Nacked("full")])
     def test_what_the_broker_did_not_take_comes_back_and_the_next_poll_waits(self, world, error):
         [pending] = world.receives(message(1, count=3))
-        world.turn()
+        world.jobs.clear()
+        world.polls = world.receiver._asked = 0
         pending.failed(error)
         world.ring()
         world.turn()
@@ -224,6 +225,33 @@ class TestAsking:
         world.receiver.pull()
         world.turn()
         assert world.polls == 1, "an answer ends the pauses"
+
+    def test_a_host_that_answers_with_nothing_at_once_is_asked_about_once_a_second(self, world):
+        """An emulator that does not wait, or a web server that answers anything with 200 and some JSON."""
+        world.long_poll, start = 0.01, world.clock
+        while world.clock < start + 60:
+            world.receiver.pull()
+            world.turn()
+            world.clock += 0.1
+        assert 50 <= world.total("sqs_polls_total") <= 120
+
+    def test_an_empty_answer_that_comes_at_once_is_no_end_of_the_pauses_after_errors(self, world):
+        for pause in (1, 2, 4, 8):
+            assert world.receiver._pause == pause
+            world.queue.answers["receive"] = SQSError("unavailable", "ReceiveMessage on queue orders: no answer")
+            world.clock += 60
+            world.receiver.pull()
+            world.turn()
+            world.queue.answers["receive"], world.long_poll = [], 0.01
+            world.clock += 60
+            world.receiver.pull()
+            world.turn()
+
+    def test_messages_that_come_at_once_bring_the_next_poll_at_once(self, world):
+        for number in range(20):
+            [pending] = world.receives(message(number))
+            world.confirm(pending)
+            assert world.polls == 1
 
     def test_a_bug_in_a_call_is_a_failure(self, world):
         world.receiver.pull()

@@ -64,6 +64,7 @@ class World:
     def __init__(self, monkeypatch, max_in_flight=1000):
         self.clock, self.timers, self.jobs, self.taken, self.letters = 1000.0, [], [], [], []
         self.polls = 0  # among the jobs
+        self.long_poll = module.WAIT  # seconds that SQS takes for an empty answer
         monkeypatch.setattr(module, "monotonic", lambda: self.clock)
         statuses = {one.reason: one.status for one in failures()}
         self.counters, self.ready, self.queue = Counters(1, statuses), True, Queue()
@@ -84,12 +85,14 @@ class World:
 
     def turn(self, bug=None):
         """End the calls under way; the pipeline takes the messages."""
-        jobs, self.jobs, self.polls = self.jobs, [], 0
+        jobs, self.jobs, self.polls, begun = self.jobs, [], 0, self.clock
         for steps, then in jobs:
             try:
                 result, error = None if bug else drive(steps), bug
             except SQSError as raised:
                 result, error = None, raised
+            if steps.__name__ == "receive" and result == []:
+                self.clock = max(self.clock, begun + self.long_poll)
             then(result, error)
         self.visit()
 
