@@ -52,6 +52,10 @@ _KINDS = {
 # An escape of JSON that is not a control character's: it may stand for a character that is not ASCII, or for a part of an escape in a body.
 _ESCAPED = re.compile(rb"\\u(?!00[01])")
 
+# SQS's code for an entry of a batch that was not done, and whether another try is in vain: a sender's fault that does not pass as a lack of
+# a permission does.
+Refusal = tuple[str, bool]
+
 
 class SQSError(Exception):
     """A call failed. `kind` is one of counters.SQS_ERRORS; `str()` says which call, which queue and what to do, without a secret."""
@@ -89,7 +93,7 @@ class ReceivedMessage:
     to delete it by, `count` of receives up to this one.
     """
 
-    __slots__ = ("body", "count", "encoding", "message_id", "pending", "receipt")
+    __slots__ = ("body", "count", "encoding", "hidden_until", "message_id", "pending", "receipt")
 
     def __init__(self, members: dict[str, Any], encoding: str = "utf-8") -> None:
         """members is the JSON object, encoding that in which its bytes were read. Raises KeyError, TypeError, AttributeError or ValueError
@@ -101,6 +105,7 @@ class ReceivedMessage:
         self.body: bytes = members["Body"].encode(encoding, "surrogatepass")
         self.count = max(1, whole_number(members.get("Attributes") or {}, "ApproximateReceiveCount") or 1)
         self.pending: Any  # the receiver's
+        self.hidden_until: float  # the receiver's: monotonic seconds
 
 
 class Batch(list[ReceivedMessage]):
@@ -166,11 +171,11 @@ class Queue:
                 raise SQSError("unavailable", f"ReceiveMessage on queue {self.name}: the answer is not SQS's") from None
             raise
 
-    def delete(self, receipts: list[str]) -> Steps[dict[int, str]]:
-        """Delete up to AT_ONCE messages; return SQS's code for each that was not deleted, by its index. Raises SQSError."""
+    def delete(self, receipts: list[str]) -> Steps[dict[int, Refusal]]:
+        """Delete up to AT_ONCE messages; return why for each that was not deleted, by its index. Raises SQSError."""
         return self._batch("DeleteMessageBatch", [{"ReceiptHandle": receipt} for receipt in receipts])
 
-    def change_visibility(self, receipts: list[tuple[str, int]]) -> Steps[dict[int, str]]:
+    def change_visibility(self, receipts: list[tuple[str, int]]) -> Steps[dict[int, Refusal]]:
         """Hide up to AT_ONCE messages, given as (receipt, seconds); return and raise as `delete`."""
         return self._batch("ChangeMessageVisibilityBatch", [{"ReceiptHandle": one, "VisibilityTimeout": time} for one, time in receipts])
 
@@ -183,16 +188,16 @@ class Queue:
             raise self._error("GetQueueAttributes", 200, {})
         return attributes
 
-    def _batch(self, operation: str, entries: list[dict[str, Any]]) -> Steps[dict[int, str]]:
+    def _batch(self, operation: str, entries: list[dict[str, Any]]) -> Steps[dict[int, Refusal]]:
         numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
         answer = yield from self._call(operation, Entries=numbered)
         done, failed = (
-            {str(entry.get("Id")): entry.get("Code") for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict)}
+            {str(entry.get("Id")): entry for entry in (found if isinstance(found, list) else ()) if isinstance(entry, dict)}
             for found in (answer.get("Successful"), answer.get("Failed"))
         )
         # an entry that SQS does not name as successful has failed
         wrong = [number for number in range(len(entries)) if str(number) not in done or str(number) in failed]
-        return {number: str(failed.get(str(number), "no answer")) for number in wrong}
+        return {number: _refusal(failed.get(str(number), {"Code": "no answer"})) for number in wrong}
 
     def _call(
         self,
@@ -283,6 +288,11 @@ def _batch(answer: dict[str, Any], encoding: str) -> Batch:
     while messages:
         batch.append(ReceivedMessage(messages.pop(), encoding))
     return batch
+
+
+def _refusal(entry: dict[str, Any]) -> Refusal:
+    code = str(entry.get("Code"))
+    return code, entry.get("SenderFault") is True and code not in _KINDS
 
 
 def _elements(text: str) -> dict[str, str]:

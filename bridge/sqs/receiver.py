@@ -19,7 +19,7 @@ from bridge.pipeline import Pipeline
 from bridge.sns.egress import EgressError
 from bridge.sns.steps import Steps
 from bridge.sqs.calls import Calls
-from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, SQSError, TooLong, whole_number
+from bridge.sqs.queue import AT_ONCE, Batch, Queue, ReceivedMessage, Refusal, SQSError, TooLong, whole_number
 
 WAIT = 20  # seconds of a long poll: SQS's limit
 VISIBILITY = 60  # seconds in which a message has to be published and deleted, else SQS shows it again
@@ -63,7 +63,8 @@ class Receiver:
         self._full = False  # whether the last batch was full
         self._posted_at = 0.0  # monotonic seconds: when a request by HTTP was last seen
         self._began = self._rest_until = 0.0  # monotonic seconds: when the batch in flight came; when the rest after one ends
-        self._undeleted: dict[str, str] = {}  # MessageId -> its newest ReceiptHandle: published, and not known to be deleted
+        # Published, and not known to be deleted. MessageId -> its newest ReceiptHandle; until when that hides it, in monotonic seconds.
+        self._undeleted: dict[str, tuple[str, float]] = {}
         self._to_delete: list[str] = []  # MessageIds
         self._to_hide: list[tuple[str, int]] = []  # ReceiptHandle, seconds
         self._refused: dict[str, None] = {}  # MessageIds of messages that were refused for good
@@ -147,11 +148,12 @@ class Receiver:
         self.pull()
 
     def _take(self, message: ReceivedMessage) -> None:
-        if message.message_id in self._in_flight:  # SQS has shown it again: only the newest receipt deletes it
-            self._in_flight[message.message_id].receipt = message.receipt
+        message.hidden_until = self._began + VISIBILITY
+        if (known := self._in_flight.get(message.message_id)) is not None:  # SQS has shown it again: only the newest receipt deletes it
+            known.receipt, known.hidden_until = message.receipt, message.hidden_until
             return
         if message.message_id in self._undeleted:  # it is published already, and came back before it was deleted
-            self._undeleted[message.message_id] = message.receipt
+            self._undeleted[message.message_id] = message.receipt, message.hidden_until
             self._flush_later()
             return
         if message.message_id in self._refused:
@@ -182,7 +184,7 @@ class Receiver:
             self._pause, self._alone = FIRST_PAUSE, 0
             if self._full and self._wanted < POLLS:
                 self._wanted, self._full = self._wanted + 1, False
-            self._undeleted[message.message_id] = message.receipt
+            self._undeleted[message.message_id] = message.receipt, message.hidden_until
             self._to_delete.append(message.message_id)
         elif stays_in_queue(error.status, error.reason):
             self._counters.add(f"sqs:{error.reason}")
@@ -247,18 +249,21 @@ class Receiver:
         asked = {one: self._undeleted[one] for one in ids}
         self._call(
             "DeleteMessage",
-            self._queue.delete(list(asked.values())),
+            self._queue.delete([receipt for receipt, _hidden_until in asked.values()]),
             lambda failed, error: self._deleted(asked, failed or {}, error),
         )
 
-    def _deleted(self, asked: dict[str, str], failed: dict[int, str], error: SQSError | None) -> None:
+    def _deleted(self, asked: dict[str, tuple[str, float]], failed: dict[int, Refusal], error: SQSError | None) -> None:
         """A delete of messages, given with their receipts, has ended. One that was shown again meanwhile is still in the queue,
         though SQS says that it was deleted.
         """
         again = []
-        for number, (one, receipt) in enumerate(asked.items()):
-            code = error.kind if error else failed.get(number, "") if self._undeleted.get(one) == receipt else "newer receipt"
-            if code and code != "ReceiptHandleIsInvalid":  # the message is gone, or comes back with another receipt
+        for number, (one, held) in enumerate(asked.items()):
+            code, vain = (error.kind, False) if error else failed.get(number, ("", False))
+            if not error and self._undeleted.get(one) != held:
+                code, vain = "newer receipt", False
+            # In these two cases the message is gone, or comes back with another receipt.
+            if code and code != "ReceiptHandleIsInvalid" and not (vain and monotonic() >= held[1]):
                 again.append(one)
             else:
                 self._undeleted.pop(one, None)

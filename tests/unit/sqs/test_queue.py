@@ -30,22 +30,28 @@ class TestCalls:
         sqs.send("orders", "a", "b", "c")
         receipts = [message.receipt for message in queue.receive(10, 0, 30)]
         sqs.entry_fault = lambda _operation, entry: "InternalError" if entry["Id"] == "1" else None
-        assert queue.delete(receipts) == {1: "InternalError"} and sqs.bodies("orders") == ["b"]
+        assert queue.delete(receipts) == {1: ("InternalError", False)} and sqs.bodies("orders") == ["b"]
         sqs.entry_fault = None
-        assert queue.change_visibility([(receipts[1], 0), ("nonsense", 5)]) == {1: "ReceiptHandleIsInvalid"}
+        assert queue.change_visibility([(receipts[1], 0), ("nonsense", 5)]) == {1: ("ReceiptHandleIsInvalid", False)}
         assert [message.count for message in queue.receive(10, 0, 30)] == [2]
 
     def test_an_entry_of_which_sqs_says_nothing_is_not_done(self, sqs, open_queue):
         sqs.fault = lambda *_: (200, {"Successful": [{"Id": "1"}, "x"]})
-        assert open_queue().delete(["a/", "b/"]) == {0: "no answer"}
+        assert open_queue().delete(["a/", "b/"]) == {0: ("no answer", False)}
 
     @pytest.mark.parametrize(
         ("answer", "failed"),
         [
-            ({"Successful": [{"Id": "0"}, {"Id": "0"}, {"Id": "7"}]}, {1: "no answer"}),
-            ({"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": [{"Id": "1", "Code": "InternalError"}]}, {1: "InternalError"}),
-            ({"Successful": [{"Id": ["0"]}, {"Id": 1}, {}], "Failed": 5}, {0: "no answer"}),
-            ({"Successful": {"Id": "0"}}, {0: "no answer", 1: "no answer"}),
+            ({"Successful": [{"Id": "0"}, {"Id": "0"}, {"Id": "7"}]}, {1: ("no answer", False)}),
+            ({"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": [{"Id": "1", "Code": "InternalError"}]}, {1: ("InternalError", False)}),
+            ({"Successful": [{"Id": ["0"]}, {"Id": 1}, {}], "Failed": 5}, {0: ("no answer", False)}),
+            ({"Successful": [{"Id": "1"}], "Failed": [{"Id": "0", "Code": "X", "SenderFault": True}]}, {0: ("X", True)}),
+            ({"Successful": [{"Id": "1"}], "Failed": [{"Id": "0", "Code": "X", "SenderFault": "false"}]}, {0: ("X", False)}),
+            (
+                {"Successful": [{"Id": "1"}], "Failed": [{"Id": "0", "Code": "AccessDenied", "SenderFault": True}]},
+                {0: ("AccessDenied", False)},
+            ),
+            ({"Successful": {"Id": "0"}}, {0: ("no answer", False), 1: ("no answer", False)}),
         ],
     )
     def test_ids_that_are_double_foreign_or_none(self, sqs, open_queue, answer, failed):

@@ -27,7 +27,10 @@ class TestDelete:
         assert [len(batch) for batch in world.queue.deletes] == [10]
         assert world.receiver.idle
 
-    @pytest.mark.parametrize("answer", [{0: "InternalError"}, SQSError("throttled", "no"), SQSError("access-denied", "no")])
+    @pytest.mark.parametrize(
+        "answer",
+        [{0: ("InternalError", False)}, {0: ("InvalidParameterValue", True)}, SQSError("throttled", "no"), SQSError("access-denied", "no")],
+    )
     def test_a_delete_that_fails_is_tried_again_by_the_newest_receipt_and_nothing_is_published_again(self, world, answer):
         [pending] = world.receives(message(1))
         world.confirm(pending)
@@ -60,10 +63,56 @@ class TestDelete:
     def test_a_receipt_that_is_invalid_is_let_go(self, world):
         [pending] = world.receives(message(1))
         world.confirm(pending)
-        world.queue.answers["delete"] = {0: "ReceiptHandleIsInvalid"}
+        world.queue.answers["delete"] = {0: ("ReceiptHandleIsInvalid", True)}
         world.ring()
         world.turn()
         assert world.receiver.idle and world.total("sqs_delete_failures_total") == 1
+
+    @pytest.mark.parametrize("vain", [True, False])
+    def test_one_that_sqs_refuses_for_good_is_let_go_when_the_message_would_have_come_back(self, world, vain):
+        world.long_poll, start = 0, world.clock
+        [pending] = world.receives(message(1))
+        world.confirm(pending)
+        world.queue.answers["delete"] = {0: ("InvalidParameterValue", vain)}
+        for hidden in (0, module.VISIBILITY - 1, module.VISIBILITY):
+            world.clock = start + hidden
+            for _ in range(2):
+                world.ring()
+                world.turn()
+            assert world.receiver.idle == (vain and hidden == module.VISIBILITY)
+        assert world.total("sqs_delete_failures_total") == len(world.queue.deletes) > 2
+
+    def test_one_that_is_let_go_and_comes_back_is_deleted_only_after_another_confirm(self, world):
+        [pending] = world.receives(message(1))
+        world.confirm(pending)
+        world.clock += module.VISIBILITY
+        world.queue.answers["delete"] = {0: ("InvalidParameterValue", True)}
+        world.ring()
+        world.turn()
+        assert world.receiver.idle
+        world.queue.answers.clear()
+        deletes = len(world.queue.deletes)
+        [pending] = world.receives(message(1, "newer"))
+        for _ in range(3):
+            world.ring()
+            world.turn()
+        assert len(world.queue.deletes) == deletes and not pending.over
+        world.confirm(pending)
+        world.ring()
+        world.turn()
+        assert world.queue.deletes[-1] == ["newer"] and world.receiver.idle
+
+    def test_the_time_in_which_a_message_is_hidden_begins_with_its_newest_receipt(self, world):
+        world.long_poll = 0
+        [pending] = world.receives(message(1))
+        world.clock += module.VISIBILITY - 1
+        world.receives(message(1, "newer"))
+        world.confirm(pending)
+        world.clock += module.VISIBILITY - 1
+        world.queue.answers["delete"] = {0: ("InvalidParameterValue", True)}
+        world.ring()
+        world.turn()
+        assert world.queue.deletes == [["newer"]] and not world.receiver.idle
 
     def test_what_is_shown_again_in_mid_publish_is_not_published_twice(self, world):
         [pending] = world.receives(message(1))
