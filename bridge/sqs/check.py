@@ -11,7 +11,7 @@ from bridge.sqs.queue import Queue, SQSError, whole_number
 from bridge.sqs.queue_url import QueueURL
 
 _NUMBERS = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod"  # the last one in seconds
-NO_RECEIPT = "bridge-check"  # no message has it: SQS answers so if the caller may delete, else AccessDenied
+NO_RECEIPT = "bridge-check"  # no message has it: SQS answers ReceiptHandleIsInvalid if the caller may delete, else AccessDenied
 
 
 def check_queues(config: Config) -> bool:
@@ -32,13 +32,17 @@ def _check_queue(url: QueueURL, queue: Queue) -> bool:
         return False
     waiting, hidden, kept = (whole_number(attributes, name) for name in _NUMBERS)
     said = ["?" if one is None else one for one in (waiting, hidden)]
-    print(f"queue {url.url}: {said[0]} messages wait, {said[1]} are hidden; messages are kept for {(kept or 0) / 86400:g} days")
+    days = "?" if kept is None else f"{kept / 86400:g}"
+    print(f"queue {url.url}: {said[0]} messages wait, {said[1]} are hidden; messages are kept for {days} days")
     try:
-        drive(queue.delete([NO_RECEIPT]))
-        drive(queue.change_visibility([(NO_RECEIPT, 0)]))
+        refused = [*drive(queue.delete([NO_RECEIPT])).values(), *drive(queue.change_visibility([(NO_RECEIPT, 0)])).values()]
     except SQSError as error:
-        if error.kind == "access-denied":
-            say(f"queue {url.url}: {error}")
-            return False
+        say(f"queue {url.url}: {error}")
+        return False
+    codes = {code for code, _vain in refused} - {"ReceiptHandleIsInvalid"}
+    if codes:
+        advice = "is it allowed? `bridge policy` prints the IAM policy that the bridge needs"
+        say(f"queue {url.url}: deleting and hiding by a receipt that no message has was answered {', '.join(sorted(codes))}; {advice}")
+        return False
     print(f"queue {url.url}: deleting is allowed; receiving is not tried, because each receive counts (maxReceiveCount)")
     return True

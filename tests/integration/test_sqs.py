@@ -302,11 +302,11 @@ class TestCheck:
         assert done.returncode == 1 and "DeleteMessageBatch on queue orders is not allowed" in done.stdout
 
     def test_numbers_that_are_none(self, sqs, check):
-        numbers = {"ApproximateNumberOfMessages": "\u00b2", "MessageRetentionPeriod": "9" * 5000}
+        numbers = {"ApproximateNumberOfMessages": "\u00b2", "MessageRetentionPeriod": "9" * 5000, "QueueArn": "arn:aws:sqs:x"}
         sqs.fault = lambda operation, _: (200, {"Attributes": numbers}) if operation == "GetQueueAttributes" else None
         done = check()
         assert done.returncode == 0 and not done.stderr
-        assert "? messages wait, ? are hidden; messages are kept for 0 days" in done.stdout
+        assert "? messages wait, ? are hidden; messages are kept for ? days" in done.stdout
 
     def test_no_credentials(self, check):
         done = check(AWS_ACCESS_KEY_ID="", AWS_EC2_METADATA_DISABLED="true")
