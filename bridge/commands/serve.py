@@ -44,6 +44,19 @@ RESERVE = 32 + admin_listener.MAX_CONNECTIONS  # descriptors for the broker, the
 GOODBYE = 1.0  # seconds for AMQP's own way of closing
 
 
+def insecure(config: Config) -> list[str]:
+    """Return an explanation for each setting by which AWS is asked in plain HTTP."""
+    found = []
+    if config.sns_endpoint.startswith("http://"):
+        found.append("BRIDGE_SNS_ENDPOINT is not https: anybody on its network can forge messages")
+    setting, origins = "BRIDGE_SQS_ENDPOINT", [config.sqs_endpoint]
+    if not config.sqs_endpoint:
+        setting, origins = "BRIDGE_SQS_QUEUES", [one.origin for one in config.sqs_queues]
+    if any(origin.startswith("http://") for origin in origins):
+        found.append(f"{setting} is not https: anybody on its network can delete messages")
+    return found
+
+
 class Process:
     """One process of the bridge: a loop, a listener, a connection to the broker."""
 
@@ -100,14 +113,8 @@ class Process:
         self._tick()
         address = describe(self._listener.socket) if self._listener is not None else "off"
         self._log.info("listening", address=address, version=VERSION, verifier=RSA_ENGINE, tls=self._tls is not None)
-        if self._config.sns_endpoint.startswith("http://"):
-            self._log.warning(
-                "insecure_endpoint", explanation="BRIDGE_SNS_ENDPOINT is not https: anybody on its network can forge messages"
-            )
-        if self._config.sqs_endpoint.startswith("http://"):
-            self._log.warning(
-                "insecure_endpoint", explanation="BRIDGE_SQS_ENDPOINT is not https: anybody on its network can delete messages"
-            )
+        for warning in insecure(self._config):
+            self._log.warning("insecure_endpoint", explanation=warning)
         self._systemd.ready()
         self._loop.run()
         for number in (*STOP, *IGNORED):  # at its end the interpreter restores their default, which would kill it
