@@ -30,6 +30,11 @@ class Child:
         self.started = self.wait_until = 0.0
         self.pause = FIRST_PAUSE
 
+    def put_off(self, pause: float) -> None:
+        """Start it after so many seconds."""
+        self.pause = pause
+        self.wait_until = monotonic() + pause
+
 
 def supervise(
     number: int,
@@ -62,7 +67,14 @@ def supervise(
         looked = now
         for process, child in enumerate(children):
             if not child.pid and not kill_at and now >= child.wait_until:
-                child.pid, child.started, child.killed = _fork(start, process, read_end, write_end), now, False
+                try:
+                    child.pid, child.started, child.killed = _fork(start, process, read_end, write_end), now, False
+                except OSError as error:  # the machine has no process or no memory left, and the others go on
+                    if not child.deaths:
+                        raise
+                    child.put_off(min(child.pause * 2, LONGEST_PAUSE))
+                    again = f"{error.strerror}; it is tried again in {child.pause:g} s"
+                    log.error("process_not_started", process=process, explanation=again)
             if child.pid and not kill_at and not child.killed and now - max(turned(process), child.started, watched) > HUNG:
                 child.killed = True
                 log.error("process_hung", process=process, explanation=f"its loop has not turned for {HUNG:g} s; it is killed")
@@ -132,11 +144,9 @@ def _reap(children: list[Child], stopping: bool, died: Callable[[int], None], lo
             if child.pid == pid:
                 status = os.waitstatus_to_exitcode(wait_status)
                 unusable = unusable or (status == 2 and not child.deaths)
-                now = monotonic()
                 child.pid = 0
                 child.deaths += 1
-                child.pause = FIRST_PAUSE if now - child.started > WELL else min(child.pause * 2, LONGEST_PAUSE)
-                child.wait_until = now + child.pause
+                child.put_off(FIRST_PAUSE if monotonic() - child.started > WELL else min(child.pause * 2, LONGEST_PAUSE))
                 died(process)
                 if not stopping:
                     log.error("process_died", process=process, status=status, explanation=f"it is started again in {child.pause:g} s")

@@ -19,6 +19,8 @@ from bridge.amqp.url import LARGEST_FRAME, BrokerURL
 from bridge.counters import Counters
 from bridge.errors import BridgeError
 
+ANSWER = 20.0  # seconds in which a broker has to declare the queue, or to open a channel; its heartbeats do not tell that it still does
+
 
 class LinkOwner:
     """The calls of a link to its owner; each gets the link as its first argument."""
@@ -145,7 +147,22 @@ class BrokerLink:
         if self._to_declare is None:
             self._open_channels(DeclaredQueue())
         else:
-            declare(self.connection, self._to_declare, self._open_channels)
+            declare(self.connection, self._to_declare, self._in_time(self._open_channels))
+
+    def _in_time(self, then: Callable[..., None]) -> Callable[..., None]:
+        """Return a callback that calls then(…). When the broker does not bring about its call in time, the connection is given up."""
+
+        def late() -> None:
+            if not self.ended and not self.closing:
+                self.abort(TimeoutError("the broker does not answer"))
+
+        timer = self._loop.call_later(ANSWER, late)
+
+        def in_time(*arguments: Any) -> None:
+            self._loop.cancel(timer)
+            then(*arguments)
+
+        return in_time
 
     def _open_channels(self, queue: DeclaredQueue) -> None:
         self.queue = queue
@@ -166,8 +183,9 @@ class BrokerLink:
             channel = ConfirmChannel(raw, connection.transport, connection.params.frame_max, self._counters, on_nack)
             raw.add_on_close_callback(lambda _channel, error: self._channel_closed(channel, error))
             connection.confirming[raw.channel_number] = channel
-            channel.select_confirms(lambda: self._use(channel, main))
+            channel.select_confirms(lambda: in_use(channel, main))
 
+        in_use = self._in_time(self._use)
         connection.channel(on_open_callback=opened)
 
     def _use(self, channel: ConfirmChannel, main: bool) -> None:

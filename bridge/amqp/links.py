@@ -194,7 +194,7 @@ class KeptLink(LinkOwner):
             secret = secret_of(contents["BRIDGE_AMQP_PASSWORD_FILE"])
         except ValueError as error:
             raise SettingError("BRIDGE_AMQP_PASSWORD_FILE", str(error)) from None
-        if expiry(self._secret) and not expiry(secret):  # the file may be half-written
+        if expiry(self._secret) > time() and not expiry(secret):  # the file may be half-written
             raise SettingError("BRIDGE_AMQP_PASSWORD_FILE", "held a token, and now holds something else; the token stays in use")
         self._secret = secret
         link = self._link

@@ -129,6 +129,21 @@ def test_each_process_is_started_once_with_its_place(supervise, number):
     supervisor.wait_for("status 0")
 
 
+# The third, fourth and fifth call fail with an OSError.
+FAILS = "import os\nreal, tries = os.fork, iter(range(99))\nos.fork = lambda: os.open('/-', 0) if next(tries) in (2, 3, 4) else real()"
+
+
+def test_when_no_process_can_be_made_for_a_while_the_others_go_on_and_it_is_tried_again(supervise):
+    supervisor = supervise("on_term()\nif place == 1: os._exit(3)\nwhile True: time.sleep(0.05)", before=FAILS)
+    first = supervisor.started(2)[0]
+    assert 1 in supervisor.started(1)
+    os.kill(first, 0)
+    lines = [json.loads(line) for line in supervisor.seen if line.startswith("{")]
+    assert [(line["event"], line["process"]) for line in lines] == [("process_died", 1), *[("process_not_started", 1)] * 3]
+    supervisor.process.terminate()
+    assert supervisor.end()[0] == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_is_passed_on_and_all_drain_to_exit_0(supervise, number):
     supervisor = supervise(
