@@ -33,11 +33,14 @@ _KINDS = {
     "NonExistentQueue": ("no-such-queue", "found no such queue; are region, account and name in BRIDGE_SQS_QUEUES right?"),
     "InvalidAddress": ("no-such-queue", "found no such queue; are region, account and name in BRIDGE_SQS_QUEUES right?"),
     "ExpiredToken": ("no-credentials", "was refused, because the credentials have expired"),
+    "TokenRefreshRequired": ("no-credentials", "was refused, because the credentials have expired"),
     "InvalidClientTokenId": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "UnrecognizedClient": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "InvalidAccessKeyId": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "AuthFailure": ("no-credentials", "was refused, because AWS does not know the access key or the session token"),
     "InvalidSecurity": ("no-credentials", "was refused, because the credentials are not right"),
+    "IncompleteSignature": ("no-credentials", "was refused, because the credentials are not right"),
+    "MissingAuthenticationToken": ("no-credentials", "was refused, because the credentials are not right"),
     "SignatureDoesNotMatch": ("no-credentials", "was refused, because the secret key does not belong to the access key"),
     "InvalidSignature": ("no-credentials", "was refused, because the secret key does not belong to the access key"),
     "RequestExpired": ("clock", "was refused, because this machine's clock is wrong"),
@@ -244,7 +247,8 @@ class Queue:
             del text
             return read(found, encoding)
         refused = self._error(operation, status, found if isinstance(found, dict) else _elements(text))
-        if refused.kind == "no-credentials":
+        # keys without an end are not renewed, so after "access-denied" too the file is read again: it may hold another user's by now
+        if refused.kind == "no-credentials" or (refused.kind == "access-denied" and credentials.expires == float("inf")):
             self._chain.forget(credentials)
         raise refused
 

@@ -10,6 +10,7 @@ from bridge.errors import MalformedMessage
 from bridge.sns.message import parse
 from bridge.sqs import queue as module
 from bridge.sqs.queue import SQSError
+from bridge.sqs.signing import Credentials
 from tests.tools.sqs import Refused
 
 
@@ -41,6 +42,9 @@ class TestErrors:
             ("AWS.SimpleQueueService.NonExistentQueue", "", 400, "no-such-queue", "region, account and name"),
             ("com.amazonaws.sqs#QueueDoesNotExist", "", 400, "no-such-queue", "region, account and name"),
             ("com.amazon.coral.service#ExpiredTokenException", "", 403, "no-credentials", "expired"),
+            ("com.amazonaws.sqs#TokenRefreshRequired", "", 400, "no-credentials", "expired"),
+            ("com.amazon.coral.service#IncompleteSignatureException", "", 400, "no-credentials", "credentials are not right"),
+            ("com.amazon.coral.service#MissingAuthenticationTokenException", "", 403, "no-credentials", "credentials are not right"),
             ("InvalidClientTokenId", "", 403, "no-credentials", "does not know the access key"),
             ("com.amazon.coral.service#UnrecognizedClientException", "", 403, "no-credentials", "does not know the access key"),
             ("SignatureDoesNotMatch", "Signature expired: 2026… is now earlier than", 403, "clock", "clock is wrong"),
@@ -167,6 +171,25 @@ class TestErrors:
         for _ in range(3):
             _, text = self.failed(queue)
         assert all(name in text for name in ("BRIDGE_SQS_QUEUES", "BRIDGE_SQS_ENDPOINT", "AWS_REGION")) and len(looked) == 1
+
+    @pytest.mark.parametrize("code", ["AccessDeniedException", "IncompleteSignatureException", "TokenRefreshRequired", "ExpiredToken"])
+    def test_a_file_of_keys_is_read_again_after_a_refusal(self, sqs, open_queue, tmp_path, code):
+        path = tmp_path / "credentials"
+        path.write_text("[default]\naws_access_key_id = AKIDOLD\naws_secret_access_key = old\n")
+        queue = open_queue(AWS_ACCESS_KEY_ID="", AWS_SHARED_CREDENTIALS_FILE=str(path))
+        sqs.access = {"AKIDOLD": ("old", ""), "AKIDNEW": ("new", "")}
+        sqs.fault = lambda *_: (403, {"__type": code})
+        self.failed(queue)
+        path.write_text("[default]\naws_access_key_id = AKIDNEW\naws_secret_access_key = new\n")
+        sqs.fault, sqs.access = None, {"AKIDNEW": ("new", "")}
+        assert queue.receive(10, 0, 30) == []
+
+    def test_a_roles_credentials_are_kept_when_its_policy_does_not_allow_the_call(self, sqs, open_queue):
+        """They are renewed in time; STS is not asked again for each poll that is refused."""
+        queue = open_queue()
+        queue._chain._kept = kept = Credentials("AKIDEXAMPLE", "secret/key+example", "", time.time() + 3600)
+        sqs.fault = lambda *_: (400, {"__type": "AccessDeniedException"})
+        assert self.failed(queue)[0] == "access-denied" and queue._chain.at_hand() is kept
 
     @pytest.mark.rule("BRIDGE_SQS_ENDPOINT")
     def test_nobody_is_there(self, open_queue):
