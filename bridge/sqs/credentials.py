@@ -18,6 +18,7 @@ from bridge.sns.origin import Origin
 from bridge.sns.timestamp import unix_seconds
 from bridge.sns.topic import PARTITIONS, partition_of
 from bridge.sqs.queue_url import default_region
+from bridge.sqs.shared_file import sections_of
 from bridge.sqs.signing import Credentials
 from bridge.version import PRODUCT
 
@@ -29,8 +30,9 @@ MAX_ANSWER, MAX_FILE = 65536, 1 << 20  # bytes
 
 # Where a credential may be sent in plain text: this machine, ECS's agent, EKS's Pod Identity agent.
 _LOCAL = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1|169\.254\.170\.2|169\.254\.170\.23|fd00:ec2::23")
-_EXPIRATION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z")
+_EXPIRATION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(?:Z|\+00:?00)")
 _PRINTABLE = re.compile(r"[!-~]+")
+_OTHERS = "role_arn", "credential_process", "sso_session", "sso_start_url"  # settings of a profile whose keys are elsewhere
 _ROLE = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 _MEMBERS = re.compile(r"<(AccessKeyId|SecretAccessKey|SessionToken|Expiration)>([^<&]+)</\1>")  # keys and times need no escapes
 
@@ -105,11 +107,12 @@ class CredentialChain:
 
 def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials:
     """Return the credentials of the first place that is set up; now is in Unix seconds. Raises NoCredentials."""
+    passed: list[str] = []  # why a place that may be meant has none
     try:
         found = (
             _of_environment(environment)
             or _of_web_identity(environment, region, ask, now)
-            or _of_shared_file(environment)
+            or _of_shared_file(environment, passed)
             or _of_container(environment, ask)
             or _of_instance(environment, ask)
         )
@@ -119,8 +122,13 @@ def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> C
         raise NoCredentials(f"the credentials can't be fetched: {error}") from None
     if found is None:
         raise NoCredentials(
-            "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE with ~/.aws/credentials, or give the "
-            "pod, task or instance a role"
+            "; ".join(
+                (
+                    "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE with ~/.aws/credentials, or give the "
+                    "pod, task or instance a role",
+                    *passed,
+                )
+            )
         )
     return found
 
@@ -154,7 +162,14 @@ def _of_environment(environment: Mapping[str, str]) -> Credentials | None:
     key, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
     if not key:
         return None
-    return _checked("AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", key, secret, environment.get("AWS_SESSION_TOKEN", ""))
+    return _checked(
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", key, secret, _either(environment, "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+    )
+
+
+def _either(values: Mapping[str, str], first: str, second: str) -> str:
+    """Return the first of two values that is set: the older name wins, as in botocore."""
+    return values.get(first) or values.get(second, "")
 
 
 def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> Credentials | None:
@@ -167,7 +182,8 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
         raise NoCredentials("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
     token = _read(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
     region = default_region(environment) or region
-    url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://sts.{region}.{PARTITIONS[partition_of(region)][0]}"
+    host = "sts.amazonaws.com" if region == "aws-global" else f"sts.{region}.{PARTITIONS[partition_of(region)][0]}"
+    url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://{host}"
     session = environment.get("AWS_ROLE_SESSION_NAME") or f"{PRODUCT}-{int(now)}"
     form = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={quote(role, '')}&RoleSessionName={quote(session, '')}"
     form += f"&WebIdentityToken={quote(token, '')}"
@@ -184,9 +200,10 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
     return _checked("STS", values["AccessKeyId"], values["SecretAccessKey"], values["SessionToken"], values["Expiration"])
 
 
-def _of_shared_file(environment: Mapping[str, str]) -> Credentials | None:
-    profile, path = environment.get("AWS_PROFILE", ""), environment.get("AWS_SHARED_CREDENTIALS_FILE", "")
-    setting = "AWS_SHARED_CREDENTIALS_FILE" if path else "AWS_PROFILE"
+def _of_shared_file(environment: Mapping[str, str], passed: list[str]) -> Credentials | None:
+    named = "AWS_DEFAULT_PROFILE" if environment.get("AWS_DEFAULT_PROFILE") else "AWS_PROFILE"
+    profile, path = environment.get(named, ""), environment.get("AWS_SHARED_CREDENTIALS_FILE", "")
+    setting = "AWS_SHARED_CREDENTIALS_FILE" if path else named
     given = bool(path or profile)
     path = path or environment.get("HOME", "") + "/.aws/credentials"
     if path.startswith("~/"):
@@ -197,36 +214,29 @@ def _of_shared_file(environment: Mapping[str, str]) -> Credentials | None:
         if given:
             raise
         return None
-    sections = _sections(text)
+    sections = sections_of(text)
+    defaults = sections.pop("DEFAULT", {})
     name = profile or "default"
-    section = sections.get(name)
-    if section is None:
+    if name not in sections:
         if profile:
-            raise NoCredentials(f"AWS_PROFILE: {path} has no profile [{name}]")
+            raise NoCredentials(f"{named}: {path} has no profile [{name}]; ~/.aws/config is not read")
         return None
+    section = defaults | sections[name]
     if "aws_access_key_id" not in section:
-        raise NoCredentials(
-            f"{path}: profile [{name}] holds no aws_access_key_id; profiles of a role, of SSO or of a credential_process are not read"
+        problem = (
+            f"{path}: profile [{name}] holds no aws_access_key_id; profiles of a role, of SSO or of a credential_process are not read, nor "
+            "is ~/.aws/config"
         )
+        if profile or any(other in section for other in _OTHERS):
+            raise NoCredentials(problem)
+        passed.append(problem)
+        return None
     return _checked(
         f"{path}: profile [{name}]",
         section["aws_access_key_id"],
         section.get("aws_secret_access_key"),
-        section.get("aws_session_token", ""),
+        _either(section, "aws_security_token", "aws_session_token"),
     )
-
-
-def _sections(text: str) -> dict[str, dict[str, str]]:
-    """Return the sections of an ini file. Indented lines belong to the setting above; no setting that is read here has any."""
-    sections: dict[str, dict[str, str]] = {}
-    section: dict[str, str] = {}
-    for line in text.splitlines():
-        if line.startswith("[") and "]" in line:
-            section = sections.setdefault(line[1 : line.index("]")].strip(), {})
-        elif line and line[0] not in "#; \t":
-            name, _, value = line.partition("=")
-            section[name.strip().lower()] = value.strip()
-    return sections
 
 
 def _of_container(environment: Mapping[str, str], ask: Ask) -> Credentials | None:

@@ -27,7 +27,7 @@ PURE = {
     *("errors", "http.framing", "http.reader", "sns.message", "sns.timestamp", "sns.signature", "sns.rsa", "sns.der", "sns.x509"),
     *("sns.calendar", "sns.grammar", "sns.topic", "bodies.routing", "amqp.frames", "bodies.cloudevents", "bodies.formats"),
     *("bodies.tracing", "settings", "version"),
-    *("sqs.signing", "sqs.queue_url", "amqp.exchanges"),
+    *("sqs.signing", "sqs.queue_url", "sqs.shared_file", "amqp.exchanges"),
 }
 MODULES_OF_THE_NETWORK = {
     "socket",
@@ -48,7 +48,7 @@ PURE_OF_PIKA = {"pika.frame", "pika.spec", "pika.data", "pika.amqp_object"}
 # From the bottom up: a module imports from lines above its own only.
 LAYERS = [
     {"sns._rsa", "_revision"},  # the extension module, and what a build writes
-    {"console", "sns.calendar", "sns.grammar"},  # modules without imports
+    {"console", "sns.calendar", "sns.grammar", "sqs.shared_file"},  # modules without imports
     {"version", "sockets"},
     {"errors", "counters", "sns.der", "sns.rsa", "sns.egress", "sns.steps", "http.responses", "http.crowds", "admin.page", "amqp.url"}
     | {"signals", "systemd"},

@@ -1,109 +1,13 @@
 """Credentials come from the places of AWS's SDKs, in their order and by their names; botocore reads the same fakes."""
 
-import datetime
-import http.server
 import json
 import os
-import threading
-import urllib.parse
 
-import botocore.session
 import pytest
 
 from bridge.sns.egress import EgressError, default_ca_file
 from bridge.sqs.credentials import NoCredentials, ask, find
-
-KEY, SECRET, TOKEN = "ASIAEXAMPLE1234567", "se/cret+key" * 3, "tok/en+" * 40
-EXPIRES = "2099-01-02T03:04:05Z"
-UNIX = int(datetime.datetime(2099, 1, 2, 3, 4, 5, tzinfo=datetime.UTC).timestamp())
-ROLE = "arn:aws:iam::123456789012:role/bridge"
-STS = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
-<Audience>sts.amazonaws.com</Audience><AssumedRoleUser><AssumedRoleId>AROA:app</AssumedRoleId><Arn>{role}</Arn></AssumedRoleUser>
-<Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{token}</SessionToken>
-<Expiration>{expires}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
-STS_ERROR = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code>
-<Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>"""
-
-
-class AWS(http.server.ThreadingHTTPServer):
-    """STS, a container's agent and an instance's metadata, on one loopback port."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Agent)
-        self.origin = f"http://127.0.0.1:{self.server_port}"
-        self.requests = []
-        self.answers = {}  # (status, text) by path, in place of the usual one
-        self.members = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": EXPIRES}
-
-
-class Agent(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        path = self.path.partition("?")[0]
-        self.server.requests.append((self.command, self.path, dict(self.headers), body))
-        status, text = self.server.answers.get(path) or self.usual(path, body)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    do_POST = do_PUT = do_GET
-
-    def usual(self, path, body):
-        if path == "/":
-            form = dict(urllib.parse.parse_qsl(body))
-            assert form["Action"] == "AssumeRoleWithWebIdentity" and form["Version"] == "2011-06-15" and form["RoleArn"] == ROLE
-            assert form["WebIdentityToken"] == "ey.J+h/b=" and form["RoleSessionName"]
-            return 200, STS.format(role=ROLE, key=KEY, secret=SECRET, token=TOKEN, expires=EXPIRES)
-        if path == "/container":
-            return (200, json.dumps(self.server.members)) if self.headers["Authorization"] == "Basic secret" else (401, "")
-        if path == "/latest/api/token":
-            return (200, "imds/token==") if self.command == "PUT" else (405, "")
-        if self.headers["X-aws-ec2-metadata-token"] != "imds/token==":
-            return 401, ""
-        if path == "/latest/meta-data/iam/security-credentials/":
-            return 200, "bridge-role"
-        return 200, json.dumps(self.server.members | {"Code": "Success", "Type": "AWS-HMAC"})
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def aws():
-    server = AWS()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def environment(monkeypatch, tmp_path):
-    """The environment of a machine without any settings for AWS."""
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-    def add(**names):
-        for name, value in names.items():
-            monkeypatch.setenv(name, value)
-        return os.environ
-
-    return add
-
-
-def found(names=os.environ):
-    return find(names, "eu-central-1", ask(default_ca_file()), 1_000_000_000)
-
-
-def both():
-    """Our credentials, after botocore has found the same."""
-    ours, theirs = found(), botocore.session.Session().get_credentials().get_frozen_credentials()
-    assert (ours.access_key, ours.secret_key, ours.token) == (theirs.access_key, theirs.secret_key, theirs.token or "")
-    return ours
+from tests.unit.sqs.agents import KEY, ROLE, SECRET, STS, STS_ERROR, TOKEN, UNIX, both
 
 
 def web_identity(aws, tmp_path):
@@ -119,11 +23,15 @@ def web_identity(aws, tmp_path):
 
 
 class TestTheFivePlaces:
-    @pytest.mark.parametrize("token", ["", TOKEN])
-    def test_the_environment(self, environment, token):
-        environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, **({"AWS_SESSION_TOKEN": token} if token else {}))
+    @pytest.mark.parametrize("names", [(), ("AWS_SESSION_TOKEN",), ("AWS_SECURITY_TOKEN",)])
+    def test_the_environment(self, environment, names):
+        environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, **dict.fromkeys(names, TOKEN))
         ours = both()
-        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, token, float("inf"))
+        assert (ours.access_key, ours.secret_key, ours.token, ours.expires) == (KEY, SECRET, TOKEN if names else "", float("inf"))
+
+    def test_the_environments_older_name_of_the_token_wins(self, environment):
+        environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, AWS_SESSION_TOKEN="new", AWS_SECURITY_TOKEN="old")
+        assert both().token == "old"
 
     def test_web_identity(self, environment, aws, tmp_path):
         environment(**web_identity(aws, tmp_path))
@@ -170,6 +78,12 @@ class TestTheFivePlaces:
             ("GET", "/latest/meta-data/iam/security-credentials/bridge-role"),
         ]
 
+    @pytest.mark.parametrize("expires", ["2099-01-02T03:04:05.678Z", "2099-01-02T03:04:05+00:00", "2099-01-02T03:04:05.678+0000"])
+    def test_an_end_of_the_credentials_in_other_forms_of_utc(self, environment, aws, expires):
+        environment(AWS_CONTAINER_CREDENTIALS_FULL_URI=aws.origin + "/container", AWS_CONTAINER_AUTHORIZATION_TOKEN="Basic secret")
+        aws.members["Expiration"] = expires
+        assert both().expires == UNIX
+
     def test_their_order(self, environment, aws, tmp_path):
         path = tmp_path / "credentials"
         path.write_text("[default]\naws_access_key_id=OFFILE\naws_secret_access_key=s\n")
@@ -208,6 +122,7 @@ class TestTheFivePlaces:
             ("eu-central-1", "sts.eu-central-1.amazonaws.com"),
             ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
             ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu"),
+            ("aws-global", "sts.amazonaws.com"),
         ],
     )
     def test_sts_is_asked_in_the_queues_region_through_the_proxy(self, tmp_path, region, host):
