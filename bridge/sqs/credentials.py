@@ -114,7 +114,7 @@ def find(environment: Mapping[str, str], region: str, ask: Ask, now: float) -> C
             or _of_web_identity(environment, region, ask, now)
             or _of_shared_file(environment, passed)
             or _of_container(environment, ask)
-            or _of_instance(environment, ask)
+            or _of_instance(environment, ask, passed)
         )
     except NoCredentials:
         raise
@@ -158,6 +158,13 @@ def _read(path: str, setting: str) -> str:
         raise NoCredentials(f"{setting}: {path} can't be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
 
 
+def _read_token(path: str, setting: str) -> str:
+    token = _read(path, setting)
+    if not token.strip():
+        raise NoCredentials(f"{setting}: {path} is empty")
+    return token
+
+
 def _of_environment(environment: Mapping[str, str]) -> Credentials | None:
     key, secret = environment.get("AWS_ACCESS_KEY_ID", ""), environment.get("AWS_SECRET_ACCESS_KEY", "")
     if not key:
@@ -180,15 +187,21 @@ def _of_web_identity(environment: Mapping[str, str], region: str, ask: Ask, now:
     role = environment.get("AWS_ROLE_ARN", "")
     if not role:
         raise NoCredentials("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
-    token = _read(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
+    token = _read_token(path, "AWS_WEB_IDENTITY_TOKEN_FILE").strip()
     region = default_region(environment) or region
     host = "sts.amazonaws.com" if region == "aws-global" else f"sts.{region}.{PARTITIONS[partition_of(region)][0]}"
     url = environment.get("AWS_ENDPOINT_URL_STS") or f"https://{host}"
     session = environment.get("AWS_ROLE_SESSION_NAME") or f"{PRODUCT}-{int(now)}"
+    for setting, value in (("AWS_ROLE_ARN", role), ("AWS_ROLE_SESSION_NAME", session)):
+        if not value.isprintable():
+            raise NoCredentials(f"{setting} is not UTF-8, or holds a line's end or another control character")
     form = f"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={quote(role, '')}&RoleSessionName={quote(session, '')}"
     form += f"&WebIdentityToken={quote(token, '')}"
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    status, answer = ask("POST", url.rstrip("/") + "/", headers, form.encode(), True)
+    try:
+        status, answer = ask("POST", url.rstrip("/") + "/", headers, form.encode(), True)
+    except EgressError as error:
+        raise NoCredentials(f"no answer from STS: {error} (AWS_REGION, AWS_ENDPOINT_URL_STS, HTTPS_PROXY?)") from None
     text = answer.decode("utf-8", "replace")
     if status != 200:
         code = re.search(r"<Code>([A-Za-z.]{1,64})</Code>", text)
@@ -245,48 +258,72 @@ def _of_container(environment: Mapping[str, str], ask: Ask) -> Credentials | Non
     if not path and not url:
         return None
     url = f"http://169.254.170.2/{path.removeprefix('/')}" if path else url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise NoCredentials("AWS_CONTAINER_CREDENTIALS_FULL_URI is not a URL") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and _LOCAL.fullmatch(parts.hostname or "")):
         raise NoCredentials("AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine, ECS or EKS")
-    token_file = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "")
-    token = environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+    setting = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+    token = environment.get(setting, "")
+    token_file = environment.get(setting + "_FILE", "")
     if token_file:
-        token = _read(token_file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+        setting += "_FILE"
+        token = _read_token(token_file, setting)
     if not token.isprintable() or not token.isascii():
-        raise NoCredentials("AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line's end or another character that a header can't carry")
-    return _of_json("the container's credentials", *ask("GET", url, {"Authorization": token} if token else {}, None, False))
+        raise NoCredentials(f"{setting} holds a line's end or another character that a header can't carry")
+    try:
+        status, answer = ask("GET", url, {"Authorization": token} if token else {}, None, False)
+    except EgressError as error:
+        raise NoCredentials(
+            f"no answer from the container's agent: {error} (AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI)"
+        ) from None
+    return _of_json("the container's credentials", status, answer, token)
 
 
-def _of_instance(environment: Mapping[str, str], ask: Ask) -> Credentials | None:
+def _of_instance(environment: Mapping[str, str], ask: Ask, passed: list[str]) -> Credentials | None:
     """The role of an EC2 instance, by version 2 of its metadata service."""
     if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
     ipv6 = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "").lower() == "ipv6"
-    origin = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or ("http://[fd00:ec2::254]" if ipv6 else "http://169.254.169.254")
-    origin = origin.rstrip("/") + "/latest/"
+    named = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "")
+    origin = (named or ("http://[fd00:ec2::254]" if ipv6 else "http://169.254.169.254")).rstrip("/") + "/latest/"
+    service = "EC2's metadata service" + (" (AWS_EC2_METADATA_SERVICE_ENDPOINT)" if named else "")
+    asked = "a token"
     try:
-        status, token = ask("PUT", origin + "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}, b"", False)
-    except EgressError:
-        return None  # not an instance of EC2
-    if status != 200 or not _PRINTABLE.fullmatch(token.decode("latin-1")):
+        status, answer = ask("PUT", origin + "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}, b"", False)
+    except EgressError as error:  # most often this is not an instance of EC2
+        passed.append(f"no answer from {service}: {error}; in a container on EC2 its hop limit must be 2")
         return None
-    headers = {"X-aws-ec2-metadata-token": token.decode("latin-1")}
-    path = origin + "meta-data/iam/security-credentials/"
-    status, roles = ask("GET", path, headers, None, False)
-    role = roles.decode("latin-1").partition("\n")[0]
-    if status != 200 or not _ROLE.fullmatch(role):
-        return None  # an instance without a role
-    return _of_json("the instance's credentials", *ask("GET", path + role, headers, None, False))
+    token = answer.decode("latin-1")
+    if status == 200 and _PRINTABLE.fullmatch(token):
+        headers = {"X-aws-ec2-metadata-token": token}
+        path, asked = origin + "meta-data/iam/security-credentials/", "the instance's role"
+        status, answer = ask("GET", path, headers, None, False)
+        role = answer.decode("latin-1").partition("\n")[0]
+        if status == 200 and _ROLE.fullmatch(role):
+            return _of_json("the instance's credentials", *ask("GET", path + role, headers, None, False), token)
+        if status == 404:
+            passed.append("the instance has no role")
+            return None
+    problem = f"{service} answered {status} to the question for {asked}"
+    if status == 429 or status >= 500:
+        raise NoCredentials(f"{problem}; it is asked again")
+    passed.append(problem)
+    return None
 
 
-def _of_json(origin: str, status: int, answer: bytes) -> Credentials:
+def _of_json(origin: str, status: int, answer: bytes, token: str) -> Credentials:
+    """Return the credentials of an answer to a request with this token. Raises NoCredentials, which may hold the answer's message."""
     try:
-        members = json.loads(answer) if status == 200 else None
+        members = json.loads(answer)
     except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):
         raise NoCredentials(f"{origin}: no answer in JSON, status {status}")
-    if members.get("Code", "Success") != "Success":
-        raise NoCredentials(f"{origin} are refused: {str(members['Code'])[:60]}")
-    access_key, secret_key, token = (members.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
-    return _checked(origin, access_key, secret_key, token, members.get("Expiration") or "none")
+    if status != 200 or members.get("Code", "Success") != "Success":
+        said = [members.get(name) for name in ("Code", "code", "Message", "message")]
+        shown = [one[:200] for one in said if isinstance(one, str) and not (token and token in one)]
+        raise NoCredentials(f"{origin}: the answer is {' '.join([str(status), *shown])[:204]}")
+    access_key, secret_key, session = (members.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
+    return _checked(origin, access_key, secret_key, session, members.get("Expiration") or "none")
