@@ -7,10 +7,11 @@ import os
 import select
 import sys
 
-from bridge.config import given, load
+from bridge.config import given, load, topics_and_queues
 from bridge.errors import SettingError
 from bridge.settings import SETTINGS
 from bridge.sns.signature import RSA_ENGINE
+from bridge.sqs.queue_url import default_region
 from bridge.version import REVISION, VERSION
 
 COMMANDS = {
@@ -61,7 +62,7 @@ def run(arguments: list[str]) -> int:
     if command == "policy":
         from bridge.commands.policy import policy
 
-        return policy(texts.get("TOPICS", ""), texts.get("SQS_QUEUES", ""))
+        return policy(*topics_and_queues(texts, default_region(os.environ) or "REGION"))
     if command == "healthcheck":
         from bridge.commands.healthcheck import healthcheck
 

@@ -10,7 +10,7 @@ from bridge.amqp.url import BrokerURL
 from bridge.bodies.routing import Route, Template, parse_routes
 from bridge.errors import SettingError
 from bridge.files import content
-from bridge.settings import SETTINGS, without_control, without_quotes
+from bridge.settings import SETTINGS, Setting, without_control, without_quotes
 from bridge.sns.topic import TopicPattern, parse_patterns
 from bridge.sqs.queue_url import QueueURL, default_region, parse_queue_urls
 
@@ -106,20 +106,40 @@ def load(texts: dict[str, str], need_topics: bool = True) -> Config:
 
     need_topics tells whether BRIDGE_TOPICS is required.
     """
-    values: dict[str, Any] = {"ADMIN_GIVEN": "ADMIN_LISTEN" in texts}
-    for setting in SETTINGS:
-        try:
-            values[setting.name] = setting.parse(without_quotes(without_control(texts.get(setting.name, setting.default))))
-        except ValueError as error:
-            raise SettingError(setting.variable, str(error)) from None
-    if need_topics or values["TOPICS"]:
-        _convert(values, "TOPICS", parse_patterns, "name the topics to accept, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
-    _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, default_region(os.environ)))
+    values = _parsed(SETTINGS, texts)
+    values["ADMIN_GIVEN"] = "ADMIN_LISTEN" in texts
+    _topics_and_queues(values, need_topics, default_region(os.environ))
     _check_files(values)
     _routes(values)
     _broker(values)
     _check_together(values)
     return Config(values)
+
+
+def topics_and_queues(texts: dict[str, str], region: str) -> tuple[list[TopicPattern], list[QueueURL]]:
+    """Return BRIDGE_TOPICS and BRIDGE_SQS_QUEUES alone, both as `load` reads them; neither is required. Raises SettingError.
+
+    region is used for a queue's URL that names none.
+    """
+    values = _parsed((_BY_VARIABLE["BRIDGE_TOPICS"], _BY_VARIABLE["BRIDGE_SQS_QUEUES"]), texts)
+    _topics_and_queues(values, False, region)
+    return values["TOPICS"] or [], values["SQS_QUEUES"]
+
+
+def _parsed(settings: Iterable[Setting], texts: dict[str, str]) -> dict[str, Any]:
+    values = {}
+    for setting in settings:
+        try:
+            values[setting.name] = setting.parse(without_quotes(without_control(texts.get(setting.name, setting.default))))
+        except ValueError as error:
+            raise SettingError(setting.variable, str(error)) from None
+    return values
+
+
+def _topics_and_queues(values: dict[str, Any], need_topics: bool, region: str) -> None:
+    if need_topics or values["TOPICS"]:
+        _convert(values, "TOPICS", parse_patterns, "name the topics to accept, e.g. arn:aws:sns:eu-central-1:123456789012:orders")
+    _convert(values, "SQS_QUEUES", lambda text: parse_queue_urls(text, region))
 
 
 def _convert(values: dict[str, Any], name: str, parse: Any, hint: str = "") -> None:

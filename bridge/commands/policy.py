@@ -4,10 +4,9 @@ Source: SNS developer guide, "HTTP/S delivery policy", "Dead-letter queues", "Fa
 """
 
 import json
-import os
 
-from bridge.errors import SettingError
-from bridge.sqs.queue_url import QueueURL, default_region, parse_queue_urls
+from bridge.sns.topic import TopicPattern
+from bridge.sqs.queue_url import QueueURL
 
 # All delays of a policy together may last 3,600 s at most. These sum to 3,570 s.
 DELIVERY_POLICY = {
@@ -34,17 +33,13 @@ def seconds(policy: dict[str, int | str]) -> float:
     return int(policy["numMinDelayRetries"]) * shortest + steps + int(policy["numMaxDelayRetries"]) * longest
 
 
-def policy(topics: str, queues: str) -> int:
-    """Print the policies and the commands that set them; return 0. Raises SettingError.
+def policy(topics: list[TopicPattern], queues: list[QueueURL]) -> int:
+    """Print the policies and the commands that set them; return 0.
 
     topics is BRIDGE_TOPICS, queues is BRIDGE_SQS_QUEUES; for an empty one, placeholders are printed.
     """
-    try:
-        urls = parse_queue_urls(queues, default_region(os.environ) or "REGION")
-    except ValueError as error:
-        raise SettingError("BRIDGE_SQS_QUEUES", str(error)) from None
     retry = DELIVERY_POLICY["healthyRetryPolicy"]
-    redrive = {"deadLetterTargetArn": urls[0].arn} if urls else REDRIVE_POLICY
+    redrive = {"deadLetterTargetArn": queues[0].arn} if queues else REDRIVE_POLICY
     minutes = seconds(retry) / 60  # type: ignore[arg-type]
     print(f"# By the DeliveryPolicy below SNS retries for {minutes:.0f} minutes, then sends the message to the dead-letter queue.")
     print("# RabbitMQ 4: its quorum queues drop a message at the 21st delivery; by this policy they keep it.")
@@ -53,24 +48,30 @@ def policy(topics: str, queues: str) -> int:
     print(f"  '{json.dumps(RABBITMQ_POLICY)}'")
     print("# DeliveryPolicy")
     print(json.dumps(DELIVERY_POLICY, indent=2))
-    print("# RedrivePolicy (make the SQS queue first, and let sns.amazonaws.com send to it)")
+    which = "; it names the first of BRIDGE_SQS_QUEUES" if queues else ""
+    print(f"# RedrivePolicy (make the SQS queue first, and let sns.amazonaws.com send to it{which})")
     print(json.dumps(redrive, indent=2))
     for name, value in (("DeliveryPolicy", DELIVERY_POLICY), ("RedrivePolicy", redrive)):
         print(f"aws sns set-subscription-attributes --subscription-arn SUBSCRIPTION_ARN --attribute-name {name} \\")
-        print(f"  --attribute-value '{json.dumps(value)}'")
-    if not urls:
+        print(f"  --attribute-value {_quoted(json.dumps(value))}")
+    if not queues:
         print("# When BRIDGE_SQS_QUEUES names the queue, this command also prints its policy and the IAM policy that the bridge needs.")
         return 0
-    sources = [topic.strip() for topic in topics.split(",") if topic.strip()] or ["arn:aws:sns:REGION:ACCOUNT:TOPIC"]
-    for url in urls:
-        attributes = json.dumps({"Policy": json.dumps(queue_policy(url, sources))})
-        print(f"# The policy of queue {url.name}: SNS may send to it, for these topics alone")
-        print(f"aws sqs set-queue-attributes --queue-url {url.url} \\")
-        print(f"  --attributes '{attributes}'")
+    sources = [topic.text for topic in topics] or ["arn:aws:sns:REGION:ACCOUNT:TOPIC"]
+    for queue in queues:
+        attributes = json.dumps({"Policy": json.dumps(queue_policy(queue, sources))})
+        print(f"# The policy of queue {queue.name}: SNS may send to it, for these topics alone. It replaces the policy that the queue has.")
+        print(f"aws sqs set-queue-attributes --queue-url {_quoted(queue.url)} \\")
+        print(f"  --attributes {_quoted(attributes)}")
     print("# The IAM policy of the bridge's role or user")
     print("aws iam put-role-policy --role-name ROLE --policy-name sns-to-rabbitmq-bridge \\")
-    print(f"  --policy-document '{json.dumps(iam_policy(urls))}'")
+    print(f"  --policy-document {_quoted(json.dumps(iam_policy(queues)))}")
     return 0
+
+
+def _quoted(text: str) -> str:
+    """Return a word for a shell that stands for the text, whatever is in it."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def queue_policy(queue: QueueURL, topics: list[str]) -> dict[str, object]:

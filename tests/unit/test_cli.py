@@ -92,6 +92,12 @@ def test_help_names_every_command_and_every_setting_with_its_default(bridge, arg
         (["healthcheck"], {"BRIDGE_LISTEN": "3000"}, "BRIDGE_LISTEN: "),
         (["healthcheck", "now"], {}, "now: "),
         (["policy", "now"], {}, "now: "),
+        (["policy"], {"BRIDGE_TOPICS": f"orders, {TOPICS}"}, "BRIDGE_TOPICS: 'orders' is not an SNS topic's ARN"),
+        (["policy"], {"BRIDGE_TOPICS": TOPICS.replace("orders", "o'rders")}, "BRIDGE_TOPICS: "),
+        (["policy"], {"BRIDGE_TOPICS": TOPICS + ".fifo"}, "BRIDGE_TOPICS: "),
+        (["policy"], {"BRIDGE_TOPICS": f'"{TOPICS}"'}, "BRIDGE_TOPICS: is in quotes"),
+        (["policy", "--topics", TOPICS + "\n"], {}, "BRIDGE_TOPICS: holds a line's end"),
+        (["policy"], {"BRIDGE_SQS_QUEUES": "orders"}, "BRIDGE_SQS_QUEUES: 'orders' is not a queue's URL"),
         (["verify"], {}, "verify: names no file"),
         (["verify", "--at"], {}, "--at: "),
         (["verify", "--at", "yesterday", "file"], {}, "--at: "),
@@ -114,6 +120,15 @@ def test_an_address_that_is_taken_is_exit_2_and_nothing_is_started(bridge):
 def test_policy_is_exit_0(bridge):
     status, out, err = bridge("policy")
     assert (status, err) == (0, "") and "healthyRetryPolicy" in out
+
+
+def test_policy_reads_nothing_but_the_topics_and_the_queues(bridge, monkeypatch):
+    """Whoever may administer AWS often has neither the bridge's files nor a region."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    queue = "http://localhost:4566/000000000000/orders"
+    status, out, err = bridge("policy", BRIDGE_TOPICS=TOPICS, BRIDGE_SQS_QUEUES=queue, BRIDGE_TLS_CERT="/nowhere")
+    assert (status, err) == (0, "") and TOPICS in out and "arn:aws:sqs:REGION:000000000000:orders" in out
 
 
 def test_a_health_check_without_a_bridge_is_exit_1(bridge):

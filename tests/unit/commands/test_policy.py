@@ -6,12 +6,14 @@ maxDelayTarget, maxDelayTarget to 3,600, the three counts together at most numRe
 
 import json
 import shlex
+import subprocess
 
 import pytest
 
 from bridge.commands.policy import DELIVERY_POLICY, REDRIVE_POLICY, policy, seconds
-from bridge.errors import SettingError
 from bridge.simulate.delivery import Policy
+from bridge.sns.topic import parse_patterns
+from bridge.sqs.queue_url import parse_queue_urls
 
 RETRY = DELIVERY_POLICY["healthyRetryPolicy"]
 
@@ -43,7 +45,7 @@ def test_a_short_outage_costs_seconds():
 
 
 def test_it_prints_json_and_commands_that_carry_the_same_json(capsys):
-    assert policy("", "") == 0
+    assert policy([], []) == 0
     text = capsys.readouterr().out
     delivery, redrive = text.split("# DeliveryPolicy\n")[1].split("# RedrivePolicy")
     assert json.loads(delivery) == DELIVERY_POLICY
@@ -62,7 +64,7 @@ def test_with_queues_it_prints_their_policies_and_the_bridges_own(capsys):
     queues = ["https://sqs.eu-central-1.amazonaws.com/123456789012/letters", "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders"]
     arns = ["arn:aws:sqs:eu-central-1:123456789012:letters", "arn:aws-cn:sqs:cn-north-1:123456789012:orders"]
     topics = ["arn:aws:sns:eu-central-1:123456789012:orders", "arn:aws:sns:*:123456789012:*"]
-    assert policy(", ".join(topics), ",".join(queues)) == 0
+    assert policy(parse_patterns(", ".join(topics)), parse_queue_urls(",".join(queues))) == 0
     text = capsys.readouterr().out
     commands = [shlex.split(command, comments=True) for command in text[text.index("aws sns") :].replace("\\\n", " ").splitlines()]
     values = {}
@@ -80,6 +82,24 @@ def test_with_queues_it_prints_their_policies_and_the_bridges_own(capsys):
     assert set(document["Statement"][0]["Action"]) == {f"sqs:{operation}" for operation in operations}
 
 
-def test_what_is_no_queue_is_told():
-    with pytest.raises(SettingError, match="BRIDGE_SQS_QUEUES: 'orders' is not a queue's URL"):
-        policy("", "orders")
+def test_it_says_what_the_commands_replace_and_which_queue_they_name(capsys):
+    queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/letters"
+    policy([], parse_queue_urls(queue))
+    text = capsys.readouterr().out
+    assert "it names the first of BRIDGE_SQS_QUEUES)\n" in text and "It replaces the policy that the queue has.\n" in text
+
+
+@pytest.mark.parametrize("region", ["x'; echo out; '", "$(echo out)", "`echo out`", "\necho out\n", 'x"\\', "\u2028", "*"])
+def test_no_setting_breaks_out_of_the_words_of_a_shell(capsys, region):
+    """Of a queue's URL without a region, AWS_REGION gives it, in which anything may stand."""
+    [queue] = parse_queue_urls("http://[::1]:4566/123456789012/letters", region)
+    policy([], [queue])
+    text = capsys.readouterr().out
+    script = "aws() { printf '%s\\0' \"$@\"; }\n" + text[text.index("aws sns") :]
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, check=True)
+    words = done.stdout.decode().split("\0")
+    assert not done.stderr and words.count("aws") == 0 and words.count("set-queue-attributes") == 1
+    assert words[words.index("--queue-url") + 1] == queue.url
+    assert json.loads(words[words.index("--policy-document") + 1])["Statement"][0]["Resource"] == [queue.arn]
+    [statement] = json.loads(json.loads(words[words.index("--attributes") + 1])["Policy"])["Statement"]
+    assert statement["Resource"] == queue.arn
